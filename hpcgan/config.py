@@ -1,0 +1,332 @@
+"""The configuration: a frozen dataclass for each section of the YAML file.
+
+``load`` reads a file and the overrides of the command line, checks both and returns a
+``Config``. jsonargparse does the typing of keys and values; the bounds are checked here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+import yaml
+
+from hpcgan.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The samples.
+
+    Args:
+        files: HDF5 files that are one array together, in this order.
+        images: the dataset of the samples, (N, H, W, C) or (N, D, H, W, C), uint8 or float32.
+        labels: the dataset of the labels, (N,), integers or float32; null for none.
+        shards: logical shards that the data is divided into; null for one a rank.
+    """
+
+    files: list[str]
+    images: str = "images"
+    labels: str | None = None
+    shards: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two networks.
+
+    Args:
+        name: mlp (two hidden layers of 128) or dcgan (transposed convolutions).
+        latent_dim: length of the generator's input vector.
+        width: channels of dcgan's finest level; each coarser level doubles it.
+    """
+
+    name: Literal["mlp", "dcgan"] = "mlp"
+    latent_dim: int = 100
+    width: int = 64
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The game.
+
+    Args:
+        name: the value function, on logits.
+    """
+
+    name: Literal["non_saturating", "minimax"] = "non_saturating"
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Adam (Kingma and Ba, 2015).
+
+    Args:
+        name: the optimizer.
+        learning_rate: step size.
+        beta_1: decay of the first moment.
+        beta_2: decay of the second moment.
+    """
+
+    name: Literal["adam"] = "adam"
+    learning_rate: float = 2e-4
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """An optimizer for each network."""
+
+    generator: AdamConfig = field(default_factory=AdamConfig)
+    discriminator: AdamConfig = field(default_factory=AdamConfig)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The run.
+
+    Args:
+        steps: updates of the generator.
+        batch_size: samples a logical shard and update: the global batch is this times the shards.
+        update: simultaneous (both gradients from one forward pass) or alternating.
+        discriminator_steps: updates of the discriminator before each of the generator, when
+            alternating.
+    """
+
+    steps: int = 1000
+    batch_size: int = 64
+    update: Literal["simultaneous", "alternating"] = "simultaneous"
+    discriminator_steps: int = 1
+
+
+@dataclass(frozen=True)
+class ParallelConfig:
+    """How the work is divided over the ranks.
+
+    Args:
+        mode: synchronous: every rank trains the same networks, the gradients are averaged.
+        population: GANs trained at once.
+    """
+
+    mode: Literal["synchronous"] = "synchronous"
+    population: Literal[1] = 1
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """The checkpoints.
+
+    Args:
+        every_steps: steps between two of them; the first and last step have one too.
+        keep: the newest ones that stay; older ones are deleted.
+    """
+
+    every_steps: int = 500
+    keep: int = 3
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """The journal.
+
+    Args:
+        every_steps: steps between two lines of metrics.
+        samples_every_steps: steps between two sample grids; null for as often as checkpoints.
+    """
+
+    every_steps: int = 50
+    samples_every_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that defines a run.
+
+    Args:
+        name: the run's name; its directory is runs/NAME unless --run-dir says otherwise.
+        seed: of the initial weights, the order of the samples and all noise.
+    """
+
+    data: DataConfig
+    name: str = "hpcgan"
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+# Keys whose change makes another run of it: a checkpoint is not resumed under other values.
+_DEFINING = ("seed", "data.images", "data.shards", "model", "loss", "optimizer", "parallel")
+_DEFINING_TRAIN = ("train.batch_size", "train.update", "train.discriminator_steps")
+
+# key: (smallest value, whether that value itself is allowed)
+_BOUNDS: dict[str, tuple[float, bool]] = {
+    "seed": (0, True),
+    "data.shards": (1, True),
+    "model.latent_dim": (1, True),
+    "model.width": (1, True),
+    "optimizer.generator.learning_rate": (0, False),
+    "optimizer.discriminator.learning_rate": (0, False),
+    "optimizer.generator.beta_1": (0, True),
+    "optimizer.generator.beta_2": (0, True),
+    "optimizer.discriminator.beta_1": (0, True),
+    "optimizer.discriminator.beta_2": (0, True),
+    "train.steps": (1, True),
+    "train.batch_size": (1, True),
+    "train.discriminator_steps": (1, True),
+    "checkpoint.every_steps": (1, True),
+    "checkpoint.keep": (1, True),
+    "log.every_steps": (1, True),
+    "log.samples_every_steps": (1, True),
+}
+
+
+def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """Add every key of the configuration to ``parser`` as ``--section.key``."""
+    parser.add_argument("--config", action="config", help=jsonargparse.SUPPRESS)
+    parser.add_class_arguments(Config, nested_key=None)
+
+
+def load(path: Path | str, overrides: list[str] | None = None) -> Config:
+    """Read a configuration.
+
+    Args:
+        path: the YAML file.
+        overrides: words of the command line, ``--section.key VALUE``, that go before the file.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
+            names the key and, for an unknown one, the nearest that exists.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such config file")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a config is a mapping of sections, such as 'data: ...'")
+    _check_keys(content, str(path))
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    add_arguments(parser)
+    try:
+        parsed = parser.parse_args([f"--config={path}", *(overrides or [])])
+        config = parser.instantiate(parsed)
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(_explain(_one_line(error), str(path))) from None
+    config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+    _check_values(config, str(path))
+    return config
+
+
+def from_yaml(text: str, origin: str) -> Config:
+    """Read a configuration that ``to_yaml`` wrote; ``origin`` names it in errors."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    add_arguments(parser)
+    try:
+        config = parser.instantiate(parser.parse_string(text))
+    except (jsonargparse.ArgumentError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{origin}: {_one_line(error)}") from None
+    return Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+
+
+def to_yaml(config: Config) -> str:
+    """Return ``config`` as YAML text, with every key."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return "key: old -> new" for each key that differs and makes ``new`` another run."""
+    before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
+    prefixes = _DEFINING + _DEFINING_TRAIN
+    return [
+        f"{key}: {before[key]} -> {after[key]}"
+        for key in before
+        if before[key] != after[key]
+        and any(key == prefix or key.startswith(prefix + ".") for prefix in prefixes)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested sections as one mapping of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _known_keys() -> list[str]:
+    """Return every key and section name, dotted."""
+    keys = list(_flat(dataclasses.asdict(Config(data=DataConfig(files=[])))))
+    sections = {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)}
+    return sorted({*keys, *sections})
+
+
+def _nearest(key: str) -> str:
+    """Return a hint that names the known key nearest to ``key``."""
+    known = _known_keys()
+    found = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if not found:  # the right key in the wrong section
+        last = key.rsplit(".", 1)[-1]
+        found = [each for each in known if each.rsplit(".", 1)[-1] == last]
+    return f"; the nearest known one is '{found[0]}'" if found else ""
+
+
+def _check_keys(content: dict[str, Any], origin: str) -> None:
+    """Refuse keys that no section has."""
+    known = _known_keys()
+    for key in _flat(content):
+        if key not in known:
+            raise ConfigError(f"{origin}: unknown key '{key}'{_nearest(key)}")
+
+
+def _explain(message: str, origin: str) -> str:
+    """Return jsonargparse's message in the words of a config file."""
+    unknown = re.search(r"unrecognized arguments: --([\w.]+)", message, re.IGNORECASE)
+    if unknown:
+        return f"command line: unknown key '{unknown[1]}'{_nearest(unknown[1])}"
+    missing = re.search(r"arguments are required: ([\w.]+)", message)
+    if missing:
+        return f"{origin}: key '{missing[1]}' is missing; it has no default"
+    message = re.sub(r"an? <class '(\w+)'>", r"\1", message)
+    message = re.sub(r"a typing\.Literal\[(.*?)\]", r"one of \1", message)
+    return f"{origin} or command line: {message.replace('Parser key', 'key')}"
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error's text on one line."""
+    return re.sub(r"\s+", " ", str(error)).strip()
+
+
+def _check_values(config: Config, origin: str) -> None:
+    """Refuse values out of bounds and keys that contradict each other."""
+    values = _flat(dataclasses.asdict(config))
+    for key, (smallest, inclusive) in _BOUNDS.items():
+        value = values[key]
+        if value is not None and not (value >= smallest if inclusive else value > smallest):
+            bound = "at least" if inclusive else "greater than"
+            raise ConfigError(f"{origin}: {key} is {value}; it must be {bound} {smallest}")
+    for key, value in values.items():
+        if key.endswith(("beta_1", "beta_2")) and value >= 1:
+            raise ConfigError(f"{origin}: {key} is {value}; it must be less than 1")
+    if not config.data.files:
+        raise ConfigError(f"{origin}: data.files is empty; name at least one HDF5 file")
+    if config.train.update == "simultaneous" and config.train.discriminator_steps != 1:
+        raise ConfigError(
+            f"{origin}: train.discriminator_steps is {config.train.discriminator_steps}, which "
+            "needs train.update: alternating"
+        )

@@ -1,0 +1,32 @@
+"""The errors that a user can cause.
+
+Each message is one line that names the file, dataset, key or rank and says what to do. The
+commands print it once, without a traceback, and exit with the error's status. Anything else
+that is raised is a bug: it keeps its traceback and ends all ranks with status 1.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """What the user gave is wrong; ``status`` is the exit status of the command."""
+
+    status = 2
+
+
+class ConfigError(UserError):
+    """The command line or the configuration is wrong."""
+
+
+class DataError(UserError):
+    """A data file is missing, unreadable or does not hold what the configuration says."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint is missing, damaged or belongs to another configuration."""
+
+
+class RunError(UserError):
+    """The run could not go on, though what the user asked for was right (disk full, say)."""
+
+    status = 1

@@ -1,0 +1,220 @@
+"""The ranks: who they are, how they talk and how they end. The only user of mpi4py and horovod.
+
+MPI (through mpi4py) starts and ends the run, agrees on errors and moves checkpoints; Horovod's
+ring all-reduce, started when training first needs it, moves the gradients inside the compiled
+update. Both take their environment from ``_prepare_environment``, before MPI starts.
+
+A collective is a call that returns only when every rank has made it. Here those are all public
+methods of ``World`` but ``abort``, and the function that ``start_ring`` returns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from hpcgan import errors
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    Exchange = Callable[[tf.Tensor], tf.Tensor]
+
+T = TypeVar("T")
+
+_ENVIRONMENT = {
+    # Horovod's background thread makes a small MPI_Allreduce every cycle, in which Open MPI
+    # busy-waits. With a core a rank that takes the core from the computation: yield instead.
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+    # Milliseconds between two looks for a gradient to send; a wait of half of it on average.
+    "HOROVOD_CYCLE_TIME": "0.1",
+    # Our one flat tensor needs no fusion buffer to be copied through.
+    "HOROVOD_FUSION_THRESHOLD": "0",
+    # Shared windows do not need it, and without its hardware it prints a warning a rank.
+    "OMPI_MCA_osc": "^ucx",
+}
+
+
+def _prepare_environment() -> None:
+    """Set what MPI and Horovod read once, at their start; what the user has set stays."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+class World:
+    """All ranks of this run, as one of them sees them.
+
+    Attributes:
+        rank: this process's number, 0 to size - 1.
+        size: the number of ranks.
+        node_rank: this process's number among the ranks of its node.
+        node_size: the number of ranks on this node.
+        cores: processor cores that this rank can count on without taking another rank's.
+    """
+
+    def __init__(self) -> None:
+        """Start MPI. All ranks must make their ``World``, once."""
+        _prepare_environment()
+        from mpi4py import MPI
+
+        self._comm = MPI.COMM_WORLD
+        self._abort = MPI.COMM_WORLD.Abort
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.node_rank: int = node.Get_rank()
+        self.node_size: int = node.Get_size()
+        self.cores = self._count_cores(node)
+        self.host = socket.gethostname()
+        sys.excepthook = self._end_all_ranks
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is rank 0, which alone writes and prints."""
+        return self.rank == 0
+
+    def together(self, function: Callable[[], T]) -> T:
+        """Call ``function`` on every rank; if any raises a user error, raise that one on all.
+
+        All ranks must call it, and ``function`` must contain no collective.
+
+        Returns:
+            What ``function`` returned on this rank.
+
+        Raises:
+            UserError: the failing rank's; of several, the lowest rank's. The rank is named when
+                some ranks failed and others did not.
+        """
+        result: Any = None
+        failure: dict[str, str] | None = None
+        try:
+            result = function()
+        except errors.UserError as error:
+            failure = {"kind": type(error).__name__, "message": str(error)}
+        failures = self.gather_json(failure)
+        failed = [rank for rank, each in enumerate(failures) if each is not None]
+        if not failed:
+            return result
+        first = failures[failed[0]]
+        message = first["message"]
+        if len(failed) < self.size:
+            message = f"rank {failed[0]} of {self.size}: {message}"
+        raise getattr(errors, first["kind"])(message)
+
+    def on_root(self, function: Callable[[], Any]) -> Any:
+        """Call ``function`` on rank 0 alone and return its result on all ranks.
+
+        All ranks must call it, and ``function`` must contain no collective. The result must be
+        what JSON can hold. A user error of rank 0 is raised on all ranks.
+        """
+        result = error = None
+        if self.is_root:
+            try:
+                result = function()
+            except errors.UserError as raised:
+                error = raised
+        failure = self.broadcast_json([type(error).__name__, str(error)] if error else None)
+        if failure:
+            raise getattr(errors, failure[0])(failure[1])
+        return self.broadcast_json(result)
+
+    def broadcast_json(self, value: Any) -> Any:
+        """Give all ranks what rank 0 holds in ``value``. All ranks must call it."""
+        text = json.dumps(value).encode() if self.is_root else b""
+        length = np.array([len(text)], np.int64)
+        self._comm.Bcast(length)
+        buffer = np.frombuffer(text, np.uint8) if self.is_root else np.empty(length[0], np.uint8)
+        self._comm.Bcast(buffer)
+        return value if self.is_root else json.loads(buffer.tobytes())
+
+    def gather_json(self, value: Any) -> list[Any]:
+        """Give all ranks the list of every rank's ``value``, by rank. All ranks must call it."""
+        text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+        lengths = np.empty(self.size, np.int64)
+        self._comm.Allgather(np.array([text.size], np.int64), lengths)
+        texts = np.empty(int(lengths.sum()), np.uint8)
+        self._comm.Allgatherv(text, [texts, lengths])
+        ends = np.cumsum(lengths)
+        return [
+            json.loads(texts[end - length : end].tobytes())
+            for end, length in zip(ends, lengths, strict=True)
+        ]
+
+    def broadcast_array(self, array: np.ndarray) -> np.ndarray:
+        """Give all ranks rank 0's ``array``.
+
+        All ranks must call it, with arrays of one shape and dtype; the content matters on rank 0
+        alone and is not changed.
+        """
+        buffer = np.array(array, copy=True, order="C")
+        self._comm.Bcast(buffer)
+        return buffer
+
+    def gather_arrays(self, array: np.ndarray) -> np.ndarray | None:
+        """Give rank 0 every rank's ``array``, joined along the first axis; others get None.
+
+        All ranks must call it, with arrays that agree in dtype and in all axes but the first.
+        """
+        array = np.ascontiguousarray(array)
+        lengths = np.empty(self.size, np.int64)
+        self._comm.Allgather(np.array([array.nbytes], np.int64), lengths)
+        if not self.is_root:
+            self._comm.Gatherv(array.view(np.uint8).reshape(-1), None)
+            return None
+        joined = np.empty(int(lengths.sum()), np.uint8)
+        self._comm.Gatherv(array.view(np.uint8).reshape(-1), [joined, lengths])
+        return joined.view(array.dtype).reshape((-1, *array.shape[1:]))
+
+    def start_ring(self) -> Exchange:
+        """Start Horovod and return the exchange: a sum over all ranks of one flat float tensor.
+
+        All ranks must call it, and then call the exchange equally often, in the same order, with
+        tensors of one length. The exchange can be part of a compiled function. With one rank
+        there is no one to talk to, and it returns its argument.
+        """
+        if self.size == 1:
+            return lambda tensor: tensor
+        import horovod.tensorflow as hvd
+
+        hvd.init()
+        if (hvd.rank(), hvd.size()) != (self.rank, self.size):
+            raise RuntimeError(
+                f"Horovod says rank {hvd.rank()} of {hvd.size()} where MPI says "
+                f"{self.rank} of {self.size}: they were built against different MPI libraries"
+            )
+        return lambda tensor: hvd.allreduce(tensor, op=hvd.Sum, name="hpcgan")
+
+    def barrier(self) -> None:
+        """Wait until all ranks are here. All ranks must call it."""
+        self._comm.Barrier()
+
+    def abort(self, status: int) -> None:
+        """End all ranks at once with ``status``. One rank calls it; it does not return."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._abort(status)
+
+    def _end_all_ranks(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        """Print a bug's traceback and end all ranks: the others may wait for this one for ever."""
+        text = "".join(traceback.format_exception(kind, error, trace))
+        sys.stderr.write(f"hpcgan: rank {self.rank} of {self.size} on {self.host} failed:\n{text}")
+        self.abort(1)
+
+    def _count_cores(self, node: Any) -> int:
+        """Return the cores of this rank: its own when bound, else an equal part of the node's."""
+        own = sorted(os.sched_getaffinity(0))
+        counts = np.empty(self.node_size, np.int64)
+        node.Allgather(np.array([len(own)], np.int64), counts)
+        cores = np.empty(int(counts.sum()), np.int64)
+        node.Allgatherv(np.array(own, np.int64), [cores, counts])
+        return max(1, min(len(own), len(np.unique(cores)) // self.node_size))
