@@ -9,9 +9,15 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """What the user gave is wrong; ``status`` is the exit status of the command."""
+    """What the user gave is wrong.
+
+    Attributes:
+        status: the exit status of the command.
+        agreed: whether all ranks raise it at the same place, so that each can end by itself.
+    """
 
     status = 2
+    agreed = False
 
 
 class ConfigError(UserError):

@@ -107,7 +107,7 @@ class World:
         message = first["message"]
         if len(failed) < self.size:
             message = f"rank {failed[0]} of {self.size}: {message}"
-        raise getattr(errors, first["kind"])(message)
+        raise _agreed(first["kind"], message)
 
     def on_root(self, function: Callable[[], Any]) -> Any:
         """Call ``function`` on rank 0 alone and return its result on all ranks.
@@ -123,7 +123,7 @@ class World:
                 error = raised
         failure = self.broadcast_json([type(error).__name__, str(error)] if error else None)
         if failure:
-            raise getattr(errors, failure[0])(failure[1])
+            raise _agreed(*failure)
         return self.broadcast_json(result)
 
     def broadcast_json(self, value: Any) -> Any:
@@ -218,3 +218,10 @@ class World:
         cores = np.empty(int(counts.sum()), np.int64)
         node.Allgatherv(np.array(own, np.int64), [cores, counts])
         return max(1, min(len(own), len(np.unique(cores)) // self.node_size))
+
+
+def _agreed(kind: str, message: str) -> errors.UserError:
+    """Return a user error that every rank raises."""
+    error: errors.UserError = getattr(errors, kind)(message)
+    error.agreed = True
+    return error

@@ -1,0 +1,1 @@
+"""The command ``hpcgan-data``: HDF5 files to train on. Imports no TensorFlow."""

@@ -1,0 +1,145 @@
+"""The command line of ``hpcgan-data``: parse, call one function, turn errors into statuses.
+
+Every command may run under mpirun: then rank 0 alone prints, and ``synthetic`` writes with all
+ranks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from data_tools import digits, synthetic
+from hpcgan.errors import ConfigError, UserError
+from hpcgan.world import World
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None for those of this process.
+
+    Returns:
+        The exit status: 0, or that of the user error, whose one line went to stderr.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except ConfigError as error:
+        return _report(error, World())
+    world = World()  # after the parser, so that --help works where MPI does not start
+    try:
+        arguments.run(arguments, world)
+    except UserError as error:
+        return _report(error, world)
+    return 0
+
+
+def _report(error: UserError, world: World) -> int:
+    """Print ``error`` once and return its status."""
+    if world.is_root:
+        print(f"hpcgan-data: {error}", file=sys.stderr, flush=True)
+    return error.status
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises: under mpirun argparse itself would print its error a rank."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``message`` as a ``ConfigError``."""
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> _Parser:
+    """Return the parser of all commands; each sets ``run``, to be called with a world."""
+    parser = _Parser(
+        prog="hpcgan-data", description="Make HDF5 files to train on.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_digits(commands)
+    _add_synthetic(commands)
+    return parser
+
+
+def _add_digits(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the command ``digits``."""
+    text = "write scikit-learn's 1,797 real handwritten digits, laid out as MNIST's are"
+    parser = commands.add_parser("digits", help=text, description=text, allow_abbrev=False)
+    parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=28,
+        help=f"pixels a side, {digits.SMALLEST} to {digits.LARGEST} (default: 28)",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=float,
+        metavar="FRACTION",
+        help="put this part of each class into OUT-held-out.h5 and leave it out of OUT.h5",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="chooses the samples held out (default: 0)"
+    )
+    parser.set_defaults(run=_digits)
+
+
+def _digits(arguments: argparse.Namespace, world: World) -> None:
+    """Run the command ``digits``."""
+    given = arguments
+    lines = world.on_root(lambda: digits.write(given.out, given.size, given.held_out, given.seed))
+    if world.is_root:
+        print(*lines, sep="\n", flush=True)
+
+
+def _add_synthetic(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the command ``synthetic``."""
+    text = "write noise of any shape and number, with all ranks of an mpirun, for benchmarks"
+    parser = commands.add_parser("synthetic", help=text, description=text, allow_abbrev=False)
+    parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
+    parser.add_argument("--samples", type=int, required=True, help="number of samples")
+    parser.add_argument(
+        "--shape", type=_shape, required=True, help="of a sample: H,W,C or D,H,W,C, as in 28,28,1"
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="uniform uint8, or normal float32 clipped to [-1, 1] (default: uint8)",
+    )
+    parser.add_argument(
+        "--classes", type=int, metavar="K", help="add labels, uniform in 0 .. K - 1"
+    )
+    parser.add_argument(
+        "--chunk", type=int, metavar="SAMPLES", help="samples a chunk (default: about 1 MiB)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
+    parser.set_defaults(run=_synthetic)
+
+
+def _synthetic(arguments: argparse.Namespace, world: World) -> None:
+    """Run the command ``synthetic``."""
+    noise = synthetic.Noise(
+        samples=arguments.samples,
+        shape=arguments.shape,
+        dtype=arguments.dtype,
+        classes=arguments.classes,
+        chunk=arguments.chunk,
+        seed=arguments.seed,
+    )
+    line = synthetic.write(arguments.out, noise, world)
+    if world.is_root:
+        print(line, flush=True)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """Return "28,28,1" as (28, 28, 1)."""
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not whole numbers with commas between, such as 28,28,1"
+        ) from None

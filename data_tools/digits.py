@@ -1,0 +1,134 @@
+"""The command ``digits``: real handwriting for demonstrations, without a download.
+
+scikit-learn brings 1,797 digits of 8x8 pixels (the test part of UCI's optdigits). They are
+enlarged and laid out as MNIST's are: 20 pixels of 28 hold the digit, and its centre of mass is
+in the centre of the frame.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hpcgan.errors import ConfigError
+from hpcgan.files import write_datasets
+
+SMALLEST, LARGEST = 8, 128  # pixels a side: fewer lose the digit, more show nothing new
+
+_INK = 16  # the darkest value of the 8x8 digits
+
+
+def digit_images(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all digits.
+
+    Args:
+        size: pixels a side.
+
+    Returns:
+        Images, uint8 (1797, size, size, 1), 0 for paper and 255 for ink, and labels, uint8
+        (1797,), both in scikit-learn's order.
+
+    Raises:
+        ConfigError: ``size`` is out of bounds, or scikit-learn is not installed.
+    """
+    if not SMALLEST <= size <= LARGEST:
+        raise ConfigError(f"--size is {size}; it must be from {SMALLEST} to {LARGEST}")
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ConfigError(
+            "the digits come with scikit-learn, which is not installed; "
+            "install the extra 'demo': pip install 'hpcgan[demo]'"
+        ) from None
+    digits = load_digits()
+    images = np.stack(
+        [_centre(_enlarge(digit, round(size * 20 / 28)), size) for digit in digits.images]
+    )
+    return images[..., np.newaxis], digits.target.astype(np.uint8)
+
+
+def split_held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose samples to hold out: the same fraction of each class, at random.
+
+    Args:
+        labels: classes, (N,).
+        fraction: the part to hold out, between 0 and 1, rounded to whole samples in each class.
+        seed: of the choice, at least 0.
+
+    Returns:
+        The indices that stay and those held out, each int64 and ascending.
+
+    Raises:
+        ConfigError: a value is out of bounds, or a class would be missing from either part.
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"--held-out is {fraction}; it must be between 0 and 1")
+    if seed < 0:
+        raise ConfigError(f"--seed is {seed}; it must be at least 0")
+    generator = np.random.default_rng(seed)
+    held_out = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = round(fraction * len(members))
+        if not 0 < count < len(members):
+            raise ConfigError(
+                f"--held-out is {fraction}; of the {len(members)} samples of class {label} that "
+                f"holds out {count}, and both files need some"
+            )
+        held_out[generator.permutation(members)[:count]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def write(out: Path, size: int, held_out: float | None, seed: int) -> list[str]:
+    """Write the digits to ``out`` and, if ``held_out`` is given, that part to a second file.
+
+    Args:
+        out: the file; the second one has "-held-out" before the suffix.
+        size: pixels a side.
+        held_out: the fraction of each class that goes to the second file instead.
+        seed: of the choice of what is held out.
+
+    Returns:
+        A line to print for each file.
+
+    Raises:
+        ConfigError: an option is wrong, or scikit-learn is not installed.
+        DataError: ``out`` is a directory, or is in none.
+        RunError: a file cannot be written.
+    """
+    images, labels = digit_images(size)
+    parts = {out: np.arange(len(labels))}
+    if held_out is not None:
+        stay, go = split_held_out(labels, held_out, seed)
+        parts = {out: stay, out.with_name(f"{out.stem}-held-out{out.suffix}"): go}
+    for path, indices in parts.items():
+        write_datasets(path, {"images": images[indices], "labels": labels[indices]})
+    shape = "x".join(map(str, images.shape[1:]))
+    return [f"{path}: {len(indices)} samples, {shape} uint8" for path, indices in parts.items()]
+
+
+def _enlarge(digit: np.ndarray, side: int) -> np.ndarray:
+    """Return an 8x8 digit as side x side pixels, float, 0 to 1."""
+    # Bicubic ink ends half a source pixel outside the 8x8. With paper around it and a window of
+    # 9x9 that ink fades out inside the result; without, it would end in a straight edge.
+    paper = Image.fromarray(np.pad(digit, 2).astype(np.float32))
+    window = (1.5, 1.5, 10.5, 10.5)
+    enlarged = paper.resize((side, side), Image.Resampling.BICUBIC, box=window)
+    return np.clip(np.asarray(enlarged) / _INK, 0, 1)
+
+
+def _centre(digit: np.ndarray, size: int) -> np.ndarray:
+    """Return a frame, uint8 size x size, with the digit's centre of mass in its centre."""
+    side = len(digit)
+    pixels = np.rint(255 * digit).astype(np.uint8)
+    frame = np.zeros((size, size), np.uint8)
+    corner = []
+    for axis in (0, 1):
+        mass = pixels.sum(axis=1 - axis, dtype=np.int64)
+        centre = np.average(np.arange(side), weights=mass)
+        corner.append(round((size - 1) / 2 - centre))
+    top, left = corner
+    frame[top : top + side, left : left + side] = pixels
+    return frame

@@ -1,0 +1,236 @@
+"""Checkpoints: write, verify, choose, restore.
+
+A checkpoint is one HDF5 file that holds all a run needs to go on as if it had never stopped. It
+is written beside its name, flushed to the disk and renamed, so that a name never stands for half
+a file. A SHA-256 over everything in it, kept in the file, tells on reading whether it is whole.
+Only rank 0 reads and writes; ``restore`` brings the state to the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from hpcgan import __version__
+from hpcgan.config import Config, from_yaml, to_yaml
+from hpcgan.errors import CheckpointError, ConfigError
+from hpcgan.files import whole_hdf5, writing
+from hpcgan.world import World
+
+if TYPE_CHECKING:
+    from hpcgan.gan.state import State
+
+FORMAT = "hpcgan-checkpoint-1"
+GROUPS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
+_NAME = re.compile(r"step_(\d{8,})\.h5")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        path: the file.
+        step: updates of G made.
+        images: real samples that all shards have used.
+        config: the run's, resolved.
+        sample_shape: (H, W, C) or (D, H, W, C).
+        dtype: "uint8" or "float32", of the data's samples.
+        groups: for each network and optimizer, its variables by name.
+    """
+
+    path: Path
+    step: int
+    images: int
+    config: Config
+    sample_shape: tuple[int, ...]
+    dtype: str
+    groups: dict[str, dict[str, np.ndarray]]
+
+
+def path_of(directory: Path, step: int) -> Path:
+    """Return the name of the checkpoint after ``step`` updates."""
+    return directory / f"step_{step:08d}.h5"
+
+
+def write(checkpoint: Checkpoint) -> None:
+    """Write a checkpoint to its path, which is whole or absent at any instant; rank 0 alone.
+
+    Raises:
+        RunError: the file cannot be written; what stood under its name still does.
+    """
+    with writing(checkpoint.path):
+        checkpoint.path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_hdf5(checkpoint.path) as file:
+        for name, value in _attributes(checkpoint).items():
+            file.attrs[name] = value
+        for group, named in checkpoint.groups.items():
+            opened = file.create_group(group)
+            for name, array in named.items():
+                opened.create_dataset(name, data=array)
+        file.attrs["sha256"] = _digest(file.attrs, checkpoint.groups)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, is no checkpoint, or is damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            attributes = dict(file.attrs)
+            if attributes.get("format") != FORMAT:
+                raise CheckpointError(f"{path}: not a checkpoint of hpcgan ({FORMAT})")
+            groups = {group: _arrays(file[group]) for group in GROUPS}
+        if attributes["sha256"] != _digest(attributes, groups):
+            raise CheckpointError(f"{path}: damaged: its content does not fit its checksum")
+        return Checkpoint(
+            path=path,
+            step=int(attributes["step"]),
+            images=int(attributes["images"]),
+            config=from_yaml(attributes["config"], str(path)),
+            sample_shape=tuple(int(n) for n in attributes["sample_shape"]),
+            dtype=str(attributes["sample_dtype"]),
+            groups=groups,
+        )
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: damaged or no checkpoint: {error}") from None
+
+
+def newest(directory: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest whole checkpoint of a directory, and why newer ones were passed over."""
+    warnings: list[str] = []
+    for path in reversed(_paths(directory)):
+        try:
+            return read(path), warnings
+        except CheckpointError as error:
+            warnings.append(f"{error}; trying the one before")
+    return None, warnings
+
+
+def prune(directory: Path, keep: int) -> None:
+    """Delete all but the ``keep`` newest checkpoints, and what a killed run left half written."""
+    for path in [*_paths(directory)[:-keep], *directory.glob("step_*.h5.partial")]:
+        path.unlink(missing_ok=True)
+
+
+def set_aside_after(directory: Path, step: int) -> None:
+    """Rename the checkpoints after ``step`` to NAME.superseded: the run goes on before them."""
+    for path in _paths(directory):
+        if _step_of(path) > step:
+            path.rename(path.with_name(path.name + ".superseded"))
+
+
+def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+    """Let rank 0 ``choose`` a checkpoint and tell all ranks of it.
+
+    All ranks must call it. The arrays (``groups``) are on rank 0 alone: ``restore`` spreads them.
+    """
+    found: Checkpoint | None = None
+
+    def header() -> dict[str, Any] | None:
+        nonlocal found
+        found = choose()
+        if found is None:
+            return None
+        return {
+            "path": str(found.path),
+            "step": found.step,
+            "images": found.images,
+            "config": to_yaml(found.config),
+            "sample_shape": found.sample_shape,
+            "dtype": found.dtype,
+        }
+
+    told = world.on_root(header)
+    if world.is_root or told is None:
+        return found
+    path, config = Path(told["path"]), from_yaml(told.pop("config"), told.pop("path"))
+    shape = tuple(told.pop("sample_shape"))
+    return Checkpoint(path=path, config=config, sample_shape=shape, groups={}, **told)
+
+
+def restore(world: World, state: State, found: Checkpoint | None) -> None:
+    """Give all ranks the state of ``found``, or rank 0's own where there is none.
+
+    All ranks must call it, with what ``read_together`` gave them and networks of one config.
+
+    Raises:
+        CheckpointError: the checkpoint's variables are not those of the networks.
+    """
+    if found:
+        world.together(lambda: state.load(found.groups, str(found.path)) if world.is_root else None)
+        state.step = found.step
+    for named in state.variables().values():
+        for variable in named.values():
+            variable.assign(world.broadcast_array(np.array(variable)))
+
+
+def _paths(directory: Path) -> list[Path]:
+    """Return the checkpoints of a directory, oldest first."""
+    found = [path for path in directory.glob("step_*.h5") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    """Return the step in a checkpoint's name."""
+    return int(path.stem.removeprefix("step_"))
+
+
+def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the root attributes but the checksum."""
+    return {
+        "format": FORMAT,
+        "step": checkpoint.step,
+        "images": checkpoint.images,
+        "config": to_yaml(checkpoint.config),
+        "sample_shape": np.array(checkpoint.sample_shape, np.int64),
+        "sample_dtype": checkpoint.dtype,
+        "hpcgan_version": __version__,
+        "h5py_version": h5py.__version__,
+        "numpy_version": np.__version__,
+    }
+
+
+def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
+    """Return every dataset below ``group`` by its path."""
+    found: dict[str, np.ndarray] = {}
+
+    def take(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()] if item.shape else np.asarray(item[()])
+
+    group.visititems(take)
+    return found
+
+
+def _digest(attributes: Any, groups: dict[str, dict[str, np.ndarray]]) -> str:
+    """Return the SHA-256 of names, types and bytes of all attributes and arrays, in hex."""
+    digest = hashlib.sha256()
+    for name in sorted(set(attributes) - {"sha256"}):
+        _add(digest, name, np.asarray(attributes[name]))
+    for group in GROUPS:
+        for name in sorted(groups[group]):
+            _add(digest, f"{group}/{name}", groups[group][name])
+    return digest.hexdigest()
+
+
+def _add(digest: Any, name: str, array: np.ndarray) -> None:
+    """Add an array to a digest; text counts as its characters, whatever type holds it."""
+    if array.dtype.kind in "OUS":
+        digest.update(f"{name} text {array.item()!s}\n".encode())
+    else:
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())

@@ -1,0 +1,122 @@
+"""The commands: parse, call one function, turn errors into exit statuses.
+
+0 done; 1 failed; 2 the command line, config or data are wrong. A user error is printed once, by
+rank 0 if all ranks have it; if one rank alone has it, that rank prints it and ends the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from hpcgan import __version__
+from hpcgan.errors import UserError
+from hpcgan.world import World
+
+
+def main() -> None:
+    """Run the command that the command line names, and exit."""
+    if {"-h", "--help", "--version"} & set(sys.argv[1:]):
+        _parse(sys.argv[1:])  # prints and exits, without MPI: it may not start on a login node
+    world = World()
+    with _silence(not world.is_root):
+        arguments = _parse(sys.argv[1:])
+    try:
+        arguments.run(world, arguments)
+    except UserError as error:
+        if not error.agreed:
+            _print(f"rank {world.rank} of {world.size}: {error}" if world.size > 1 else str(error))
+            world.abort(error.status)
+        if world.is_root:
+            _print(str(error))
+        sys.exit(error.status)
+
+
+def _train(world: World, arguments: argparse.Namespace) -> None:
+    from hpcgan.training import plan
+
+    run = plan.prepare(
+        world, arguments.config, arguments.overrides, arguments.run_dir, arguments.resume
+    )
+    if run.is_finished:
+        if world.is_root:
+            print(f"hpcgan: {run.run_dir}: finished already: {run.found and run.found.path}")
+        return
+    from hpcgan.devices import prepare_tensorflow
+
+    prepare_tensorflow(world)
+    from hpcgan.training import loop
+
+    loop.train(world, run)
+
+
+def _generate(world: World, arguments: argparse.Namespace) -> None:
+    from hpcgan.generate import generate
+
+    generate(world, arguments.checkpoint, arguments.count, arguments.out, arguments.seed)
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    """Return the parsed command line; prints and exits if it is wrong or asks for help."""
+    parser = argparse.ArgumentParser("hpcgan", description="Train GANs in parallel on HDF5 data.")
+    parser.add_argument("--version", action="version", version=f"hpcgan {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    train = commands.add_parser(
+        "train",
+        help="train a GAN, or go on with a run",
+        usage="hpcgan train CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR] "
+        "[--resume auto|never|PATH]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_keys_help() if "train" in words and {"-h", "--help"} & set(words) else None,
+        allow_abbrev=False,
+    )
+    train.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
+    train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
+    train.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|never|PATH",
+        help="go on from the newest whole checkpoint of the run directory if there is one "
+        "(default); start again and set an earlier run aside; or go on from a checkpoint",
+    )
+    train.set_defaults(run=_train)
+    generate = commands.add_parser("generate", help="write samples of a checkpoint's generator")
+    generate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    generate.add_argument("--count", type=int, required=True, metavar="N")
+    generate.add_argument("--out", type=Path, required=True, metavar="FILE.h5|.npz|.png")
+    generate.add_argument("--seed", type=int, default=0, metavar="S")
+    generate.set_defaults(run=_generate)
+    arguments, rest = parser.parse_known_args(words)
+    if rest and arguments.command != "train":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.overrides = rest
+    return arguments
+
+
+def _keys_help() -> str:
+    """Return the configuration's keys, as options, with types and defaults."""
+    import jsonargparse
+
+    from hpcgan.config import add_arguments
+
+    parser = jsonargparse.ArgumentParser(prog="", usage=argparse.SUPPRESS, add_help=False)
+    add_arguments(parser)
+    return "keys of CONFIG.yaml, as options that go before it:\n" + parser.format_help()
+
+
+@contextlib.contextmanager
+def _silence(silent: bool):  # type: ignore[no-untyped-def]
+    """Print nothing inside, if ``silent``: what all ranks would print, rank 0 prints."""
+    with contextlib.ExitStack() as stack:
+        if silent:
+            nowhere = stack.enter_context(Path(os.devnull).open("w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
+
+
+def _print(message: str) -> None:
+    print(f"hpcgan: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,111 @@
+"""Files that appear under their name only when they are whole.
+
+A file is written as OUT.partial beside OUT and renamed at the end, so a killed run leaves OUT as
+it was. The name is fixed: the next run replaces what a killed one left.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from hpcgan.errors import DataError, RunError
+
+_CHUNK_BYTES = 2**20  # HDF5's default chunk cache holds this much
+
+
+def default_chunk(sample_bytes: int, samples: int) -> int:
+    """Return the samples of a chunk of about 1 MiB: at least 1, at most ``samples``."""
+    return min(max(1, _CHUNK_BYTES // sample_bytes), samples)
+
+
+def partial_path(out: Path) -> Path:
+    """Return the name under which ``out`` is written until it is whole.
+
+    Raises:
+        DataError: ``out`` is a directory, or is in none.
+    """
+    if not out.parent.is_dir():
+        raise DataError(f"{out}: there is no directory {out.parent}; make it first")
+    if out.is_dir():
+        raise DataError(f"{out}: is a directory; name a file")
+    return out.with_name(out.name + ".partial")
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn what goes wrong inside while ``out`` is written into a ``RunError`` of one line."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # h5py: RuntimeError where closing a file fails
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else " ".join(str(error).split())
+        raise RunError(
+            f"{out}: cannot be written: {reason}; make room for it or choose another place"
+        ) from None
+
+
+def write_whole(out: Path, content: bytes | memoryview) -> None:
+    """Write a file under its partial name, wait until it is on the disk, and rename it.
+
+    Raises:
+        DataError: ``out`` is a directory, or is in none.
+        RunError: the file cannot be written; an old one is then as it was.
+    """
+    partial = partial_path(out)
+    try:
+        with writing(out):
+            with partial.open("wb") as raw:
+                raw.write(content)
+                raw.flush()
+                os.fsync(raw.fileno())
+            partial.replace(out)
+            _flush_directory(out.parent)
+    except RunError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+@contextmanager
+def whole_hdf5(out: Path) -> Iterator[h5py.File]:
+    """Give an HDF5 file to fill, which is written to ``out`` as ``write_whole`` does.
+
+    The content must fit in memory. HDF5 reports a full disk while it closes objects, where
+    Python cannot catch it: so it writes to memory, and Python writes the file.
+    """
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        yield file
+    write_whole(out, content.getbuffer())
+
+
+def write_datasets(out: Path, datasets: dict[str, np.ndarray]) -> None:
+    """Write arrays that fit in memory twice to HDF5, each a dataset chunked along its first axis.
+
+    Args:
+        out: the file; an old one is replaced at the end, at once.
+        datasets: the arrays by name, each of shape (N, ...) with N > 0.
+
+    Raises:
+        DataError, RunError: as ``write_whole``.
+    """
+    with whole_hdf5(out) as file:
+        for name, array in datasets.items():
+            chunk = default_chunk(array[0].nbytes, len(array))
+            file.create_dataset(name, data=array, chunks=(chunk, *array.shape[1:]))
+
+
+def _flush_directory(directory: Path) -> None:
+    """Wait until a directory's names are on the disk, so that a rename outlives a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

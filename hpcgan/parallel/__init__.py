@@ -1,0 +1,1 @@
+"""The ways of dividing the work over ranks, a file each."""

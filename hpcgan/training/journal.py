@@ -1,0 +1,185 @@
+"""What a run tells: metrics.jsonl, TensorBoard, sample grids, progress. Rank 0 alone keeps it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from hpcgan import pictures
+from hpcgan.config import to_yaml
+from hpcgan.errors import RunError
+from hpcgan.gan import noise
+from hpcgan.gan.state import State
+from hpcgan.training.plan import Plan
+from hpcgan.world import World
+
+# Samples in a grid; their latents stay the same for the whole run.
+_GRID = 64
+
+
+class Journal:
+    """The record of one run."""
+
+    def __init__(self, plan: Plan, state: State, world: World) -> None:
+        """Make the run directory and take up the record where the state is.
+
+        Raises:
+            RunError: the run directory cannot be written.
+        """
+        self._plan = plan
+        self._state = state
+        self._directory = plan.run_dir
+        try:
+            (self._directory / "samples").mkdir(parents=True, exist_ok=True)
+            (self._directory / "config.yaml").write_text(to_yaml(plan.config))
+            before = _cut(self._directory / "metrics.jsonl", state.step)
+            self._metrics = (self._directory / "metrics.jsonl").open("a")
+            self._board = tf.summary.create_file_writer(str(self._directory / "tensorboard"))
+        except (OSError, tf.errors.OpError) as error:
+            raise RunError(
+                f"{self._directory}: the run directory cannot be written: {error}"
+            ) from None
+        self._wall_before = before
+        latent_dim = plan.config.model.latent_dim
+        self._latents = noise.sampling_latents(plan.config.seed, 0, latent_dim)[:_GRID]
+        self._progress = _progress(plan.config.train.steps, state.step)
+        self._say(_opening(plan, world, state.step))
+        self._start = self._line_time = time.monotonic()
+        self._line_step = self._first_step = state.step
+        self._waited = 0.0
+
+    def advance(self, steps: int, waited: float) -> None:
+        """Count a call of the update, and the seconds that it waited for its batch."""
+        self._waited += waited
+        if self._progress is not None:
+            self._progress.update(steps)
+
+    def log(self, discriminator_loss: float, generator_loss: float) -> None:
+        """Write a line for the steps since the last one; losses are their means."""
+        now, step = time.monotonic(), self._state.step
+        seconds = now - self._line_time
+        images = (step - self._line_step) * self._plan.images_per_step
+        line = {
+            "step": step,
+            "images": step * self._plan.images_per_step,
+            "wall_seconds": round(self._wall_before + now - self._start, 3),
+            "images_per_second": round(images / seconds, 1),
+            "discriminator_loss": discriminator_loss,
+            "generator_loss": generator_loss,
+            "input_wait_seconds": round(self._waited, 4),
+        }
+        self._metrics.write(json.dumps(line) + "\n")
+        self._metrics.flush()
+        with self._board.as_default(step=step):
+            for name in list(line)[3:]:
+                tf.summary.scalar(name, line[name])
+        self._board.flush()
+        self._show(line)
+        self._line_time, self._line_step, self._waited = now, step, 0.0
+
+    def draw(self) -> None:
+        """Write a grid of samples from the run's fixed latents."""
+        samples = np.array(self._state.generator(self._latents, training=False))
+        picture = pictures.grid(samples)
+        picture.save(self._directory / "samples" / f"step_{self._state.step:08d}.png")
+        pixels = np.atleast_3d(np.asarray(picture))[np.newaxis]
+        with self._board.as_default(step=self._state.step):
+            tf.summary.image("samples", pixels)
+
+    def close(self) -> None:
+        """Say how the run ended and close the files."""
+        if self._progress is not None:
+            self._progress.close()
+        seconds = time.monotonic() - self._start
+        steps = self._state.step - self._first_step
+        self._say(
+            f"hpcgan: finished: {steps} steps in {seconds:.1f} s, "
+            f"{steps * self._plan.images_per_step / seconds:.0f} images/s with start and "
+            f"checkpoints; all is in {self._directory}"
+        )
+        self._metrics.close()
+        self._board.close()
+
+    def _show(self, line: dict[str, Any]) -> None:
+        """Show a line of metrics: in the progress bar, or as plain text."""
+        losses = f"D {line['discriminator_loss']:.4f}  G {line['generator_loss']:.4f}"
+        speed = f"{line['images_per_second']:.0f} images/s"
+        if self._progress is not None:
+            self._progress.set_postfix_str(f"{losses}  {speed}", refresh=False)
+        else:
+            steps = self._plan.config.train.steps
+            self._say(f"step {line['step']}/{steps}  loss {losses}  {speed}")
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(text, flush=True)
+
+
+def _opening(plan: Plan, world: World, step: int) -> str:
+    """Return the lines that open a run's log."""
+    config = plan.config
+    start = f"going on from {plan.found.path}, step {step}" if plan.found else "a new run"
+    return (
+        f"hpcgan: {config.name}: {start}, in {plan.run_dir}\n"
+        f"hpcgan: {world.size} ranks, {config.data.shards} shards, {world.cores} cores a rank; "
+        f"{len(plan.source)} samples {plan.source.sample_shape}; "
+        f"{plan.images_per_step} images a step; {config.model.name}, {config.train.update}"
+    )
+
+
+def _cut(path: Path, step: int) -> float:
+    """Drop the lines after ``step``, which will be made again; return the last one's seconds.
+
+    A run that was killed has lines for the steps after its last checkpoint, and may have half a
+    line.
+    """
+    if not path.exists():
+        return 0.0
+    kept, seconds = [], 0.0
+    for text in path.read_text().splitlines(keepends=True):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            break
+        if line["step"] > step:
+            break
+        kept.append(text)
+        seconds = line["wall_seconds"]
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text("".join(kept))
+    temporary.replace(path)
+    return seconds
+
+
+def _progress(steps: int, done: int) -> Any:
+    """Return a progress bar when someone looks on, else None."""
+    if not _is_terminal():
+        return None
+    return tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True, file=sys.stderr)
+
+
+def _is_terminal() -> bool:
+    """Return whether what this rank writes is seen on a terminal.
+
+    Under mpirun a rank's own stdout is always a terminal and its stderr always a pipe: what
+    counts is where its parent, which forwards both, writes to.
+    """
+    if sys.stderr.isatty():
+        return True
+    try:
+        with Path(f"/proc/{os.getppid()}/comm").open() as file:
+            launcher = file.read().strip()
+        target = Path(f"/proc/{os.getppid()}/fd/2").readlink()
+    except OSError:
+        return False
+    return launcher in ("prterun", "mpirun", "mpiexec", "orterun") and str(target).startswith(
+        ("/dev/pts/", "/dev/tty")
+    )

@@ -1,0 +1,120 @@
+"""The run, from first step to last.
+
+All ranks walk through the same spans of steps. A span is one call of the compiled update, and
+ends wherever something is due: a line of the journal, a sample grid, a checkpoint, the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from hpcgan import checkpoint
+from hpcgan.checkpoint import Checkpoint
+from hpcgan.config import Config
+from hpcgan.data.feed import Feed
+from hpcgan.errors import RunError
+from hpcgan.gan.state import State
+from hpcgan.parallel import synchronous
+from hpcgan.training.journal import Journal
+from hpcgan.training.plan import Plan
+from hpcgan.world import World
+
+# Steps inside one call of the compiled update: enough to make a call's own cost invisible, few
+# enough that a slow network's progress is seen.
+_LONGEST_SPAN = 10
+
+
+def train(world: World, plan: Plan) -> None:
+    """Train to the last step. All ranks must call it, with the plan that they made together.
+
+    Raises:
+        RunError: a loss is no longer finite (on all ranks), or rank 0 cannot write.
+    """
+    config = plan.config
+    samples = world.together(plan.load_samples)
+    state = world.together(lambda: State(config, plan.source.sample_shape))
+    checkpoint.restore(world, state, plan.found)
+    update = synchronous.make_update(world, plan, state)
+    feed = Feed(samples, config.seed, config.train.batch_size * config.train.discriminator_steps)
+    journal = Journal(plan, state, world) if world.is_root else None
+    if journal and state.step == 0:
+        _save(plan, state)
+    losses: list[tf.Tensor] = []
+    batches = feed.batches(spans(config, state.step))
+    for first, steps in spans(config, state.step):
+        asked = time.monotonic()
+        batch = next(batches)
+        waited = time.monotonic() - asked
+        losses.append(update.run(batch, tf.constant(first, tf.int64)))
+        state.step = first + steps
+        if is_due(config.log.every_steps, state.step, config):
+            means = _means(losses, state.step)
+            losses.clear()
+            if journal:
+                journal.log(*means)
+        if journal:
+            journal.advance(steps, waited)
+            if is_due(samples_period(config), state.step, config):
+                journal.draw()
+            if is_due(config.checkpoint.every_steps, state.step, config):
+                _save(plan, state)
+    if journal:
+        journal.close()
+    world.barrier()
+
+
+def spans(config: Config, start: int) -> Iterator[tuple[int, int]]:
+    """Yield (first step, number of steps) of each call of the update from ``start`` on."""
+    periods = (config.log.every_steps, samples_period(config), config.checkpoint.every_steps)
+    while start < config.train.steps:
+        ends = [start + _LONGEST_SPAN, config.train.steps]
+        end = min(ends + [(start // period + 1) * period for period in periods])
+        yield start, end - start
+        start = end
+
+
+def is_due(period: int, step: int, config: Config) -> bool:
+    """Return whether what happens every ``period`` steps and at the end happens now."""
+    return step % period == 0 or step == config.train.steps
+
+
+def samples_period(config: Config) -> int:
+    """Return the steps between two sample grids."""
+    return config.log.samples_every_steps or config.checkpoint.every_steps
+
+
+def _means(losses: list[tf.Tensor], step: int) -> tuple[float, float]:
+    """Return the mean losses of D and G since the last line.
+
+    They are averages over all shards, the same on all ranks: so all ranks stop here if one is
+    not finite.
+    """
+    means = np.concatenate([each.numpy() for each in losses]).mean(axis=0, dtype=np.float64)
+    if not np.isfinite(means).all():
+        error = RunError(
+            f"the losses up to step {step} are not finite (discriminator {means[0]}, generator "
+            f"{means[1]}); go on from an earlier checkpoint with a lower learning rate"
+        )
+        error.agreed = True
+        raise error
+    return float(means[0]), float(means[1])
+
+
+def _save(plan: Plan, state: State) -> None:
+    """Write a checkpoint and delete those that are too old; rank 0 alone calls it."""
+    checkpoint.write(
+        Checkpoint(
+            path=checkpoint.path_of(plan.checkpoints, state.step),
+            step=state.step,
+            images=state.step * plan.images_per_step,
+            config=plan.config,
+            sample_shape=plan.source.sample_shape,
+            dtype=plan.source.dtype,
+            groups=state.arrays(),
+        )
+    )
+    checkpoint.prune(plan.checkpoints, plan.config.checkpoint.keep)

@@ -1,0 +1,180 @@
+"""All that is decided and checked before a run starts.
+
+Nothing here needs TensorFlow, so a mistake in the configuration or the data is told within a
+second, before any rank has begun the long start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hpcgan import checkpoint
+from hpcgan.checkpoint import Checkpoint
+from hpcgan.config import Config, differences, from_yaml, load, to_yaml
+from hpcgan.data import shards
+from hpcgan.data.source import Source, open_source
+from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
+from hpcgan.world import World
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can start.
+
+    Attributes:
+        config: with ``data.shards`` resolved to a number.
+        source: the data.
+        run_dir: where the run writes.
+        found: the checkpoint to go on from, or None.
+        hosted: the shards of this rank.
+    """
+
+    config: Config
+    source: Source
+    run_dir: Path
+    found: Checkpoint | None
+    hosted: range
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the run's checkpoints are."""
+        return self.run_dir / "checkpoints"
+
+    @property
+    def images_per_step(self) -> int:
+        """Real samples that all shards use at a step."""
+        train = self.config.train
+        assert self.config.data.shards is not None
+        return train.batch_size * train.discriminator_steps * self.config.data.shards
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the checkpoint has all the steps already."""
+        return self.found is not None and self.found.step >= self.config.train.steps
+
+    def load_samples(self) -> dict[int, np.ndarray]:
+        """Return the samples of each hosted shard, (n, *sample_shape)."""
+        assert self.config.data.shards is not None
+        return {
+            shard: self.source.read(
+                shards.shard_samples(len(self.source), self.config.data.shards, shard)
+            )
+            for shard in self.hosted
+        }
+
+
+def prepare(
+    world: World, path: str, overrides: list[str], run_dir: Path | None, resume: str
+) -> Plan:
+    """Check everything and decide where the run starts. All ranks must call it.
+
+    Args:
+        world: the ranks.
+        path: the YAML file, read by rank 0.
+        overrides: ``--section.key VALUE`` words of the command line.
+        run_dir: where the run writes; None for runs/NAME.
+        resume: auto (the newest whole checkpoint of the run directory, if any), never, or the
+            path of a checkpoint.
+
+    Raises:
+        UserError: something is wrong; the same on all ranks.
+    """
+    config = from_yaml(world.on_root(lambda: to_yaml(load(path, overrides))), path)
+    directory = run_dir or Path("runs") / config.name
+    data = config.data
+    source = world.together(lambda: open_source(data.files, data.images, data.labels))
+    if resume == "never":
+        world.on_root(lambda: _set_aside(directory))
+    found = checkpoint.read_together(world, lambda: _choose(directory, resume))
+    config = _with_shards(config, found, world.size)
+    plan = Plan(config, source, directory, found, range(0))
+    world.together(lambda: _check(plan, world.size))
+    assert config.data.shards is not None
+    hosted = shards.hosted_shards(config.data.shards, world.size, world.rank)
+    return dataclasses.replace(plan, hosted=hosted)
+
+
+def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
+    """Return the checkpoint to go on from."""
+    if resume == "never":
+        return None
+    checkpoints = run_dir / "checkpoints"
+    if resume != "auto":
+        chosen = checkpoint.read(Path(resume))
+        checkpoint.set_aside_after(checkpoints, chosen.step)
+        return chosen
+    found, warnings = checkpoint.newest(checkpoints)
+    for warning in warnings:
+        print(f"hpcgan: warning: {warning}", flush=True)
+    if warnings and found is None:
+        raise CheckpointError(
+            f"{run_dir}: none of its checkpoints is whole; --resume never starts again"
+        )
+    return found
+
+
+def _set_aside(run_dir: Path) -> None:
+    """Rename an earlier run's directory to the first free of NAME.1, NAME.2, ..."""
+    if not run_dir.exists() or not any(run_dir.iterdir()):
+        return
+    number = 1
+    while (aside := run_dir.with_name(f"{run_dir.name}.{number}")).exists():
+        number += 1
+    try:
+        run_dir.rename(aside)
+    except OSError as error:
+        raise RunError(f"{run_dir}: the earlier run cannot be moved to {aside}: {error}") from None
+    print(f"hpcgan: the earlier run in {run_dir} is now {aside}", flush=True)
+
+
+def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config:
+    """Resolve ``data.shards: null``: as in the checkpoint, else one a rank."""
+    if config.data.shards is not None:
+        return config
+    number = found.config.data.shards if found else ranks
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, shards=number))
+
+
+def _check(plan: Plan, ranks: int) -> None:
+    """Refuse a division that cannot work, and a checkpoint of another run."""
+    number, samples = plan.config.data.shards, len(plan.source)
+    assert number is not None
+    files = ", ".join(plan.source.files)
+    if samples < number:
+        raise DataError(
+            f"{files}: {samples} samples cannot be divided into {number} shards (data.shards, "
+            "one a rank by default); use fewer ranks or shards, or more data"
+        )
+    if number < ranks:
+        raise ConfigError(
+            f"data.shards is {number}, but there are {ranks} ranks, and a rank without a shard "
+            f"has no work; use at most {number} ranks"
+        )
+    smallest = len(shards.shard_samples(samples, number, 0))
+    if plan.config.train.batch_size > smallest:
+        raise ConfigError(
+            f"train.batch_size is {plan.config.train.batch_size}, but a shard of {files} holds "
+            f"{smallest} samples ({samples} in {number} shards); use a smaller batch, or fewer "
+            "ranks or shards"
+        )
+    if plan.found:
+        _check_same_run(plan, plan.found)
+
+
+def _check_same_run(plan: Plan, found: Checkpoint) -> None:
+    """Refuse to go on with another model, loss, optimizer, data shape or seed."""
+    changed = differences(found.config, plan.config)
+    if found.sample_shape != plan.source.sample_shape or found.dtype != plan.source.dtype:
+        changed.append(
+            f"samples: {found.sample_shape} {found.dtype} -> "
+            f"{plan.source.sample_shape} {plan.source.dtype}"
+        )
+    if changed:
+        raise ConfigError(
+            f"{found.path} is of a run with another configuration ({'; '.join(changed)}); "
+            "choose another --run-dir, or --resume never to start again"
+        )

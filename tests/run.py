@@ -1,0 +1,205 @@
+"""Run the whole suite: the tests of one process, then those under mpirun on 1 to 4 ranks.
+
+    python tests/run.py
+
+Prints pytest's output as it comes, a table of the stages and a line of totals. The exit status
+is 0 when every stage passed and ran a test. A stage that fails does not stop the next ones; one
+that exceeds its time limit is killed and has failed. With the environment variable CI set a
+skipped test has failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+SERIAL_LIMIT = 600.0
+MPI_LIMIT = 240.0
+MPI_RANKS = (1, 2, 3, 4)
+# Seconds that mpirun has to end its ranks, before all of them are killed.
+GRACE = 5.0
+
+SUMMARY = re.compile(r"^=* ?(?P<counts>(?:\d+ [a-z]+(?:, )?)+) in \d[\d.]*s")
+COUNT = re.compile(r"(\d+) ([a-z]+)")
+COLUMN = {
+    "passed": "passed",
+    "xpassed": "passed",
+    "failed": "failed",
+    "error": "failed",
+    "errors": "failed",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+}
+
+
+@dataclass
+class Stage:
+    """A call of pytest, and what came of it."""
+
+    name: str
+    command: list[str]
+    limit: float
+    counts: dict[str, int] = field(default_factory=lambda: {"passed": 0, "failed": 0, "skipped": 0})
+    skips: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    problem: str = ""
+
+
+def stages() -> Iterator[Stage]:
+    """List the stages of the suite."""
+    # Under mpirun the output is a terminal to pytest, which would colour the line that is read.
+    pytest = [sys.executable, "-m", "pytest", "-ra", "--color=no"]
+    yield Stage("1 process", [*pytest, "tests", "--ignore", "tests/mpi"], SERIAL_LIMIT)
+    for ranks in MPI_RANKS:
+        launch = [find_mpirun(), "-n", str(ranks), "--oversubscribe"]
+        yield Stage(f"mpirun -n {ranks}", [*launch, *pytest, "tests/mpi"], MPI_LIMIT)
+
+
+def find_mpirun() -> str:
+    """Return the mpirun of this environment, else the one on PATH."""
+    return shutil.which("mpirun", path=str(BIN)) or shutil.which("mpirun") or "mpirun"
+
+
+def environment() -> dict[str, str]:
+    """Return what the stages run in: this environment's programs first, root allowed."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**root, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def run(stage: Stage) -> None:
+    """Run a stage, pass its output through and fill in its results."""
+    print(f"\n##### {stage.name}: {' '.join(stage.command)}", flush=True)
+    start = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            stage.command,
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        fail(stage, str(error))
+        return
+    status, late = follow(stage, process)
+    stage.seconds = time.monotonic() - start
+    judge(stage, status, late)
+
+
+def follow(stage: Stage, process: subprocess.Popen[str]) -> tuple[int, bool]:
+    """Read the output to its end; return the exit status and whether the time limit ended it."""
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        end_session(process)
+
+    timer = threading.Timer(stage.limit, stop)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            read(stage, line)
+        status = process.wait()
+    finally:
+        timer.cancel()
+        end_session(process)
+    return status, late.is_set()
+
+
+def read(stage: Stage, line: str) -> None:
+    """Take the counts and the skipped tests from a line of pytest's output."""
+    if line.startswith(("SKIPPED", "XFAIL")):
+        stage.skips.append(line.strip())
+    summary = SUMMARY.match(line)
+    if summary:
+        stage.counts = dict.fromkeys(stage.counts, 0)
+        for number, word in COUNT.findall(summary["counts"]):
+            if word in COLUMN:
+                stage.counts[COLUMN[word]] += int(number)
+
+
+def end_session(process: subprocess.Popen[str]) -> None:
+    """End a stage's processes: mpirun gives each rank a group, but one session holds them all."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    for pid in members(process.pid):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def members(session: int) -> list[int]:
+    """Return the processes of a session."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            pid = int(entry.name)
+            if os.getsid(pid) == session:
+                found.append(pid)
+    return found
+
+
+def judge(stage: Stage, status: int, late: bool) -> None:
+    """Name what is wrong with a stage that ran, beyond its failed tests."""
+    if os.environ.get("CI") and stage.counts["skipped"]:
+        stage.counts["failed"] += stage.counts["skipped"]
+        stage.counts["skipped"] = 0
+        stage.problem = "skipped tests fail under CI"
+    if late:
+        fail(stage, f"killed after its time limit of {stage.limit:.0f} s")
+    elif not any(stage.counts.values()):
+        fail(stage, f"no test ran (exit status {status})")
+    elif status and not stage.counts["failed"]:
+        fail(stage, f"exit status {status}")
+
+
+def fail(stage: Stage, problem: str) -> None:
+    """Count a stage itself as a failure."""
+    stage.counts["failed"] += 1
+    stage.problem = problem
+
+
+def report(done: list[Stage]) -> bool:
+    """Print the skipped tests, the table and the totals; return whether all passed."""
+    for stage in done:
+        for skip in stage.skips:
+            print(f"{stage.name}: {skip}")
+    print(f"\n{'stage':<12} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
+    for stage in done:
+        numbers = "{passed:>7} {failed:>7} {skipped:>8}".format(**stage.counts)
+        print(f"{stage.name:<12} {numbers} {stage.seconds:>8.1f}  {stage.problem}".rstrip())
+    total = {key: sum(stage.counts[key] for stage in done) for key in done[0].counts}
+    skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
+    print(f"\n{total['passed']} passed, {total['failed']} failed{skipped}", flush=True)
+    return total["failed"] == 0
+
+
+def main() -> int:
+    """Run every stage; return the exit status."""
+    done = list(stages())
+    for stage in done:
+        run(stage)
+    return 0 if report(done) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
