@@ -42,9 +42,9 @@ OVERSUBSCRIBE = $(shell test '$(CPUS)' -ge '$(RANKS)' || echo ' --oversubscribe'
 
 demo: export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: .venv/ready
-	mkdir -p demo
+	mkdir -p demo && rm -rf demo/run
 	hpcgan-data digits demo/digits.h5 --held-out 0.2
-	mpirun -np $(RANKS)$(OVERSUBSCRIBE) hpcgan train examples/digits.yaml --run-dir demo/run --resume never
+	mpirun -np $(RANKS)$(OVERSUBSCRIBE) hpcgan train examples/digits.yaml --run-dir demo/run
 	python -m hpcgan.metrics.digits demo/run --real demo/digits.h5 --held-out demo/digits-held-out.h5
 
 test: lint

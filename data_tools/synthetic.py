@@ -18,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hpcgan.errors import ConfigError, RunError, UserError
+from hpcgan.errors import ConfigError, DataError, UserError
 from hpcgan.files import default_chunk, partial_path, writing
 from hpcgan.world import World
 
@@ -125,7 +125,7 @@ def write(out: Path, noise: Noise, world: World) -> str:
         A line to print: samples, bytes, ranks and speed.
 
     Raises:
-        DataError: ``out`` is a directory, or is in none.
+        DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
         RunError: the file cannot be written; an old one is then as it was.
     """
     start = time.perf_counter()
@@ -151,7 +151,7 @@ def _lay_out(partial: Path, out: Path, noise: Noise) -> None:
         free = shutil.disk_usage(partial.parent).free
     needed = noise.chunks * noise.chunk_samples * noise.sample_bytes
     if needed > free:
-        raise RunError(
+        raise DataError(
             f"{out}: needs {needed} bytes, but {out.parent} has {free} free; "
             "make room or write fewer --samples"
         )

@@ -2,8 +2,9 @@
 
 A checkpoint is one HDF5 file that holds all a run needs to go on as if it had never stopped. It
 is written beside its name, flushed to the disk and renamed, so that a name never stands for half
-a file. A SHA-256 over everything in it, kept in the file, tells on reading whether it is whole.
-Only rank 0 reads and writes; ``restore`` brings the state to the others.
+a file. Its user block holds a SHA-256 of all that follows, which is checked before HDF5 reads a
+byte: HDF5 may hang on a damaged file. Only rank 0 reads and writes; ``restore`` brings the state
+to the others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from hpcgan import __version__
 from hpcgan.config import Config, from_yaml, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError
-from hpcgan.files import whole_hdf5, writing
+from hpcgan.files import USER_BLOCK, whole_hdf5, writing
 from hpcgan.world import World
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = "hpcgan-checkpoint-1"
 GROUPS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
+_READ_BYTES = 2**20
 _NAME = re.compile(r"step_(\d{8,})\.h5")
 
 
@@ -68,14 +70,13 @@ def write(checkpoint: Checkpoint) -> None:
     """
     with writing(checkpoint.path):
         checkpoint.path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_hdf5(checkpoint.path) as file:
+    with whole_hdf5(checkpoint.path, _seal) as file:
         for name, value in _attributes(checkpoint).items():
             file.attrs[name] = value
         for group, named in checkpoint.groups.items():
             opened = file.create_group(group)
             for name, array in named.items():
                 opened.create_dataset(name, data=array)
-        file.attrs["sha256"] = _digest(file.attrs, checkpoint.groups)
 
 
 def read(path: Path) -> Checkpoint:
@@ -87,13 +88,10 @@ def read(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
     try:
+        _check_seal(path)
         with h5py.File(path, "r", locking=False) as file:
             attributes = dict(file.attrs)
-            if attributes.get("format") != FORMAT:
-                raise CheckpointError(f"{path}: not a checkpoint of hpcgan ({FORMAT})")
             groups = {group: _arrays(file[group]) for group in GROUPS}
-        if attributes["sha256"] != _digest(attributes, groups):
-            raise CheckpointError(f"{path}: damaged: its content does not fit its checksum")
         return Checkpoint(
             path=path,
             step=int(attributes["step"]),
@@ -190,7 +188,7 @@ def _step_of(path: Path) -> int:
 
 
 def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the root attributes but the checksum."""
+    """Return the root attributes."""
     return {
         "format": FORMAT,
         "step": checkpoint.step,
@@ -216,21 +214,24 @@ def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
     return found
 
 
-def _digest(attributes: Any, groups: dict[str, dict[str, np.ndarray]]) -> str:
-    """Return the SHA-256 of names, types and bytes of all attributes and arrays, in hex."""
+def _seal(content: memoryview) -> bytes:
+    """Return the user block of a checkpoint: its format and the SHA-256 of ``content``."""
+    return _user_block(hashlib.sha256(content).hexdigest())
+
+
+def _user_block(digest: str) -> bytes:
+    """Return a user block that is readable as text."""
+    return f"{FORMAT}\nsha256 {digest}\n".encode().ljust(USER_BLOCK, b"\0")
+
+
+def _check_seal(path: Path) -> None:
+    """Refuse a file that is no checkpoint or is not as it was written."""
     digest = hashlib.sha256()
-    for name in sorted(set(attributes) - {"sha256"}):
-        _add(digest, name, np.asarray(attributes[name]))
-    for group in GROUPS:
-        for name in sorted(groups[group]):
-            _add(digest, f"{group}/{name}", groups[group][name])
-    return digest.hexdigest()
-
-
-def _add(digest: Any, name: str, array: np.ndarray) -> None:
-    """Add an array to a digest; text counts as its characters, whatever type holds it."""
-    if array.dtype.kind in "OUS":
-        digest.update(f"{name} text {array.item()!s}\n".encode())
-    else:
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+    with path.open("rb") as file:
+        block = file.read(USER_BLOCK)
+        while content := file.read(_READ_BYTES):
+            digest.update(content)
+    if not block.startswith(f"{FORMAT}\n".encode()):
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint of hpcgan ({FORMAT})")
+    if block != _user_block(digest.hexdigest()):
+        raise CheckpointError(f"{path}: damaged: its content does not fit its checksum")

@@ -243,7 +243,18 @@ def from_yaml(text: str, origin: str) -> Config:
 
 def to_yaml(config: Config) -> str:
     """Return ``config`` as YAML text, with every key."""
-    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+    return yaml.dump(dataclasses.asdict(config), Dumper=_Dumper, sort_keys=False)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that jsonargparse reads as a number and PyYAML does not, such as 1e3."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
 
 
 def differences(old: Config, new: Config) -> list[str]:
@@ -269,9 +280,14 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _defaults() -> dict[str, Any]:
+    """Return the default of every key, by its dotted name."""
+    return _flat(dataclasses.asdict(Config(data=DataConfig(files=[]))))
+
+
 def _known_keys() -> list[str]:
     """Return every key and section name, dotted."""
-    keys = list(_flat(dataclasses.asdict(Config(data=DataConfig(files=[])))))
+    keys = list(_defaults())
     sections = {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)}
     return sorted({*keys, *sections})
 
@@ -286,12 +302,14 @@ def _nearest(key: str) -> str:
     return f"; the nearest known one is '{found[0]}'" if found else ""
 
 
-def _check_keys(content: dict[str, Any], origin: str) -> None:
+def _check_keys(content: dict[str, Any], origin: str, section: str = "") -> None:
     """Refuse keys that no section has."""
-    known = _known_keys()
-    for key in _flat(content):
-        if key not in known:
+    for name, value in content.items():
+        key = f"{section}{name}"
+        if key not in _known_keys():
             raise ConfigError(f"{origin}: unknown key '{key}'{_nearest(key)}")
+        if isinstance(value, dict):
+            _check_keys(value, origin, f"{key}.")
 
 
 def _explain(message: str, origin: str) -> str:
@@ -323,6 +341,8 @@ def _check_values(config: Config, origin: str) -> None:
     for key, value in values.items():
         if key.endswith(("beta_1", "beta_2")) and value >= 1:
             raise ConfigError(f"{origin}: {key} is {value}; it must be less than 1")
+    if config.seed >= 2**32:
+        raise ConfigError(f"{origin}: seed is {config.seed}; it must be less than 2**32")
     if not config.data.files:
         raise ConfigError(f"{origin}: data.files is empty; name at least one HDF5 file")
     if config.train.update == "simultaneous" and config.train.discriminator_steps != 1:

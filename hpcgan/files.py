@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from hpcgan.errors import DataError, RunError
 
+USER_BLOCK = 512  # bytes before the HDF5 content that HDF5 leaves to us; the fewest it allows
 _CHUNK_BYTES = 2**20  # HDF5's default chunk cache holds this much
 
 
@@ -74,16 +75,23 @@ def write_whole(out: Path, content: bytes | memoryview) -> None:
 
 
 @contextmanager
-def whole_hdf5(out: Path) -> Iterator[h5py.File]:
+def whole_hdf5(out: Path, seal: Callable[[memoryview], bytes] | None = None) -> Iterator[h5py.File]:
     """Give an HDF5 file to fill, which is written to ``out`` as ``write_whole`` does.
 
     The content must fit in memory. HDF5 reports a full disk while it closes objects, where
     Python cannot catch it: so it writes to memory, and Python writes the file.
+
+    Args:
+        out: the file.
+        seal: gives the user block, ``USER_BLOCK`` bytes, from the content that follows it.
     """
     content = io.BytesIO()
-    with h5py.File(content, "w") as file:
+    with h5py.File(content, "w", userblock_size=USER_BLOCK if seal else 0) as file:
         yield file
-    write_whole(out, content.getbuffer())
+    whole = content.getbuffer()
+    if seal:
+        whole[:USER_BLOCK] = seal(whole[USER_BLOCK:])
+    write_whole(out, whole)
 
 
 def write_datasets(out: Path, datasets: dict[str, np.ndarray]) -> None:

@@ -32,16 +32,21 @@ def generate(world: World, path: Path, count: int, out: Path, seed: int) -> None
         CheckpointError: the checkpoint is missing or damaged.
         RunError: ``out`` cannot be written.
     """
-    if count < 1 or seed < 0:
-        raise ConfigError(f"--count {count} --seed {seed}: count is at least 1, seed at least 0")
-    if out.suffix not in _SUFFIXES:
-        raise ConfigError(f"--out {out}: the suffix must be one of {', '.join(_SUFFIXES)}")
+    world.together(lambda: _check(count, out, seed))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
     samples = sample(world, found, count, seed)
     if samples is not None:
         _write(out, pictures.to_dtype(samples, found.dtype))
         print(f"{count} samples of {path} in {out}")
+
+
+def _check(count: int, out: Path, seed: int) -> None:
+    """Refuse options that are out of bounds."""
+    if count < 1 or seed < 0:
+        raise ConfigError(f"--count {count} --seed {seed}: count is at least 1, seed at least 0")
+    if out.suffix not in _SUFFIXES:
+        raise ConfigError(f"--out {out}: the suffix must be one of {', '.join(_SUFFIXES)}")
 
 
 def sample(world: World, found: Checkpoint, count: int, seed: int) -> np.ndarray | None:

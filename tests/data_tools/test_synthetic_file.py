@@ -154,7 +154,7 @@ def test_a_full_disk_ends_all_ranks(python, failure_line, tmp_path, limited, siz
     (tmp_path / "x.h5").write_text("old")
     words = "synthetic x.h5 --samples 5000 --shape 8,8,1 --chunk 100"
     done = python("-c", _LIMITED, limited, size, *words.split(), ranks=2)
-    assert failure_line(done).startswith(f"hpcgan-data: {start}")
+    assert failure_line(done, 1).startswith(f"hpcgan-data: {start}")
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
     assert (tmp_path / "x.h5").read_text() == "old"
 

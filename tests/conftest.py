@@ -1,0 +1,76 @@
+"""What tests of several packages share: the ranks (pytest is one of them), a small data file,
+and programs run as their users do, alone or under mpirun."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Read when TensorFlow and Keras are imported, so before any test module is.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from hpcgan.world import World
+
+
+_ENVIRONMENT = {
+    "PYTHONPATH": str(Path(__file__).parents[1]),
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+}
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("hpcgan", deadline=None)
+settings.load_profile("hpcgan")
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """Return the ranks: one alone, or those of mpirun. A process can make them once."""
+    from hpcgan.world import World
+
+    hook = sys.excepthook
+    made = World()
+    sys.excepthook = hook  # a failing test is pytest's to report
+    return made
+
+
+@pytest.fixture
+def data_file(tmp_path: Path) -> Path:
+    """Return an HDF5 file with ``images``, 40 different random samples, (40, 8, 8, 1) uint8."""
+    path = tmp_path / "data.h5"
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+    with h5py.File(path, "w") as file:
+        file["images"] = images
+    return path
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Run:
+    """Return a function that runs ``python WORDS`` in tmp_path on a number of ranks."""
+
+    def run(*words: object, ranks: int | None = None) -> subprocess.CompletedProcess[str]:
+        mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe"]
+        launcher = [] if ranks is None else [*mpirun, "-n", str(ranks)]
+        return subprocess.run(
+            [*launcher, sys.executable, *map(str, words)],
+            cwd=tmp_path,
+            env=os.environ | _ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run

@@ -1,0 +1,71 @@
+"""The feed: the right samples in the right order, whatever the calls of the update."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpcgan.data.feed import Feed
+from hpcgan.data.shards import epoch_order
+
+SEED, PER_STEP = 3, 4
+# Shards of different sizes; a pixel tells the shard (hundreds) and the sample in it.
+SIZES = {2: 10, 5: 7}
+SAMPLES = {
+    shard: (100 * shard + np.arange(size, dtype=np.float32)).reshape(size, 1, 1, 1)
+    for shard, size in SIZES.items()
+}
+
+
+def feed() -> Feed:
+    return Feed(SAMPLES, SEED, PER_STEP)
+
+
+def expected(step: int) -> np.ndarray:
+    """Return the pixels of a step, (shards, per_step), from the orders of whole epochs."""
+    rows = []
+    for shard, size in SIZES.items():
+        endless = np.concatenate([epoch_order(SEED, shard, epoch, size) for epoch in range(20)])
+        rows.append(100 * shard + endless[step * PER_STEP : (step + 1) * PER_STEP])
+    return np.array(rows)
+
+
+def test_each_batch_holds_the_next_samples_of_every_hosted_shard() -> None:
+    spans = [(0, 3), (3, 1), (4, 5), (9, 2)]
+    batches = list(feed().batches(spans))
+    assert [tuple(batch.shape) for batch in batches] == [
+        (steps, 2, PER_STEP, 1, 1, 1) for _, steps in spans
+    ]
+    taken = np.concatenate([batch.numpy() for batch in batches])[..., 0, 0, 0]
+    assert taken.tolist() == [expected(step).tolist() for step in range(11)]
+
+
+def test_a_run_that_is_resumed_in_the_middle_has_the_batches_of_one_that_was_not() -> None:
+    whole = np.concatenate([batch.numpy() for batch in feed().batches([(0, 10), (10, 10)])])
+    resumed = np.concatenate([batch.numpy() for batch in feed().batches([(7, 3), (10, 10)])])
+    assert np.array_equal(resumed, whole[7:])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_samples_keep_their_dtype_and_content(dtype: str) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (6, 2, 3, 4, 2)).astype(dtype)
+    (batch,) = Feed({0: samples}, SEED, 6).batches([(0, 1)])
+    assert batch.dtype == dtype
+    assert np.array_equal(batch.numpy()[0, 0], samples[epoch_order(SEED, 0, 0, 6)])
+
+
+def test_no_span_gives_no_batch() -> None:
+    assert list(feed().batches([])) == []
+
+
+class Unreadable(np.ndarray):
+    """Samples that fail when they are gathered."""
+
+    def __getitem__(self, places: object) -> np.ndarray:
+        raise OSError("the disk is gone")
+
+
+def test_an_error_of_the_gathering_thread_reaches_the_caller() -> None:
+    broken = Feed({0: SAMPLES[2].view(Unreadable)}, SEED, PER_STEP)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(broken.batches([(0, 1), (1, 1)]))

@@ -1,0 +1,47 @@
+"""Counter-based random numbers: the same for the same (seed, shard, step), else different."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from hpcgan.gan import noise
+
+
+def _drawn(seed, shard, step, which=0):
+    shard_key = noise.shard_keys(seed, range(shard, shard + 1))[0]
+    return noise.latents(noise.step_keys(shard_key, tf.constant(step, tf.int64), 4)[which], 8, 5)
+
+
+def test_the_same_place_draws_the_same_latents():
+    np.testing.assert_array_equal(_drawn(1, 2, 3), _drawn(1, 2, 3))
+
+
+def test_another_seed_shard_step_or_purpose_draws_others():
+    drawn = [_drawn(*place) for place in [(1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (1, 2, 3, 1)]]
+    drawn.append(noise.sampling_latents(1, 2, 5)[:8])
+    for i, one in enumerate(drawn):
+        for other in drawn[:i]:
+            assert not np.isclose(one, other).any()
+
+
+def test_a_shards_key_does_not_depend_on_its_neighbours():
+    np.testing.assert_array_equal(
+        noise.shard_keys(7, range(4))[2:], noise.shard_keys(7, range(2, 4))
+    )
+
+
+def test_latents_are_standard_normal():
+    latents = np.concatenate([noise.sampling_latents(0, block, 100) for block in range(40)])
+    assert latents.shape == (40 * noise.BLOCK, 100)
+    # A million draws: the standard error of the mean is 0.001.
+    assert abs(latents.mean()) < 0.005
+    assert abs(latents.std() - 1) < 0.005
+
+
+def test_a_dropout_seed_has_the_shape_and_type_that_keras_keeps():
+    like = tf.constant([1, 2], tf.uint32)
+    key = noise.shard_keys(0, range(1))[0]
+    seed = noise.dropout_seed(key, like)
+    assert (seed.shape, seed.dtype) == (like.shape, like.dtype)
+    np.testing.assert_array_equal(seed, noise.dropout_seed(key, like))

@@ -1,0 +1,151 @@
+"""One update, against the same worked out with plain Keras calls and NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpcgan.config import AdamConfig, Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from hpcgan.gan import noise
+from hpcgan.gan.losses import LOSSES
+from hpcgan.gan.state import State
+from hpcgan.gan.update import Update
+
+_BATCH, _SHAPE = 6, (8, 8, 1)
+
+
+def _config(model="mlp", shards=1, **train):
+    return Config(
+        data=DataConfig(files=["x"], shards=shards),
+        model=ModelConfig(name=model, width=4, latent_dim=3),
+        optimizer=OptimizerConfig(discriminator=AdamConfig(learning_rate=1e-3)),
+        train=TrainConfig(batch_size=_BATCH, **train),
+    )
+
+
+def _samples(steps=1, shards=1, rounds=1, dtype=np.uint8):
+    rng = np.random.default_rng(5)
+    shape = (steps, shards, _BATCH * rounds, *_SHAPE)
+    if dtype == np.uint8:
+        return rng.integers(0, 256, shape, np.uint8)
+    return rng.uniform(-1, 1, shape).astype(dtype)
+
+
+def _run(config, samples, hosted=None, first=0, state=None):
+    state = state or State(config, _SHAPE)
+    hosted = hosted or range(samples.shape[1])
+    update = Update(config, state, samples.dtype.name, hosted, lambda tensor: tensor)
+    losses = update.run(tf.constant(samples), tf.constant(first, tf.int64)).numpy()
+    return losses, state.arrays()
+
+
+def _adam_first_step(before, gradient, config):
+    """Kingma and Ba, 2015, algorithm 1 in the order of their section 2's end, for t = 1."""
+    epsilon = 1e-7 / np.sqrt(1 - config.beta_2)
+    return before - config.learning_rate * gradient / (np.abs(gradient) + epsilon)
+
+
+def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
+    config, samples = _config(), _samples()
+    reference = State(config, _SHAPE)
+    key = noise.step_keys(noise.shard_keys(0, range(1))[0], tf.constant(0, tf.int64), 4)[0]
+    latents = noise.latents(key, _BATCH, 3)
+    real = samples[0, 0].astype(np.float32) / 127.5 - 1
+    g, d = reference.generator, reference.discriminator
+    with tf.GradientTape(persistent=True) as tape:
+        fake_logits = d(g(latents))
+        d_loss = LOSSES["non_saturating"].discriminator(d(real), fake_logits)
+        g_loss = LOSSES["non_saturating"].generator(fake_logits)
+    expected = {}
+    for name, model, loss, adam in (
+        ("generator", g, g_loss, config.optimizer.generator),
+        ("discriminator", d, d_loss, config.optimizer.discriminator),
+    ):
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        for variable, gradient in zip(variables, gradients, strict=True):
+            stepped = _adam_first_step(np.array(variable), gradient.numpy(), adam)
+            expected[name, variable.path.split("/", 1)[1]] = stepped
+    losses, arrays = _run(config, samples)
+    np.testing.assert_allclose(losses, [[d_loss, g_loss]], rtol=1e-5)
+    for (group, name), value in expected.items():
+        np.testing.assert_allclose(arrays[group][name], value, atol=2e-6, err_msg=name)
+
+
+def test_an_alternating_update_plays_g_against_the_new_d():
+    config, samples = _config(update="alternating"), _samples()
+    _, simultaneous = _run(_config(), samples)
+    losses, arrays = _run(config, samples)
+    start = State(config, _SHAPE).arrays()
+    assert np.isfinite(losses).all()
+    # D has made one update, so G's gradient, and so its weights, are others than simultaneous.
+    assert arrays["discriminator_optimizer"]["iteration"] == 1
+    assert not np.allclose(arrays["generator"]["pixels/bias"], start["generator"]["pixels/bias"])
+    assert not np.array_equal(
+        arrays["generator"]["pixels/kernel"], simultaneous["generator"]["pixels/kernel"]
+    )
+
+
+def test_discriminator_steps_updates_d_as_often_and_g_once():
+    config = _config(update="alternating", discriminator_steps=3)
+    _, arrays = _run(config, _samples(steps=2, rounds=3))
+    assert arrays["discriminator_optimizer"]["iteration"] == 6
+    assert arrays["generator_optimizer"]["iteration"] == 2
+
+
+@pytest.mark.parametrize("model", ["mlp", "dcgan"])
+def test_several_steps_in_one_call_equal_one_step_a_call(model):
+    config, samples = _config(model), _samples(steps=4)
+    losses, together = _run(config, samples)
+    state = State(config, _SHAPE)
+    update = Update(config, state, "uint8", range(1), lambda tensor: tensor)
+    one_by_one = [
+        update.run(tf.constant(samples[i : i + 1]), tf.constant(i, tf.int64)).numpy()
+        for i in range(4)
+    ]
+    np.testing.assert_allclose(np.concatenate(one_by_one), losses, rtol=1e-5)
+    for group, named in state.arrays().items():
+        for name, array in named.items():
+            np.testing.assert_allclose(array, together[group][name], atol=1e-5, err_msg=name)
+
+
+def test_moving_statistics_are_the_mean_over_shards():
+    config = _config("dcgan", shards=2)
+    samples = _samples(shards=2)
+    _, both = _run(config, samples)
+    # Statistics of G depend on its latents alone: each shard's own are those of its own run.
+    single = _config("dcgan", shards=1)
+    means = [_run(single, samples[:, s : s + 1], range(s, s + 1))[1]["generator"] for s in range(2)]
+    for name in ("norm_1/moving_mean", "norm_1/moving_variance"):
+        expected = (means[0][name] + means[1][name]) / 2
+        np.testing.assert_allclose(both["generator"][name], expected, rtol=1e-5)
+        assert not np.allclose(means[0][name], means[1][name])
+
+
+def test_many_hosted_shards_are_looped_over_with_the_same_result():
+    """More shards than are unrolled: the mean of 6 shards is that of two halves of 3."""
+    samples = _samples(shards=6)
+    losses, _ = _run(_config(shards=6), samples)
+    halves = [
+        _run(_config(shards=3), samples[:, s], range(s.start, s.stop))[0]
+        for s in (slice(0, 3), slice(3, 6))
+    ]
+    np.testing.assert_allclose(losses, np.mean(halves, axis=0), rtol=1e-5)
+
+
+def test_dropout_differs_from_step_to_step():
+    config, samples = _config("dcgan"), _samples()
+    first, _ = _run(config, samples, first=0)
+    again, _ = _run(config, samples, first=0)
+    second, _ = _run(config, samples, first=1)
+    np.testing.assert_array_equal(first, again)
+    assert first[0, 0] != second[0, 0]
+
+
+def test_uint8_is_scaled_and_float32_is_used_as_it_is():
+    samples = _samples()
+    scaled = samples.astype(np.float32) / np.float32(127.5) - 1
+    from_bytes, _ = _run(_config(), samples)
+    from_floats, _ = _run(_config(), scaled)
+    np.testing.assert_allclose(from_bytes, from_floats, rtol=1e-6)

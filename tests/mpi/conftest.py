@@ -1,0 +1,60 @@
+"""Tests that run whole on every rank: ``mpirun -n N python -m pytest tests/mpi``, N from 1.
+
+All ranks collect the same tests and walk through them together; rank 0 reports. A rank on which
+a test fails prints why and ends the others at once: they may wait for it in a collective.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpcgan.devices import prepare_tensorflow
+from hpcgan.world import World
+
+_WORLD = World()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Silence all ranks but the first, whose stderr stays for what goes wrong."""
+    if not _WORLD.is_root:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        nowhere = Path(os.devnull).open("w")  # noqa: SIM115
+        reporter._tw._file = nowhere
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """End all ranks where one has failed, unless it is alone."""
+    if report.failed and _WORLD.size > 1:
+        sys.__stderr__.write(
+            f"\nrank {_WORLD.rank} of {_WORLD.size}: FAILED {report.nodeid} ({report.when})\n"
+            f"{report.longreprtext}\n"
+        )
+        _WORLD.abort(1)
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """Return the ranks, with TensorFlow ready."""
+    prepare_tensorflow(_WORLD)
+    return _WORLD
+
+
+@pytest.fixture(scope="session")
+def ring(world: World):
+    """Return the exchange; Horovod starts once a process."""
+    return world.start_ring()
+
+
+@pytest.fixture
+def shared_path(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a directory that is the same on all ranks."""
+    path = world.on_root(lambda: str(tmp_path_factory.mktemp("shared")))
+    world.barrier()
+    yield Path(path)
+    world.barrier()

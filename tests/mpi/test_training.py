@@ -1,0 +1,227 @@
+"""Training on any number of ranks: equal to one rank, and to itself after a stop."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcgan import checkpoint, generate
+from hpcgan.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
+from hpcgan.data import shards
+from hpcgan.errors import ConfigError, RunError
+from hpcgan.training import plan
+
+_SHARDS = 4
+_SAMPLES = 86  # shards of 21 and 22
+
+
+def _data(path):
+    rng = np.random.default_rng(3)
+    with h5py.File(path, "w") as file:
+        file["images"] = rng.integers(0, 256, (_SAMPLES, 8, 8, 1), np.uint8)
+
+
+def _write_config(world, directory, **sections):
+    """Write data and a config to the shared directory; returns the config's path."""
+
+    def write():
+        _data(directory / "data.h5")
+        content = {
+            "data": {"files": [str(directory / "data.h5")], "shards": _SHARDS},
+            "model": {"latent_dim": 6},
+            "train": {"steps": 10, "batch_size": 5},
+            "checkpoint": {"every_steps": 5, "keep": 10},
+            "log": {"every_steps": 5},
+            **sections,
+        }
+        # JSON is YAML.
+        (directory / "config.yaml").write_text(json.dumps(content))
+
+    world.on_root(write)
+    return str(directory / "config.yaml")
+
+
+def _train(world, config, run_dir, *overrides, resume="auto"):
+    from hpcgan.training import loop
+
+    run = plan.prepare(world, config, list(overrides), run_dir, resume)
+    loop.train(world, run)
+
+
+def _final(world, run_dir, step):
+    """Return all variables of a checkpoint on rank 0 as one mapping, None on others."""
+    if not world.is_root:
+        return None
+    groups = checkpoint.read(checkpoint.path_of(run_dir / "checkpoints", step)).groups
+    return {f"{group}/{name}": a for group, named in groups.items() for name, a in named.items()}
+
+
+def _config(model, update, rounds, loss="non_saturating"):
+    return Config(
+        data=DataConfig(files=["unused"], shards=_SHARDS),
+        model=ModelConfig(name=model, latent_dim=6, width=4),
+        loss=LossConfig(name=loss),
+        train=TrainConfig(batch_size=5, update=update, discriminator_steps=rounds),
+    )
+
+
+def _run_updates(config, hosted, exchange, steps=6):
+    """Return losses and weights after some updates of the hosted shards' fixed batches."""
+    import tensorflow as tf
+
+    from hpcgan.gan.state import State
+    from hpcgan.gan.update import Update
+
+    state = State(config, (8, 8, 1))
+    per_step = config.train.batch_size * config.train.discriminator_steps
+    batches = np.stack(
+        [
+            np.random.default_rng(shard).integers(0, 256, (steps, per_step, 8, 8, 1), np.uint8)
+            for shard in hosted
+        ],
+        axis=1,
+    )
+    update = Update(config, state, "uint8", hosted, exchange)
+    losses = update.run(tf.constant(batches), tf.constant(0, tf.int64)).numpy()
+    return losses, {
+        f"{group}/{name}": array
+        for group, named in state.arrays().items()
+        for name, array in named.items()
+    }
+
+
+def _relative_difference(ours, reference):
+    """Return the relative L2 difference of two sets of variables."""
+    a, b = (
+        np.concatenate([each[name].ravel() for name in reference]) for each in (ours, reference)
+    )
+    return np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b)
+
+
+@pytest.mark.parametrize(
+    ("model", "update", "rounds", "loss"),
+    [
+        ("mlp", "simultaneous", 1, "non_saturating"),
+        ("mlp", "alternating", 2, "minimax"),
+        ("dcgan", "simultaneous", 1, "non_saturating"),
+        ("dcgan", "alternating", 1, "non_saturating"),
+    ],
+)
+def test_any_number_of_ranks_trains_the_same_networks_as_one(
+    world, ring, model, update, rounds, loss
+):
+    config = _config(model, update, rounds, loss)
+    hosted = shards.hosted_shards(_SHARDS, world.size, world.rank)
+    losses, weights = _run_updates(config, hosted, ring)
+    sums = {name: float(np.sum(array, dtype=np.float64)) for name, array in weights.items()}
+    assert world.gather_json(sums) == [sums] * world.size
+    if not world.is_root:
+        return
+    # Rank 0 makes the reference, hosting all shards and talking to no one.
+    expected_losses, expected = _run_updates(config, range(_SHARDS), lambda tensor: tensor)
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
+    assert _relative_difference(weights, expected) < 1e-3
+    # What is compared does tell: a shard with another number draws other noise.
+    others = range(1, _SHARDS + 1)
+    _, different = _run_updates(config, others, lambda tensor: tensor)
+    assert _relative_difference(different, expected) > 1e-2
+
+
+@pytest.mark.parametrize("model", ["mlp", "dcgan"])
+def test_a_run_stopped_and_resumed_ends_as_one_that_never_stopped(world, shared_path, model):
+    sections = {"model": {"name": model, "latent_dim": 6, "width": 4}}
+    config = _write_config(world, shared_path, **sections)
+    _train(world, config, shared_path / "whole")
+    _train(world, config, shared_path / "parts", "--train.steps", "5")
+    _train(world, config, shared_path / "parts")
+    if world.is_root:
+        whole = _final(world, shared_path / "whole", 10)
+        parts = _final(world, shared_path / "parts", 10)
+        assert whole.keys() == parts.keys()
+        for name in whole:
+            np.testing.assert_array_equal(parts[name], whole[name], err_msg=name)
+        text = (shared_path / "parts" / "metrics.jsonl").read_text()
+        assert [json.loads(line)["step"] for line in text.splitlines()] == [5, 10]
+
+
+def test_fifty_steps_and_fifty_more_are_a_hundred(world, shared_path):
+    config = _write_config(world, shared_path, checkpoint={"every_steps": 50})
+    _train(world, config, shared_path / "whole", "--train.steps", "100")
+    _train(world, config, shared_path / "parts", "--train.steps", "50")
+    _train(world, config, shared_path / "parts", "--train.steps", "100")
+    if world.is_root:
+        whole = _final(world, shared_path / "whole", 100)
+        parts = _final(world, shared_path / "parts", 100)
+        for name in whole:
+            np.testing.assert_array_equal(parts[name], whole[name], err_msg=name)
+
+
+def test_all_ranks_hold_the_same_state_after_a_restore(world, shared_path):
+    from hpcgan.gan.state import State
+
+    config = _write_config(world, shared_path)
+    _train(world, config, shared_path / "run")
+    run = plan.prepare(world, config, ["--train.steps", "20"], shared_path / "run", "auto")
+    state = State(run.config, (8, 8, 1))
+    checkpoint.restore(world, state, run.found)
+    assert state.step == 10
+    sums = {
+        f"{group}/{name}": float(np.sum(array, dtype=np.float64))
+        for group, named in state.arrays().items()
+        for name, array in named.items()
+    }
+    assert world.gather_json(sums) == [sums] * world.size
+
+
+def test_null_shards_are_one_a_rank_and_stay_so(world, shared_path):
+    config = _write_config(world, shared_path)
+    content = json.loads((shared_path / "config.yaml").read_text())
+    world.barrier()
+    content["data"]["shards"] = None
+    world.on_root(lambda: (shared_path / "config.yaml").write_text(json.dumps(content)))
+    run = plan.prepare(world, config, [], shared_path / "run", "auto")
+    assert run.config.data.shards == world.size
+    assert run.hosted == range(world.rank, world.rank + 1)
+
+
+def test_more_ranks_than_shards_are_refused(world, shared_path):
+    config = _write_config(world, shared_path)
+    if world.size == 1:
+        run = plan.prepare(world, config, ["--data.shards", "1"], shared_path / "run", "auto")
+        assert run.hosted == range(1)
+        return
+    with pytest.raises(ConfigError, match=f"data.shards is 1, but there are {world.size} ranks"):
+        plan.prepare(world, config, ["--data.shards", "1"], shared_path / "run", "auto")
+
+
+def test_losses_that_are_not_finite_stop_all_ranks(world, shared_path):
+    config = _write_config(world, shared_path)
+    overrides = ["--optimizer.generator.learning_rate=1e30"]
+    with pytest.raises(RunError, match="not finite") as caught:
+        _train(world, config, shared_path / "run", *overrides, "--train.steps", "100")
+    assert caught.value.agreed
+
+
+def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path):
+    from hpcgan.gan import noise
+    from hpcgan.gan.state import State
+
+    config = _write_config(world, shared_path)
+    _train(world, config, shared_path / "run", "--train.steps", "5")
+    path = checkpoint.path_of(shared_path / "run" / "checkpoints", 5)
+    found = checkpoint.read(path)
+    count = 2 * noise.BLOCK + 3
+    samples = generate.sample(
+        world, checkpoint.read_together(world, lambda: checkpoint.read(path)), count, seed=9
+    )
+    if not world.is_root:
+        assert samples is None
+        return
+    state = State(found.config, found.sample_shape)
+    state.load(found.groups, str(path))
+    latents = np.concatenate([noise.sampling_latents(9, block, 6) for block in range(3)])
+    expected = np.array(state.generator(latents[:count], training=False))
+    np.testing.assert_allclose(samples, expected, atol=1e-6)

@@ -1,0 +1,105 @@
+"""The collectives of hpcgan.world, on any number of ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpcgan.errors import ConfigError, DataError, RunError
+
+
+def test_every_rank_has_its_own_number(world):
+    assert world.gather_json(world.rank) == list(range(world.size))
+    assert 0 <= world.node_rank < world.node_size <= world.size
+    assert world.cores >= 1
+
+
+def test_all_ranks_get_what_rank_0_holds(world):
+    value = {"steps": 3, "names": ["Fréchet", None], "x": 0.1} if world.is_root else "mine"
+    assert world.broadcast_json(value) == {"steps": 3, "names": ["Fréchet", None], "x": 0.1}
+
+
+def test_values_of_different_lengths_are_gathered_by_rank(world):
+    assert world.gather_json("x" * world.rank) == ["x" * rank for rank in range(world.size)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
+def test_arrays_are_broadcast_exactly_and_the_given_one_stays(world, dtype):
+    own = np.arange(12).reshape(3, 4).astype(dtype) + world.rank
+    got = world.broadcast_array(own)
+    np.testing.assert_array_equal(got, np.arange(12).reshape(3, 4).astype(dtype))
+    assert got.dtype == dtype
+    assert own[0, 0] == world.rank
+
+
+def test_a_scalar_array_keeps_its_shape(world):
+    assert world.broadcast_array(np.array(world.rank + 5)).shape == ()
+
+
+def test_arrays_of_different_lengths_are_joined_on_rank_0(world):
+    own = np.full((world.rank + 1, 2), world.rank, np.float32)
+    joined = world.gather_arrays(own)
+    if not world.is_root:
+        assert joined is None
+        return
+    expected = [np.full((rank + 1, 2), rank, np.float32) for rank in range(world.size)]
+    np.testing.assert_array_equal(joined, np.concatenate(expected))
+
+
+def test_an_error_of_the_last_rank_is_raised_on_all_and_names_it(world):
+    last = world.size - 1
+
+    def work():
+        if world.rank == last:
+            raise DataError("part.h5: there is no such data file")
+
+    with pytest.raises(DataError) as caught:
+        world.together(work)
+    prefix = f"rank {last} of {world.size}: " if world.size > 1 else ""
+    assert str(caught.value) == f"{prefix}part.h5: there is no such data file"
+    assert caught.value.agreed
+
+
+def test_an_error_of_all_ranks_names_none(world):
+    def work():
+        raise ConfigError("train.steps is 0")
+
+    with pytest.raises(ConfigError, match=r"^train\.steps is 0$"):
+        world.together(work)
+
+
+def test_work_together_returns_each_rank_its_own_result(world):
+    assert world.together(lambda: world.rank * 2) == world.rank * 2
+
+
+def test_rank_0_alone_works_and_all_get_its_result_or_error(world):
+    calls = []
+    assert world.on_root(lambda: calls.append(1) or [1, 2]) == [1, 2]
+    assert len(calls) == (1 if world.is_root else 0)
+
+    def fail():
+        raise RunError("disk full")
+
+    with pytest.raises(RunError, match=r"^disk full$") as caught:
+        world.on_root(fail)
+    assert caught.value.agreed
+
+
+def test_the_ring_adds_up_all_ranks(world, ring):
+    import tensorflow as tf
+
+    own = tf.range(1000, dtype=tf.float32) * (world.rank + 1)
+    total = world.size * (world.size + 1) // 2
+    np.testing.assert_array_equal(ring(own), np.arange(1000, dtype=np.float32) * total)
+
+
+def test_the_ring_works_in_a_compiled_loop(world, ring):
+    import tensorflow as tf
+
+    @tf.function
+    def repeated(value):
+        for _ in tf.range(5):
+            value = ring(value)
+        return value
+
+    assert repeated(tf.ones([3])).numpy().tolist() == [float(world.size**5)] * 3

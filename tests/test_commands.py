@@ -1,0 +1,272 @@
+"""The commands as their users run them: whole programs under mpirun, what they print and leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpcgan import checkpoint
+
+_CONFIG = """
+data: {files: [data.h5]}
+model: {latent_dim: 6}
+train: {steps: 100, batch_size: 5}
+checkpoint: {every_steps: 10}
+log: {every_steps: 10}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a directory with data and a config."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["images"] = images
+        file["flat"] = images[..., 0]
+        file["doubles"] = images.astype(np.float64)
+    (tmp_path / "config.yaml").write_text(_CONFIG)
+    return tmp_path
+
+
+def _only_line(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
+    """Return what a failed command said; check that it is one line, once, without a traceback."""
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("hpcgan: ")]
+    assert len(lines) == 1, done.stderr
+    assert not [line for line in done.stdout.splitlines() if line.startswith("hpcgan: ")]
+    return lines[0].removeprefix("hpcgan: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("none.yaml", r"none\.yaml: there is no such config file"),
+        ("config.yaml --data.files [none.h5]", r"none\.h5: there is no such data file \(seen .*"),
+        (
+            "config.yaml --data.images pictures",
+            r"data\.h5: there is no dataset 'pictures'; its datasets are: doubles, flat, images",
+        ),
+        (
+            "config.yaml --data.images flat",
+            r"data\.h5: dataset 'flat' has shape \(40, 8, 8\); it .*",
+        ),
+        ("config.yaml --data.images doubles", r"data\.h5: dataset 'doubles' has dtype float64; .*"),
+        (
+            "config.yaml --train.batchsize 4",
+            r"command line: unknown key 'train\.batchsize'; the nearest known one is "
+            r"'train\.batch_size'",
+        ),
+        (
+            "config.yaml --train.batch_size 21",
+            r"train\.batch_size is 21, but a shard of data\.h5 .*",
+        ),
+        ("config.yaml --data.shards 41", r"data\.h5: 40 samples cannot be divided into 41 .*"),
+        ("config.yaml --data.shards 1", r"data\.shards is 1, but there are 2 ranks, .*"),
+        ("config.yaml --resume none.h5", r"none\.h5: there is no such checkpoint"),
+    ],
+)
+def test_bad_input_is_told_once_by_two_ranks(python, place, words, line):
+    done = python("-m", "hpcgan", "train", *words.split(), ranks=2)
+    assert re.fullmatch(line, _only_line(done))
+    assert not (place / "runs").exists()
+
+
+def test_an_unknown_key_in_the_file_is_told_once(python, place):
+    (place / "config.yaml").write_text(_CONFIG + "optimiser: {}\n")
+    done = python("-m", "hpcgan", "train", "config.yaml", ranks=2)
+    assert _only_line(done).endswith(
+        "unknown key 'optimiser'; the nearest known one is 'optimizer'"
+    )
+
+
+def test_fewer_samples_than_ranks_are_told_once(python, place):
+    with h5py.File(place / "data.h5", "w") as file:
+        file["images"] = np.zeros((2, 8, 8, 1), np.uint8)
+    done = python("-m", "hpcgan", "train", "config.yaml", "--train.batch_size=1", ranks=3)
+    assert _only_line(done).startswith("data.h5: 2 samples cannot be divided into 3 shards")
+
+
+def test_a_command_line_that_is_wrong_ends_with_2(python, place):
+    for words in (
+        ["train"],
+        ["trian", "x"],
+        ["generate", "c.h5", "--count", "x", "--out", "o.png"],
+    ):
+        done = python("-m", "hpcgan", *words, ranks=2)
+        assert done.returncode == 2
+        assert done.stderr.count("hpcgan: error:") + done.stderr.count("error: ") >= 1
+        assert done.stderr.count("usage:") == 1, done.stderr
+
+
+def test_help_lists_the_keys_without_starting_mpi(python, place):
+    program = """
+import sys
+from hpcgan.cli import main
+try:
+    main()
+finally:
+    found = {"mpi4py", "tensorflow", "horovod"} & set(sys.modules)
+    assert not found, found
+"""
+    done = python("-c", program, "train", "--help")
+    assert done.returncode == 0, done.stderr
+    for word in ("CONFIG.yaml", "--resume", "--train.batch_size", "--optimizer.generator.beta_1"):
+        assert word in done.stdout
+
+
+def _wait_for_step(place: Path, process: subprocess.Popen[str], step: int) -> None:
+    """Return when the run's journal has a line for ``step``; fail if the run ends before."""
+    journal = place / "runs" / "hpcgan" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        if journal.exists():
+            lines = [text for text in journal.read_text().splitlines() if text.endswith("}")]
+            if lines and json.loads(lines[-1])["step"] >= step:
+                return
+    raise AssertionError(f"no line for step {step} in 120 s")
+
+
+def _ranks_of(launcher: int) -> list[int]:
+    """Return the process ids of mpirun's ranks, ascending."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    return sorted(int(child) for child in children)
+
+
+def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, place):
+    steps = 20_000
+    words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", str(steps)]
+    mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", "2"]
+    process = subprocess.Popen(
+        [*mpirun, sys.executable, *words],
+        cwd=place,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        },
+        text=True,
+    )
+    _wait_for_step(place, process, 30)
+    os.kill(_ranks_of(process.pid)[-1], signal.SIGKILL)
+    assert process.wait(timeout=10) != 0
+    run = place / "runs" / "hpcgan"
+    found, _ = checkpoint.newest(run / "checkpoints")
+    assert found is not None
+    assert 30 <= found.step < steps
+    words[-1] = str(found.step + 20)
+    done = python(*words, ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert f"going on from runs/hpcgan/checkpoints/step_{found.step:08d}.h5" in done.stdout
+    text = (run / "metrics.jsonl").read_text()
+    recorded = [json.loads(line)["step"] for line in text.splitlines()]
+    assert recorded == list(range(10, found.step + 21, 10))
+    again = python(*words, ranks=2)
+    assert again.returncode == 0
+    assert again.stdout.count("finished already") == 1
+
+
+_ONE_FAILS = """
+import sys
+from hpcgan import cli, errors
+from hpcgan.world import World
+
+def run(world, arguments):
+    if world.rank == 1:
+        raise {error}
+    world.barrier()
+
+cli._train = run
+sys.argv = ["hpcgan", "train", "x.yaml"]
+cli.main()
+"""
+
+
+def test_a_bug_on_one_rank_ends_all_with_one_traceback(python):
+    done = python("-c", _ONE_FAILS.format(error="ValueError('a bug')"), ranks=3)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1
+    assert "hpcgan: rank 1 of 3 on " in done.stderr
+    assert "ValueError: a bug" in done.stderr
+
+
+def test_a_user_error_of_one_rank_in_mid_run_ends_all_with_one_line(python):
+    error = "errors.DataError('part.h5: gone')"
+    done = python("-c", _ONE_FAILS.format(error=error), ranks=3)
+    assert _only_line(done) == "rank 1 of 3: part.h5: gone"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Return a checkpoint of a short run."""
+    place = tmp_path_factory.mktemp("trained")
+    with h5py.File(place / "data.h5", "w") as file:
+        file["images"] = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
+    (place / "config.yaml").write_text(_CONFIG)
+    done = subprocess.run(
+        [sys.executable, "-m", "hpcgan", "train", "config.yaml", "--train.steps", "10"],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.strip()]
+    return place / "runs" / "hpcgan"
+
+
+def test_a_run_leaves_what_the_contract_says(trained):
+    names = {str(p.relative_to(trained)) for p in trained.rglob("*") if p.is_file()}
+    events = {name for name in names if name.startswith("tensorboard/events.out.tfevents")}
+    assert events
+    assert names - events == {
+        "config.yaml",
+        "metrics.jsonl",
+        "samples/step_00000010.png",
+        "checkpoints/step_00000000.h5",
+        "checkpoints/step_00000010.h5",
+    }
+
+
+@pytest.mark.parametrize("name", ["samples.h5", "samples.npz", "samples.png"])
+def test_generate_writes_each_format(python, trained, tmp_path, name):
+    path = trained / "checkpoints" / "step_00000010.h5"
+    words = ["generate", path, "--count", "10", "--seed", "4", "--out", name]
+    done = python("-m", "hpcgan", *words)
+    assert done.returncode == 0, done.stderr
+    if name.endswith(".png"):
+        assert Image.open(tmp_path / name).size == (4 * 8, 3 * 8)
+        return
+    opened = h5py.File(tmp_path / name) if name.endswith(".h5") else np.load(tmp_path / name)
+    images = opened["images"][:]
+    assert (images.shape, images.dtype) == ((10, 8, 8, 1), np.uint8)
+    assert len(np.unique(images.reshape(10, -1), axis=0)) == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("none.h5 --count 1 --out x.h5", r"none\.h5: there is no such checkpoint"),
+        ("CHECKPOINT --count 0 --out x.h5", r"--count 0 --seed 0: count is at least 1, .*"),
+        ("CHECKPOINT --count 1 --out x.jpg", r"--out x\.jpg: the suffix must be one of .*"),
+    ],
+)
+def test_generate_refuses_what_is_wrong(python, trained, tmp_path, words, line):
+    path = str(trained / "checkpoints" / "step_00000010.h5")
+    done = python("-m", "hpcgan", "generate", *words.replace("CHECKPOINT", path).split(), ranks=2)
+    assert re.fullmatch(line, _only_line(done))
+    assert list(tmp_path.iterdir()) == []
