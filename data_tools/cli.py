@@ -7,13 +7,11 @@ ranks.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from data_tools import digits, synthetic
-from hpcgan.errors import ConfigError, UserError
+from hpcgan import command
 from hpcgan.world import World
 
 
@@ -26,36 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or that of the user error, whose one line went to stderr.
     """
-    try:
-        arguments = _parser().parse_args(argv)
-    except ConfigError as error:
-        return _report(error, World())
-    world = World()  # after the parser, so that --help works where MPI does not start
-    try:
-        arguments.run(arguments, world)
-    except UserError as error:
-        return _report(error, world)
-    return 0
+    return command.run("hpcgan-data", lambda: _parser().parse_args(argv))
 
 
-def _report(error: UserError, world: World) -> int:
-    """Print ``error`` once and return its status."""
-    if world.is_root:
-        print(f"hpcgan-data: {error}", file=sys.stderr, flush=True)
-    return error.status
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises: under mpirun argparse itself would print its error a rank."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ``message`` as a ``ConfigError``."""
-        raise ConfigError(f"{message}; see {self.prog} --help")
-
-
-def _parser() -> _Parser:
+def _parser() -> command.Parser:
     """Return the parser of all commands; each sets ``run``, to be called with a world."""
-    parser = _Parser(
+    parser = command.Parser(
         prog="hpcgan-data", description="Make HDF5 files to train on.", allow_abbrev=False
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -64,7 +38,7 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add_digits(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_digits(commands: argparse._SubParsersAction[command.Parser]) -> None:
     """Add the command ``digits``."""
     text = "write scikit-learn's 1,797 real handwritten digits, laid out as MNIST's are"
     parser = commands.add_parser("digits", help=text, description=text, allow_abbrev=False)
@@ -87,7 +61,7 @@ def _add_digits(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.set_defaults(run=_digits)
 
 
-def _digits(arguments: argparse.Namespace, world: World) -> None:
+def _digits(world: World, arguments: argparse.Namespace) -> None:
     """Run the command ``digits``."""
     given = arguments
     lines = world.on_root(lambda: digits.write(given.out, given.size, given.held_out, given.seed))
@@ -95,7 +69,7 @@ def _digits(arguments: argparse.Namespace, world: World) -> None:
         print(*lines, sep="\n", flush=True)
 
 
-def _add_synthetic(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_synthetic(commands: argparse._SubParsersAction[command.Parser]) -> None:
     """Add the command ``synthetic``."""
     text = "write noise of any shape and number, with all ranks of an mpirun, for benchmarks"
     parser = commands.add_parser("synthetic", help=text, description=text, allow_abbrev=False)
@@ -120,15 +94,17 @@ def _add_synthetic(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.set_defaults(run=_synthetic)
 
 
-def _synthetic(arguments: argparse.Namespace, world: World) -> None:
+def _synthetic(world: World, arguments: argparse.Namespace) -> None:
     """Run the command ``synthetic``."""
-    noise = synthetic.Noise(
-        samples=arguments.samples,
-        shape=arguments.shape,
-        dtype=arguments.dtype,
-        classes=arguments.classes,
-        chunk=arguments.chunk,
-        seed=arguments.seed,
+    noise = world.together(
+        lambda: synthetic.Noise(
+            samples=arguments.samples,
+            shape=arguments.shape,
+            dtype=arguments.dtype,
+            classes=arguments.classes,
+            chunk=arguments.chunk,
+            seed=arguments.seed,
+        )
     )
     line = synthetic.write(arguments.out, noise, world)
     if world.is_root:

@@ -1,6 +1,7 @@
 """``python -m hpcgan`` is the same as ``hpcgan``."""
 
+import sys
+
 from hpcgan.cli import main
 
-if __name__ == "__main__":
-    main()
+sys.exit(main())

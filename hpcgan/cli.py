@@ -1,38 +1,18 @@
-"""The commands: parse, call one function, turn errors into exit statuses.
-
-0 done; 1 failed; 2 the command line, config or data are wrong. A user error is printed once, by
-rank 0 if all ranks have it; if one rank alone has it, that rank prints it and ends the others.
-"""
+"""The commands of ``hpcgan``: each parses its words and calls one function."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 from pathlib import Path
 
-from hpcgan import __version__
-from hpcgan.errors import UserError
+from hpcgan import __version__, command
 from hpcgan.world import World
 
 
-def main() -> None:
-    """Run the command that the command line names, and exit."""
-    if {"-h", "--help", "--version"} & set(sys.argv[1:]):
-        _parse(sys.argv[1:])  # prints and exits, without MPI: it may not start on a login node
-    world = World()
-    with _silence(not world.is_root):
-        arguments = _parse(sys.argv[1:])
-    try:
-        arguments.run(world, arguments)
-    except UserError as error:
-        if not error.agreed:
-            _print(f"rank {world.rank} of {world.size}: {error}" if world.size > 1 else str(error))
-            world.abort(error.status)
-        if world.is_root:
-            _print(str(error))
-        sys.exit(error.status)
+def main() -> int:
+    """Run the command that the command line names and return its exit status."""
+    return command.run("hpcgan", lambda: _parse(sys.argv[1:]))
 
 
 def _train(world: World, arguments: argparse.Namespace) -> None:
@@ -60,8 +40,8 @@ def _generate(world: World, arguments: argparse.Namespace) -> None:
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    """Return the parsed command line; prints and exits if it is wrong or asks for help."""
-    parser = argparse.ArgumentParser("hpcgan", description="Train GANs in parallel on HDF5 data.")
+    """Return the parsed command line."""
+    parser = command.Parser("hpcgan", description="Train GANs in parallel on HDF5 data.")
     parser.add_argument("--version", action="version", version=f"hpcgan {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = commands.add_parser(
@@ -105,18 +85,3 @@ def _keys_help() -> str:
     parser = jsonargparse.ArgumentParser(prog="", usage=argparse.SUPPRESS, add_help=False)
     add_arguments(parser)
     return "keys of CONFIG.yaml, as options that go before it:\n" + parser.format_help()
-
-
-@contextlib.contextmanager
-def _silence(silent: bool):  # type: ignore[no-untyped-def]
-    """Print nothing inside, if ``silent``: what all ranks would print, rank 0 prints."""
-    with contextlib.ExitStack() as stack:
-        if silent:
-            nowhere = stack.enter_context(Path(os.devnull).open("w"))
-            stack.enter_context(contextlib.redirect_stdout(nowhere))
-            stack.enter_context(contextlib.redirect_stderr(nowhere))
-        yield
-
-
-def _print(message: str) -> None:
-    print(f"hpcgan: {message}", file=sys.stderr, flush=True)

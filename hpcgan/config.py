@@ -303,13 +303,19 @@ def _nearest(key: str) -> str:
 
 
 def _check_keys(content: dict[str, Any], origin: str, section: str = "") -> None:
-    """Refuse keys that no section has."""
+    """Refuse keys that no section has, sections that hold none, and null for a value."""
+    defaults = _defaults()
     for name, value in content.items():
         key = f"{section}{name}"
         if key not in _known_keys():
             raise ConfigError(f"{origin}: unknown key '{key}'{_nearest(key)}")
         if isinstance(value, dict):
             _check_keys(value, origin, f"{key}.")
+        elif key not in defaults:
+            held = "empty" if value is None else value
+            raise ConfigError(f"{origin}: section '{key}' is {held}; it must hold keys")
+        elif value is None and defaults[key] is not None:
+            raise ConfigError(f"{origin}: {key} is null; give it a value or leave it out")
 
 
 def _explain(message: str, origin: str) -> str:

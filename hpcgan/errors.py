@@ -24,6 +24,10 @@ class ConfigError(UserError):
     """The command line or the configuration is wrong."""
 
 
+class LaunchError(UserError):
+    """The ranks were started in a way in which they do not find each other."""
+
+
 class DataError(UserError):
     """A data file is missing, unreadable or does not hold what the configuration says."""
 

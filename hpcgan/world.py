@@ -5,7 +5,8 @@ ring all-reduce, started when training first needs it, moves the gradients insid
 update. Both take their environment from ``_prepare_environment``, before MPI starts.
 
 A collective is a call that returns only when every rank has made it. Here those are all public
-methods of ``World`` but ``abort``, and the function that ``start_ring`` returns.
+methods of ``World`` but ``check_launch`` and ``abort``, and the function that ``start_ring``
+returns.
 """
 
 from __future__ import annotations
@@ -75,6 +76,23 @@ class World:
         self.cores = self._count_cores(node)
         self.host = socket.gethostname()
         sys.excepthook = self._end_all_ranks
+
+    def check_launch(self) -> None:
+        """Refuse to be one of several processes that each believe to be alone.
+
+        Raises:
+            LaunchError: Slurm started several tasks, and MPI knows of one.
+        """
+        tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+        if self.size == 1 and tasks > 1:
+            # MPI calls every one of them rank 0; Slurm's number lets one of them speak.
+            self.rank = int(os.environ.get("SLURM_PROCID", "0"))
+            error = errors.LaunchError(
+                f"srun started {tasks} tasks that do not find each other: its --mpi does not fit "
+                "this MPI; use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun"
+            )
+            error.agreed = True
+            raise error
 
     @property
     def is_root(self) -> bool:

@@ -84,7 +84,7 @@ def test_null_is_allowed_where_it_is_the_default(config_file: Path) -> None:
         ("seeed: 1\n", "seeed", "seed"),
         ("train: {step: 1}\n", "train.step", "train.steps"),
         ("batch_size: 8\n", "batch_size", "train.batch_size"),
-        ("trian: {steps: 1}\n", "trian.steps", "train.steps"),
+        ("trian: {steps: 1}\n", "trian", "train"),
         (
             "optimizer: {generator: {learning_rat: 1}}\n",
             "optimizer.generator.learning_rat",

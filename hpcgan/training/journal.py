@@ -147,12 +147,13 @@ def _cut(path: Path, step: int) -> float:
     for text in path.read_text().splitlines(keepends=True):
         try:
             line = json.loads(text)
-        except ValueError:
+            at, wall = line["step"], line["wall_seconds"]
+        except (ValueError, KeyError, TypeError):
             break
-        if line["step"] > step:
+        if at > step or not text.endswith("\n"):
             break
         kept.append(text)
-        seconds = line["wall_seconds"]
+        seconds = wall
     temporary = path.with_name(path.name + ".part")
     temporary.write_text("".join(kept))
     temporary.replace(path)

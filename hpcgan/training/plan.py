@@ -87,12 +87,11 @@ def prepare(
     directory = run_dir or Path("runs") / config.name
     data = config.data
     source = world.together(lambda: open_source(data.files, data.images, data.labels))
-    if resume == "never":
-        world.on_root(lambda: _set_aside(directory))
     found = checkpoint.read_together(world, lambda: _choose(directory, resume))
     config = _with_shards(config, found, world.size)
     plan = Plan(config, source, directory, found, range(0))
     world.together(lambda: _check(plan, world.size))
+    world.on_root(lambda: _make_way(plan, resume))
     assert config.data.shards is not None
     hosted = shards.hosted_shards(config.data.shards, world.size, world.rank)
     return dataclasses.replace(plan, hosted=hosted)
@@ -104,9 +103,7 @@ def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
         return None
     checkpoints = run_dir / "checkpoints"
     if resume != "auto":
-        chosen = checkpoint.read(Path(resume))
-        checkpoint.set_aside_after(checkpoints, chosen.step)
-        return chosen
+        return checkpoint.read(Path(resume))
     found, warnings = checkpoint.newest(checkpoints)
     for warning in warnings:
         print(f"hpcgan: warning: {warning}", flush=True)
@@ -115,6 +112,14 @@ def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
             f"{run_dir}: none of its checkpoints is whole; --resume never starts again"
         )
     return found
+
+
+def _make_way(plan: Plan, resume: str) -> None:
+    """Set aside what stands where the run will write, now that nothing is left to refuse."""
+    if resume == "never":
+        _set_aside(plan.run_dir)
+    elif resume != "auto" and plan.found:
+        checkpoint.set_aside_after(plan.checkpoints, plan.found.step)
 
 
 def _set_aside(run_dir: Path) -> None:

@@ -1,0 +1,58 @@
+"""What the commands of hpcgan and hpcgan-data share: from words to an exit status.
+
+0 done; 1 failed; 2 the command line, config or data are wrong. A user error is printed once, by
+rank 0 if all ranks have it; if one rank alone has it, that rank prints it and ends the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from hpcgan.errors import ConfigError, UserError
+from hpcgan.world import World
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises: under mpirun argparse itself would print its error a rank."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``message`` as a ``ConfigError``."""
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
+    """Run one command on all ranks.
+
+    Args:
+        program: its name, which begins what it says.
+        parse: returns the arguments, whose ``run`` is called with the ranks and the arguments.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        arguments = parse()  # before MPI, which may not start on a login node, for --help
+    except ConfigError as error:
+        _print(program, error, World())
+        return error.status
+    world = World()
+    try:
+        world.check_launch()
+        arguments.run(world, arguments)
+    except UserError as error:
+        if not error.agreed:
+            where = f"rank {world.rank} of {world.size}: " if world.size > 1 else ""
+            print(f"{program}: {where}{error}", file=sys.stderr, flush=True)
+            world.abort(error.status)
+        _print(program, error, world)
+        return error.status
+    return 0
+
+
+def _print(program: str, error: UserError, world: World) -> None:
+    """Print an error that all ranks have."""
+    if world.is_root:
+        print(f"{program}: {error}", file=sys.stderr, flush=True)

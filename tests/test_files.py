@@ -1,0 +1,147 @@
+"""Files that appear under their name only when they are whole."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcgan.errors import DataError, RunError
+from hpcgan.files import (
+    USER_BLOCK,
+    default_chunk,
+    partial_path,
+    whole_hdf5,
+    write_datasets,
+    write_whole,
+    writing,
+)
+
+
+@pytest.mark.parametrize(
+    ("sample_bytes", "samples", "chunk"),
+    [
+        (784, 60_000, 1337),  # 1337 x 784 is 1,048,208, and 1 MiB is 1,048,576
+        (784, 100, 100),
+        (2**20, 100, 1),
+        (2**20 + 1, 100, 1),
+        (2**19, 100, 2),
+        (1, 2**21, 2**20),
+    ],
+)
+def test_a_chunk_is_a_mebibyte_at_most_but_never_less_than_a_sample(
+    sample_bytes: int, samples: int, chunk: int
+) -> None:
+    assert default_chunk(sample_bytes, samples) == chunk
+
+
+def test_a_file_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out.bin"
+    partial_path(out).write_bytes(b"what a killed run left, and longer than the new content")
+    for content in (b"first", b"", memoryview(b"second")):
+        write_whole(out, content)
+        assert out.read_bytes() == bytes(content)
+        assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_directory_that_is_missing_is_told(tmp_path: Path) -> None:
+    out = tmp_path / "missing" / "out.bin"
+    with pytest.raises(DataError) as caught:
+        write_whole(out, b"")
+    assert str(caught.value) == f"{out}: there is no directory {out.parent}; make it first"
+
+
+def test_a_directory_in_place_of_a_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        write_whole(tmp_path, b"")
+    assert str(caught.value) == f"{tmp_path}: is a directory; name a file"
+
+
+def test_a_failure_leaves_the_old_content_and_no_partial_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "any text")
+
+    out = tmp_path / "out.bin"
+    out.write_bytes(b"old")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RunError) as caught:
+        write_whole(out, b"new")
+    assert str(caught.value) == (
+        f"{out}: cannot be written: No space left on device; make room for it or choose another "
+        "place"
+    )
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_error_of_several_lines_is_told_in_one() -> None:
+    with (
+        pytest.raises(RunError, match=r"^out: cannot be written: one two three; make room"),
+        writing(Path("out")),
+    ):
+        raise RuntimeError("one\n  two\nthree")
+
+
+def test_an_error_of_another_kind_stays_what_it_is() -> None:
+    with pytest.raises(ZeroDivisionError), writing(Path("out")):
+        _ = 1 / 0
+
+
+def test_an_hdf5_file_appears_at_the_end(tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    with whole_hdf5(out) as file:
+        file["x"] = [1, 2, 3]
+        file.attrs["name"] = "größe"
+        assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [out]
+    with h5py.File(out) as file:
+        assert file["x"][:].tolist() == [1, 2, 3]
+        assert file.attrs["name"] == "größe"
+
+
+def test_an_error_while_an_hdf5_file_is_filled_leaves_the_old_one(tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    out.write_bytes(b"old")
+
+    def fail_half_way() -> None:
+        with whole_hdf5(out) as file:
+            file["x"] = [1, 2, 3]
+            raise KeyError("y")
+
+    with pytest.raises(KeyError):
+        fail_half_way()
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_seal_is_made_of_what_follows_it(tmp_path: Path) -> None:
+    sealed: list[bytes] = []
+
+    def seal(content: memoryview) -> bytes:
+        sealed.append(bytes(content))
+        return b"s" * USER_BLOCK
+
+    with whole_hdf5(tmp_path / "out.h5", seal) as file:
+        file["x"] = [1, 2, 3]
+    assert (tmp_path / "out.h5").read_bytes() == b"s" * USER_BLOCK + sealed[0]
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert file["x"][:].tolist() == [1, 2, 3]
+
+
+def test_datasets_are_chunked_along_their_first_axis(tmp_path: Path) -> None:
+    arrays = {
+        "images": np.arange(3 * 512 * 512 * 2, dtype=np.uint8).reshape(3, 512, 512, 2),
+        "labels": np.array([5, 6, 7], np.uint8),
+    }
+    write_datasets(tmp_path / "out.h5", arrays)
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert sorted(file) == ["images", "labels"]
+        assert (file["images"].chunks, file["labels"].chunks) == ((2, 512, 512, 2), (3,))
+        for name, array in arrays.items():
+            assert file[name].dtype == array.dtype
+            assert np.array_equal(file[name][:], array)

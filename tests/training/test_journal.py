@@ -1,0 +1,219 @@
+"""What a run leaves behind, and how the record goes on when the run does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hpcgan import pictures
+from hpcgan.config import from_yaml
+from hpcgan.errors import RunError
+from hpcgan.gan import noise
+from hpcgan.gan.state import State
+from hpcgan.training.journal import Journal
+from hpcgan.training.plan import Plan, prepare
+from hpcgan.world import World
+
+CONTRACT = [
+    "step",
+    "images",
+    "wall_seconds",
+    "images_per_second",
+    "discriminator_loss",
+    "generator_loss",
+]
+
+
+@pytest.fixture
+def plan(world: World, data_file: Path, tmp_path: Path) -> Plan:
+    """Return the plan of a run in tmp_path/run that uses 12 images a step."""
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"name: small\ndata: {{files: [{data_file}], shards: 3}}\n"
+        "model: {name: mlp, latent_dim: 2}\ntrain: {steps: 10, batch_size: 4}\n"
+    )
+    return prepare(world, str(config), [], tmp_path / "run", "auto")
+
+
+@pytest.fixture
+def state(plan: Plan) -> State:
+    return State(plan.config, plan.source.sample_shape)
+
+
+def metrics(plan: Plan) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl."""
+    text = (plan.run_dir / "metrics.jsonl").read_text()
+    assert text == "" or text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def log_steps(journal: Journal, state: State, *steps: int) -> None:
+    """Write a line at each of ``steps``, with losses that tell it."""
+    for step in steps:
+        state.step = step
+        journal.log(step + 0.25, step + 0.5)
+    journal.close()
+
+
+def test_a_line_holds_what_the_contract_promises(plan: Plan, state: State, world: World) -> None:
+    log_steps(Journal(plan, state, world), state, 2, 5)
+    lines = metrics(plan)
+    assert all(list(line)[:6] == CONTRACT for line in lines)
+    assert [line["step"] for line in lines] == [2, 5]
+    assert [line["images"] for line in lines] == [24, 60]
+    assert [line["discriminator_loss"] for line in lines] == [2.25, 5.25]
+    assert [line["generator_loss"] for line in lines] == [2.5, 5.5]
+
+
+def test_speed_and_waiting_are_those_since_the_line_before(
+    plan: Plan, state: State, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The clock shows 100 at the start, 102 and 102.5 at the lines, 103 at the end.
+    clock = iter([100.0, 102.0, 102.5, 103.0])
+    monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: next(clock))
+    journal = Journal(plan, state, world)
+    journal.advance(1, 0.5)
+    journal.advance(1, 0.25)
+    state.step = 2
+    journal.log(0, 0)
+    journal.advance(3, 0.125)
+    log_steps(journal, state, 5)
+    lines = metrics(plan)
+    assert [line["wall_seconds"] for line in lines] == [2.0, 2.5]
+    assert [line["images_per_second"] for line in lines] == [12.0, 72.0]
+    assert [line["input_wait_seconds"] for line in lines] == [0.75, 0.125]
+
+
+def test_a_resumed_run_keeps_the_lines_up_to_its_step_and_the_clock_goes_on(
+    plan: Plan, state: State, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan.run_dir.mkdir()
+    before = [{"step": step, "wall_seconds": 10.0 * step} for step in (2, 4, 6)]
+    text = "".join(json.dumps(line) + "\n" for line in before)
+    (plan.run_dir / "metrics.jsonl").write_text(text + '{"step": 8, "wall_sec')
+    clock = iter([100.0, 101.5, 102.0])
+    monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: next(clock))
+    state.step = 4
+    log_steps(Journal(plan, state, world), state, 6)
+    lines = metrics(plan)
+    assert lines[:2] == before[:2]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert lines[2]["wall_seconds"] == 41.5
+    assert lines[2]["images_per_second"] == 16.0  # 2 steps of 12 images in 1.5 seconds
+    assert lines[2]["images"] == 72
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        '{"step": 4, "wall_seconds": 40.0',
+        '{"step": 4, "wall_seconds": 40.0}',
+        '{"step": 4}\n',
+        "4",
+        "null\n",
+        "\0\0\0\0",
+    ],
+)
+def test_what_a_killed_run_left_of_its_last_line_spoils_nothing(
+    plan: Plan, state: State, world: World, end: str
+) -> None:
+    plan.run_dir.mkdir()
+    first = {"step": 2, "wall_seconds": 20.0}
+    (plan.run_dir / "metrics.jsonl").write_text(json.dumps(first) + "\n" + end)
+    state.step = 5
+    log_steps(Journal(plan, state, world), state, 6)
+    lines = metrics(plan)
+    assert lines[0] == first
+    assert lines[-1]["step"] == 6
+    assert lines[-1]["wall_seconds"] >= 20
+    assert len(lines) == 2
+
+
+def test_a_run_that_starts_again_drops_all_lines(plan: Plan, state: State, world: World) -> None:
+    plan.run_dir.mkdir()
+    (plan.run_dir / "metrics.jsonl").write_text('{"step": 2, "wall_seconds": 1.0}\n')
+    Journal(plan, state, world).close()
+    assert metrics(plan) == []
+
+
+def test_the_configuration_is_written_with_its_shards(
+    plan: Plan, state: State, world: World
+) -> None:
+    Journal(plan, state, world).close()
+    written = from_yaml((plan.run_dir / "config.yaml").read_text(), "config.yaml")
+    assert written == plan.config
+    assert written.data.shards == 3
+
+
+def test_a_grid_of_64_samples_from_the_runs_latents_is_drawn(
+    plan: Plan, state: State, world: World
+) -> None:
+    journal = Journal(plan, state, world)
+    state.step = 500
+    journal.draw()
+    journal.close()
+    latents = noise.sampling_latents(plan.config.seed, 0, 2)[:64]
+    expected = pictures.grid(np.array(state.generator(latents, training=False)))
+    with Image.open(plan.run_dir / "samples" / "step_00000500.png") as drawn:
+        assert drawn.size == (64, 64)  # 8 x 8 samples of 8 x 8 pixels
+        assert np.array_equal(np.asarray(drawn), np.asarray(expected))
+
+
+def test_tensorboard_shows_the_losses_the_speed_and_the_grids(
+    plan: Plan, state: State, world: World
+) -> None:
+    journal = Journal(plan, state, world)
+    state.step = 2
+    journal.draw()
+    log_steps(journal, state, 2, 5)
+    board = EventAccumulator(
+        str(plan.run_dir / "tensorboard"), size_guidance={"tensors": 0, "images": 0}
+    )
+    board.Reload()
+    assert set(board.Tags()["tensors"]) == {
+        "discriminator_loss",
+        "generator_loss",
+        "images_per_second",
+        "input_wait_seconds",
+        "samples",
+    }
+    losses = [
+        (event.step, float(tf.make_ndarray(event.tensor_proto)))
+        for event in board.Tensors("discriminator_loss")
+    ]
+    assert losses == [(2, 2.25), (5, 5.25)]
+    (grid,) = board.Tensors("samples")
+    assert grid.step == 2
+    width, height = tf.make_ndarray(grid.tensor_proto)[:2]
+    assert (width, height) == (b"64", b"64")
+
+
+def test_a_run_directory_that_cannot_be_made_is_told(
+    plan: Plan, state: State, world: World
+) -> None:
+    plan.run_dir.write_text("a file")
+    with pytest.raises(RunError) as caught:
+        Journal(plan, state, world)
+    message = str(caught.value)
+    assert message.startswith(f"{plan.run_dir}: the run directory cannot be written: ")
+    assert "\n" not in message
+
+
+def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
+    plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_steps(Journal(plan, state, world), state, 2)
+    opening, ranks, line, end = capsys.readouterr().out.splitlines()
+    assert opening == f"hpcgan: small: a new run, in {plan.run_dir}"
+    assert ranks.startswith("hpcgan: 1 ranks, 3 shards, ")
+    assert "40 samples (8, 8, 1); 12 images a step; mlp, simultaneous" in ranks
+    assert line.startswith("step 2/10  loss D 2.2500  G 2.5000  ")
+    assert end.startswith("hpcgan: finished: 2 steps in ")
+    assert end.endswith(f"all is in {plan.run_dir}")

@@ -1,0 +1,257 @@
+"""What is decided and refused before a run starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcgan.checkpoint import GROUPS, Checkpoint, path_of, write
+from hpcgan.config import Config, load
+from hpcgan.errors import CheckpointError, ConfigError, DataError, UserError
+from hpcgan.training.plan import Plan, prepare
+from hpcgan.world import World
+
+
+class Runs:
+    """Plans of one config file and run directory, on one rank."""
+
+    def __init__(self, world: World, data: Path) -> None:
+        self.world = world
+        self.data = data
+        self.config = data.with_name("run.yaml")
+        self.directory = data.with_name("run")
+        self.config.write_text(
+            f"name: small\ndata: {{files: [{data}]}}\ntrain: {{steps: 10, batch_size: 4}}\n"
+        )
+
+    def plan(self, *overrides: str, resume: str = "auto") -> Plan:
+        return prepare(self.world, str(self.config), list(overrides), self.directory, resume)
+
+    def refusal(self, kind: type[UserError], *overrides: str, resume: str = "auto") -> str:
+        """Return what is said of a plan that cannot be; check that it is one line."""
+        with pytest.raises(kind) as caught:
+            self.plan(*overrides, resume=resume)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def save(self, step: int, *overrides: str, shards: int = 1) -> Path:
+        """Write a checkpoint of this run and return its path."""
+        config: Config = load(self.config, [*overrides, f"--data.shards={shards}"])
+        path = path_of(self.directory / "checkpoints", step)
+        groups = {group: {"x": np.array([step])} for group in GROUPS}
+        write(Checkpoint(path, step, step * 4, config, (8, 8, 1), "uint8", groups))
+        return path
+
+    def names(self) -> list[str]:
+        """Return the names of the checkpoints."""
+        return sorted(path.name for path in (self.directory / "checkpoints").iterdir())
+
+
+@pytest.fixture
+def runs(world: World, data_file: Path) -> Runs:
+    return Runs(world, data_file)
+
+
+def test_a_new_run_has_a_shard_a_rank(runs: Runs) -> None:
+    plan = runs.plan()
+    assert plan.config.data.shards == 1
+    assert plan.hosted == range(1)
+    assert (plan.found, plan.is_finished) == (None, False)
+    assert plan.run_dir == runs.directory
+    assert not runs.directory.exists()
+
+
+def test_the_run_directory_follows_from_the_name(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = prepare(runs.world, str(runs.config), [], None, "auto")
+    assert plan.run_dir == Path("runs/small")
+
+
+def test_a_rank_hosts_all_shards_and_reads_their_samples(runs: Runs) -> None:
+    plan = runs.plan("--data.shards=3")
+    assert plan.hosted == range(3)
+    with h5py.File(runs.data) as file:
+        images = file["images"][:]
+    samples = plan.load_samples()
+    assert [len(samples[shard]) for shard in range(3)] == [13, 13, 14]
+    assert np.array_equal(np.concatenate([samples[shard] for shard in range(3)]), images)
+
+
+def test_the_images_of_a_step_are_those_of_all_shards_and_discriminator_steps(runs: Runs) -> None:
+    plan = runs.plan(
+        "--data.shards=3", "--train.update=alternating", "--train.discriminator_steps=2"
+    )
+    assert plan.images_per_step == 4 * 2 * 3
+
+
+def test_a_resumed_run_has_the_shards_of_its_checkpoint(runs: Runs) -> None:
+    runs.save(5, shards=3)
+    plan = runs.plan()
+    assert plan.config.data.shards == 3
+    assert plan.hosted == range(3)
+    assert plan.found is not None
+    assert plan.found.step == 5
+
+
+def test_other_shards_than_the_checkpoints_are_refused(runs: Runs) -> None:
+    path = runs.save(5, shards=3)
+    message = runs.refusal(ConfigError, "--data.shards=2")
+    assert message.startswith(
+        f"{path} is of a run with another configuration (data.shards: 3 -> 2)"
+    )
+
+
+def test_too_few_samples_are_told_with_their_file(runs: Runs) -> None:
+    message = runs.refusal(DataError, "--data.shards=41")
+    assert message.startswith(f"{runs.data}: 40 samples cannot be divided into 41 shards ")
+    assert runs.plan("--data.shards=40", "--train.batch_size=1").hosted == range(40)
+
+
+def test_a_batch_larger_than_the_smallest_shard_is_refused(runs: Runs) -> None:
+    message = runs.refusal(ConfigError, "--data.shards=3", "--train.batch_size=14")
+    assert message.startswith(
+        f"train.batch_size is 14, but a shard of {runs.data} holds 13 samples (40 in 3 shards)"
+    )
+    runs.plan("--data.shards=3", "--train.batch_size=13")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("seed", "1", "seed: 0 -> 1"),
+        ("model.name", "dcgan", "model.name: mlp -> dcgan"),
+        ("model.latent_dim", "7", "model.latent_dim: 100 -> 7"),
+        ("loss.name", "minimax", "loss.name: non_saturating -> minimax"),
+        ("train.batch_size", "8", "train.batch_size: 4 -> 8"),
+        (
+            "optimizer.generator.beta_1",
+            "0.25",
+            "optimizer.generator.beta_1: 0.5 -> 0.25",
+        ),
+    ],
+)
+def test_another_run_is_not_resumed(runs: Runs, key: str, value: str, told: str) -> None:
+    path = runs.save(5)
+    assert runs.refusal(ConfigError, f"--{key}={value}") == (
+        f"{path} is of a run with another configuration ({told}); choose another --run-dir, or "
+        "--resume never to start again"
+    )
+
+
+def test_all_keys_that_differ_are_told(runs: Runs) -> None:
+    runs.save(5)
+    message = runs.refusal(ConfigError, "--seed=1", "--loss.name=minimax")
+    assert "(seed: 0 -> 1; loss.name: non_saturating -> minimax)" in message
+
+
+def test_data_of_another_shape_is_not_gone_on_with(runs: Runs) -> None:
+    runs.save(5)
+    with h5py.File(runs.data, "w") as file:
+        file["images"] = np.zeros((40, 8, 8, 3), np.float32)
+    message = runs.refusal(ConfigError)
+    assert "(samples: (8, 8, 1) uint8 -> (8, 8, 3) float32)" in message
+
+
+def test_the_number_of_steps_may_change(runs: Runs) -> None:
+    runs.save(5)
+    assert runs.plan("--train.steps=20").config.train.steps == 20
+
+
+@pytest.mark.parametrize(("steps", "finished"), [(4, True), (5, True), (6, False)])
+def test_a_run_is_finished_when_its_checkpoint_has_all_steps(
+    runs: Runs, steps: int, finished: bool
+) -> None:
+    runs.save(5)
+    assert runs.plan(f"--train.steps={steps}").is_finished is finished
+
+
+def test_auto_goes_on_from_the_newest_whole_checkpoint_and_warns(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs.save(5)
+    damaged = runs.save(6)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    plan = runs.plan()
+    assert plan.found is not None
+    assert plan.found.step == 5
+    assert capsys.readouterr().out == (
+        f"hpcgan: warning: {damaged}: damaged: its content does not fit its checksum; trying the "
+        "one before\n"
+    )
+
+
+def test_auto_never_starts_again_over_damaged_checkpoints(runs: Runs) -> None:
+    paths = [runs.save(5), runs.save(6)]
+    for path in paths:
+        path.write_bytes(b"")
+    assert runs.refusal(CheckpointError) == (
+        f"{runs.directory}: none of its checkpoints is whole; --resume never starts again"
+    )
+    assert all(path.exists() for path in paths)
+
+
+def test_never_sets_the_earlier_run_aside_and_loses_nothing(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, step in ((1, 5), (2, 6)):
+        content = runs.save(step).read_bytes()
+        (runs.directory / "metrics.jsonl").write_text(f"line of run {number}\n")
+        assert runs.plan(resume="never").found is None
+        assert not runs.directory.exists()
+        aside = runs.directory.with_name(f"run.{number}")
+        assert path_of(aside / "checkpoints", step).read_bytes() == content
+        assert (aside / "metrics.jsonl").read_text() == f"line of run {number}\n"
+        assert capsys.readouterr().out == (
+            f"hpcgan: the earlier run in {runs.directory} is now {aside}\n"
+        )
+    assert (runs.directory.with_name("run.1") / "metrics.jsonl").read_text() == "line of run 1\n"
+
+
+def test_never_starts_in_a_directory_that_is_missing_or_empty(runs: Runs) -> None:
+    assert runs.plan(resume="never").found is None
+    runs.directory.mkdir()
+    assert runs.plan(resume="never").found is None
+    assert runs.directory.is_dir()
+    assert not runs.directory.with_name("run.1").exists()
+
+
+def test_never_starts_another_run_where_one_was(runs: Runs) -> None:
+    runs.save(5)
+    assert runs.plan("--seed=1", resume="never").config.seed == 1
+
+
+def test_a_checkpoint_by_its_path_sets_later_ones_aside(runs: Runs) -> None:
+    chosen = runs.save(3)
+    for step in (2, 4, 5):
+        runs.save(step)
+    plan = runs.plan(resume=str(chosen))
+    assert plan.found is not None
+    assert plan.found.step == 3
+    assert runs.names() == [
+        "step_00000002.h5",
+        "step_00000003.h5",
+        "step_00000004.h5.superseded",
+        "step_00000005.h5.superseded",
+    ]
+
+
+def test_a_missing_checkpoint_is_told_and_sets_nothing_aside(runs: Runs, tmp_path: Path) -> None:
+    runs.save(5)
+    missing = tmp_path / "step_00000001.h5"
+    message = runs.refusal(CheckpointError, resume=str(missing))
+    assert message == f"{missing}: there is no such checkpoint"
+    assert runs.names() == ["step_00000005.h5"]
+
+
+def test_a_plan_that_is_refused_sets_nothing_aside(runs: Runs) -> None:
+    chosen = runs.save(3)
+    runs.save(5)
+    runs.refusal(ConfigError, "--seed=1", resume=str(chosen))
+    runs.refusal(ConfigError, "--train.batch_size=41", resume="never")
+    runs.refusal(DataError, "--data.images=none", resume="never")
+    assert runs.names() == ["step_00000003.h5", "step_00000005.h5"]
