@@ -237,6 +237,45 @@ def trained(tmp_path_factory) -> Path:
     return place / "runs" / "hpcgan"
 
 
+def test_a_log_file_gets_plain_lines_and_a_terminal_a_bar(python, place):
+    words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", "20"]
+    plain = python(*words, "--run-dir", "plain", ranks=2)
+    assert plain.returncode == 0, plain.stderr
+    assert [line.split()[1] for line in plain.stdout.splitlines() if line.startswith("step ")] == [
+        "10/20",
+        "20/20",
+    ]
+    assert "%|" not in plain.stdout + plain.stderr
+    seen = python("-c", _ON_A_TERMINAL, *words, "--run-dir", "seen")
+    assert seen.returncode == 0, seen.stderr
+    assert "100%|" in seen.stdout
+    assert "step 20/20" not in seen.stdout
+
+
+# Runs its words on 2 ranks with a terminal of its own and repeats what is shown there.
+_ON_A_TERMINAL = """
+import os, pty, subprocess, sys
+from pathlib import Path
+ours, theirs = pty.openpty()
+mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", "2"]
+run = subprocess.Popen(
+    [*mpirun, sys.executable, *sys.argv[1:]], stdin=theirs, stdout=theirs, stderr=theirs
+)
+os.close(theirs)
+shown = b""
+while True:
+    try:
+        part = os.read(ours, 4096)
+    except OSError:  # Linux's way of telling that the other side is closed
+        break
+    if not part:
+        break
+    shown += part
+sys.stdout.write(shown.decode(errors="replace"))
+sys.exit(run.wait())
+"""
+
+
 def test_a_run_leaves_what_the_contract_says(trained):
     names = {str(p.relative_to(trained)) for p in trained.rglob("*") if p.is_file()}
     events = {name for name in names if name.startswith("tensorboard/events.out.tfevents")}
