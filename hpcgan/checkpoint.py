@@ -20,7 +20,8 @@ import h5py
 import numpy as np
 
 from hpcgan import __version__
-from hpcgan.config import Config, from_yaml, to_yaml
+from hpcgan.config import Config
+from hpcgan.config_file import from_yaml, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError
 from hpcgan.files import USER_BLOCK, whole_hdf5, writing
 from hpcgan.world import World

@@ -80,7 +80,7 @@ def _keys_help() -> str:
     """Return the configuration's keys, as options, with types and defaults."""
     import jsonargparse
 
-    from hpcgan.config import add_arguments
+    from hpcgan.config_file import add_arguments
 
     parser = jsonargparse.ArgumentParser(prog="", usage=argparse.SUPPRESS, add_help=False)
     add_arguments(parser)

@@ -6,15 +6,15 @@ all-reduce, so all ranks hold the same networks after every step.
 
 from __future__ import annotations
 
+from hpcgan.config import Config
 from hpcgan.gan.state import State
 from hpcgan.gan.update import Update
-from hpcgan.training.plan import Plan
 from hpcgan.world import World
 
 
-def make_update(world: World, plan: Plan, state: State) -> Update:
-    """Return the update of this rank's shards; starts the ring.
+def make_update(world: World, config: Config, state: State, dtype: str, hosted: range) -> Update:
+    """Return the update of this rank's ``hosted`` shards; starts the ring.
 
     All ranks must call it. Then each step of the update is a collective (``Update.run``).
     """
-    return Update(plan.config, state, plan.source.dtype, plan.hosted, world.start_ring())
+    return Update(config, state, dtype, hosted, world.start_ring())

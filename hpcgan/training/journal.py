@@ -14,8 +14,9 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from hpcgan import pictures
-from hpcgan.config import to_yaml
+from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
+from hpcgan.files import write_whole
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
 from hpcgan.training.plan import Plan
@@ -154,9 +155,7 @@ def _cut(path: Path, step: int) -> float:
             break
         kept.append(text)
         seconds = wall
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text("".join(kept))
-    temporary.replace(path)
+    write_whole(path, "".join(kept).encode())
     return seconds
 
 

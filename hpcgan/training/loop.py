@@ -38,7 +38,7 @@ def train(world: World, plan: Plan) -> None:
     samples = world.together(plan.load_samples)
     state = world.together(lambda: State(config, plan.source.sample_shape))
     checkpoint.restore(world, state, plan.found)
-    update = synchronous.make_update(world, plan, state)
+    update = synchronous.make_update(world, config, state, plan.source.dtype, plan.hosted)
     feed = Feed(samples, config.seed, config.train.batch_size * config.train.discriminator_steps)
     journal = Journal(plan, state, world) if world.is_root else None
     if journal and state.step == 0:

@@ -14,7 +14,8 @@ import numpy as np
 
 from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
-from hpcgan.config import Config, differences, from_yaml, load, to_yaml
+from hpcgan.config import Config
+from hpcgan.config_file import differences, from_yaml, load, to_yaml
 from hpcgan.data import shards
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError

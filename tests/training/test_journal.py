@@ -13,7 +13,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hpcgan import pictures
-from hpcgan.config import from_yaml
+from hpcgan.config_file import from_yaml
 from hpcgan.errors import RunError
 from hpcgan.gan import noise
 from hpcgan.gan.state import State

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hpcgan.checkpoint import GROUPS, Checkpoint, path_of, write
-from hpcgan.config import Config, load
+from hpcgan.config import Config
+from hpcgan.config_file import load
 from hpcgan.errors import CheckpointError, ConfigError, DataError, UserError
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World

@@ -18,11 +18,8 @@ from hpcgan.config import (
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
-    differences,
-    from_yaml,
-    load,
-    to_yaml,
 )
+from hpcgan.config_file import differences, from_yaml, load, to_yaml
 from hpcgan.errors import ConfigError
 
 DATA = "data: {files: [a.h5]}\n"
@@ -173,14 +170,14 @@ def test_a_value_out_of_bounds_is_told_with_its_key_and_the_bound(
     config_file: Path, key: str, allowed: str, refused: str, bound: str
 ) -> None:
     message = refusal(config_file, DATA, f"--{key}={refused}")
-    assert message.startswith(f"{config_file}: {key} is {refused}")
+    assert message.startswith(f"{config_file} or command line: {key} is {refused}")
     assert message.endswith(f"; it must be {bound}")
     load(config_file, [f"--{key}={allowed}"])
 
 
 def test_a_learning_rate_that_is_no_number_is_refused(config_file: Path) -> None:
     message = refusal(config_file, DATA + "optimizer: {generator: {learning_rate: .nan}}\n")
-    assert message.endswith("learning_rate is nan; it must be greater than 0")
+    assert message.endswith("learning_rate is nan; it must be a finite number")
 
 
 @pytest.mark.parametrize("text", ["seed: 1\n", "data: {}\n", "data: {images: x}\n"])
@@ -350,3 +347,19 @@ def test_a_key_that_makes_another_run_is_a_difference(key: str, value: object) -
 def test_a_key_that_the_same_run_may_change_is_none(key: str, value: object) -> None:
     old = Config(data=DataConfig(files=["a.h5"]))
     assert differences(old, changed(old, key, value)) == []
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf"])
+def test_numbers_that_are_not_finite_are_refused(config_file: Path, value: str) -> None:
+    text = DATA + f"optimizer: {{generator: {{learning_rate: {value}}}}}\n"
+    assert "optimizer.generator.learning_rate is" in refusal(config_file, text)
+
+
+def test_a_path_in_the_place_of_a_section_is_not_followed(config_file: Path) -> None:
+    (config_file.parent / "model.yaml").write_text("name: dcgan\n")
+    text = DATA + f"model: {config_file.parent / 'model.yaml'}\n"
+    assert "section 'model' is" in refusal(config_file, text)
+    with pytest.raises(ConfigError, match="section 'model' is"):
+        from_yaml(text, "step_1.h5")
+    with pytest.raises(ConfigError, match="unknown key 'config'"):
+        from_yaml(DATA + f"config: {config_file}\n", "step_1.h5")

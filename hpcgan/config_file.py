@@ -1,0 +1,232 @@
+"""The configuration's file and options: read, check, compare and write them.
+
+jsonargparse does the typing of keys and values; the bounds are checked here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from hpcgan.config import Config, DataConfig
+from hpcgan.errors import ConfigError
+
+# Keys whose change makes another run of it: a checkpoint is not resumed under other values.
+_DEFINING = (
+    "seed",
+    "data.images",
+    "data.shards",
+    "model",
+    "loss",
+    "optimizer",
+    "train.batch_size",
+    "train.update",
+    "train.discriminator_steps",
+    "parallel",
+)
+
+# key: (smallest value, whether that value itself is allowed)
+_BOUNDS: dict[str, tuple[float, bool]] = {
+    "seed": (0, True),
+    "data.shards": (1, True),
+    "model.latent_dim": (1, True),
+    "model.width": (1, True),
+    "optimizer.generator.learning_rate": (0, False),
+    "optimizer.discriminator.learning_rate": (0, False),
+    "optimizer.generator.beta_1": (0, True),
+    "optimizer.generator.beta_2": (0, True),
+    "optimizer.discriminator.beta_1": (0, True),
+    "optimizer.discriminator.beta_2": (0, True),
+    "train.steps": (1, True),
+    "train.batch_size": (1, True),
+    "train.discriminator_steps": (1, True),
+    "checkpoint.every_steps": (1, True),
+    "checkpoint.keep": (1, True),
+    "log.every_steps": (1, True),
+    "log.samples_every_steps": (1, True),
+}
+
+
+def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
+    """Add every key of the configuration to ``parser`` as ``--section.key``."""
+    parser.add_argument("--config", action="config", help=jsonargparse.SUPPRESS)
+    parser.add_class_arguments(Config, nested_key=None)
+
+
+def load(path: Path | str, overrides: list[str] | None = None) -> Config:
+    """Read a configuration.
+
+    Args:
+        path: the YAML file.
+        overrides: words of the command line, ``--section.key VALUE``, that go before the file.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
+            names the key and, for an unknown one, the nearest that exists.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such config file")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a config is a mapping of sections, such as 'data: ...'")
+    _check_keys(content, str(path))
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    add_arguments(parser)
+    try:
+        parsed = parser.parse_args([f"--config={path}", *(overrides or [])])
+        config = parser.instantiate(parsed)
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(_explain(_one_line(error), str(path))) from None
+    config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+    _check_values(config, f"{path} or command line" if overrides else str(path))
+    return config
+
+
+def from_yaml(text: str, origin: str) -> Config:
+    """Read a configuration that ``to_yaml`` wrote; ``origin`` names it in errors.
+
+    Raises:
+        ConfigError: the text is no configuration.
+    """
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Config, nested_key=None)
+    try:
+        content = yaml.safe_load(text)
+        if not isinstance(content, dict):
+            raise ConfigError(f"{origin}: its configuration is not a mapping of sections")
+        # jsonargparse would take text in the place of a section for the path of a file to read.
+        _check_keys(content, origin)
+        config = parser.instantiate(parser.parse_object(content))
+    except (jsonargparse.ArgumentError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{origin}: {_one_line(error)}") from None
+    return Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+
+
+def to_yaml(config: Config) -> str:
+    """Return ``config`` as YAML text, with every key."""
+    return yaml.dump(dataclasses.asdict(config), Dumper=_Dumper, sort_keys=False)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that jsonargparse reads as a number and PyYAML does not, such as 1e3."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return "key: old -> new" for each key that differs and makes ``new`` another run."""
+    before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
+    return [
+        f"{key}: {before[key]} -> {after[key]}"
+        for key in before
+        if before[key] != after[key]
+        and any(key == prefix or key.startswith(prefix + ".") for prefix in _DEFINING)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested sections as one mapping of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _defaults() -> dict[str, Any]:
+    """Return the default of every key, by its dotted name."""
+    return _flat(dataclasses.asdict(Config(data=DataConfig(files=[]))))
+
+
+def _known_keys() -> list[str]:
+    """Return every key and section name, dotted."""
+    keys = list(_defaults())
+    sections = {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)}
+    return sorted({*keys, *sections})
+
+
+def _nearest(key: str) -> str:
+    """Return a hint that names the known key nearest to ``key``."""
+    known = _known_keys()
+    found = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if not found:  # the right key in the wrong section
+        last = key.rsplit(".", 1)[-1]
+        found = [each for each in known if each.rsplit(".", 1)[-1] == last]
+    return f"; the nearest known one is '{found[0]}'" if found else ""
+
+
+def _check_keys(content: dict[str, Any], origin: str, section: str = "") -> None:
+    """Refuse keys that no section has, sections that hold none, and null for a value."""
+    defaults = _defaults()
+    for name, value in content.items():
+        key = f"{section}{name}"
+        if key not in _known_keys():
+            raise ConfigError(f"{origin}: unknown key '{key}'{_nearest(key)}")
+        if isinstance(value, dict):
+            _check_keys(value, origin, f"{key}.")
+        elif key not in defaults:
+            held = "empty" if value is None else value
+            raise ConfigError(f"{origin}: section '{key}' is {held}; it must hold keys")
+        elif value is None and defaults[key] is not None:
+            raise ConfigError(f"{origin}: {key} is null; give it a value or leave it out")
+
+
+def _explain(message: str, origin: str) -> str:
+    """Return jsonargparse's message in the words of a config file."""
+    unknown = re.search(r"unrecognized arguments: --([\w.]+)", message, re.IGNORECASE)
+    if unknown:
+        return f"command line: unknown key '{unknown[1]}'{_nearest(unknown[1])}"
+    missing = re.search(r"arguments are required: ([\w.]+)", message)
+    if missing:
+        return f"{origin}: key '{missing[1]}' is missing; it has no default"
+    message = re.sub(r"an? <class '(\w+)'>", r"\1", message)
+    message = re.sub(r"a typing\.Literal\[(.*?)\]", r"one of \1", message)
+    return f"{origin} or command line: {message.replace('Parser key', 'key')}"
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error's text on one line."""
+    return re.sub(r"\s+", " ", str(error)).strip()
+
+
+def _check_values(config: Config, origin: str) -> None:
+    """Refuse values out of bounds and keys that contradict each other."""
+    values = _flat(dataclasses.asdict(config))
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{origin}: {key} is {value}; it must be a finite number")
+    for key, (smallest, inclusive) in _BOUNDS.items():
+        value = values[key]
+        if value is not None and not (value >= smallest if inclusive else value > smallest):
+            bound = "at least" if inclusive else "greater than"
+            raise ConfigError(f"{origin}: {key} is {value}; it must be {bound} {smallest}")
+    for key, value in values.items():
+        if key.endswith(("beta_1", "beta_2")) and value >= 1:
+            raise ConfigError(f"{origin}: {key} is {value}; it must be less than 1")
+    if config.seed >= 2**32:
+        raise ConfigError(f"{origin}: seed is {config.seed}; it must be less than 2**32")
+    if not config.data.files:
+        raise ConfigError(f"{origin}: data.files is empty; name at least one HDF5 file")
+    if config.train.update == "simultaneous" and config.train.discriminator_steps != 1:
+        raise ConfigError(
+            f"{origin}: train.discriminator_steps is {config.train.discriminator_steps}, which "
+            "needs train.update: alternating"
+        )
