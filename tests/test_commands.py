@@ -168,7 +168,8 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, pla
         },
         text=True,
     )
-    _wait_for_step(place, process, 30)
+    # The line of step 40 comes after the checkpoint of step 30.
+    _wait_for_step(place, process, 40)
     os.kill(_ranks_of(process.pid)[-1], signal.SIGKILL)
     assert process.wait(timeout=10) != 0
     run = place / "runs" / "hpcgan"

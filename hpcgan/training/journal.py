@@ -16,7 +16,7 @@ from tqdm import tqdm
 from hpcgan import pictures
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
-from hpcgan.files import write_whole
+from hpcgan.files import write_whole, writing
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
 from hpcgan.training.plan import Plan
@@ -77,8 +77,9 @@ class Journal:
             "generator_loss": generator_loss,
             "input_wait_seconds": round(self._waited, 4),
         }
-        self._metrics.write(json.dumps(line) + "\n")
-        self._metrics.flush()
+        with writing(self._directory / "metrics.jsonl"):
+            self._metrics.write(json.dumps(line) + "\n")
+            self._metrics.flush()
         with self._board.as_default(step=step):
             for name in list(line)[3:]:
                 tf.summary.scalar(name, line[name])
@@ -90,7 +91,9 @@ class Journal:
         """Write a grid of samples from the run's fixed latents."""
         samples = np.array(self._state.generator(self._latents, training=False))
         picture = pictures.grid(samples)
-        picture.save(self._directory / "samples" / f"step_{self._state.step:08d}.png")
+        path = self._directory / "samples" / f"step_{self._state.step:08d}.png"
+        with writing(path):
+            picture.save(path)
         pixels = np.atleast_3d(np.asarray(picture))[np.newaxis]
         with self._board.as_default(step=self._state.step):
             tf.summary.image("samples", pixels)

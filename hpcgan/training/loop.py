@@ -51,8 +51,11 @@ def train(world: World, plan: Plan) -> None:
         waited = time.monotonic() - asked
         losses.append(update.run(batch, tf.constant(first, tf.int64)))
         state.step = first + steps
-        if is_due(config.log.every_steps, state.step, config):
-            means = _means(losses, state.step)
+        saves = is_due(config.checkpoint.every_steps, state.step, config)
+        logs = is_due(config.log.every_steps, state.step, config)
+        if saves or logs:
+            means = _means(losses, state.step)  # before saving: it refuses what is not finite
+        if logs:
             losses.clear()
             if journal:
                 journal.log(*means)
@@ -60,7 +63,7 @@ def train(world: World, plan: Plan) -> None:
             journal.advance(steps, waited)
             if is_due(samples_period(config), state.step, config):
                 journal.draw()
-            if is_due(config.checkpoint.every_steps, state.step, config):
+            if saves:
                 _save(plan, state)
     if journal:
         journal.close()
@@ -91,7 +94,7 @@ def _means(losses: list[tf.Tensor], step: int) -> tuple[float, float]:
     """Return the mean losses of D and G since the last line.
 
     They are averages over all shards, the same on all ranks: so all ranks stop here if one is
-    not finite.
+    not finite. All ranks must call it at the same steps.
     """
     means = np.concatenate([each.numpy() for each in losses]).mean(axis=0, dtype=np.float64)
     if not np.isfinite(means).all():

@@ -200,9 +200,15 @@ def test_more_ranks_than_shards_are_refused(world, shared_path):
 def test_losses_that_are_not_finite_stop_all_ranks(world, shared_path):
     config = _write_config(world, shared_path)
     overrides = ["--optimizer.generator.learning_rate=1e30"]
+    # A line only at the end: what is not finite must be seen before a checkpoint is made of it.
+    overrides += ["--train.steps=100", "--log.every_steps=100", "--checkpoint.keep=1"]
     with pytest.raises(RunError, match="not finite") as caught:
-        _train(world, config, shared_path / "run", *overrides, "--train.steps", "100")
+        _train(world, config, shared_path / "run", *overrides)
     assert caught.value.agreed
+    if world.is_root:
+        kept, _ = checkpoint.newest(shared_path / "run" / "checkpoints")
+        assert kept is not None
+        assert kept.step < 10
 
 
 def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path):
