@@ -12,19 +12,40 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DataConfig:
-    """The samples.
+    """The samples, how they are divided into shards, and where they are while the run uses them.
 
     Args:
-        files: HDF5 files that are one array together, in this order.
+        files: HDF5 files, or patterns such as part-*.h5, that are one array together, in this
+            order; those of a pattern are sorted by name.
         images: the dataset of the samples, (N, H, W, C) or (N, D, H, W, C), uint8 or float32.
         labels: the dataset of the labels, (N,), integers or float32; null for none.
         shards: logical shards that the data is divided into; null for one a rank.
+        partition: contiguous (neighbours stay together), strided (dealt out in turn) or balanced
+            (each shard gets each label in the data's proportion).
+        align: divide whole chunks instead of samples; null for when they are streamed.
+        uneven: how a pass through a shard ends that is no whole number of batches: wrap (the last
+            batch is filled up from the next pass) or drop (the rest is left out of this pass).
+        residency: where the samples are: memory (each rank keeps its shards), node (one copy a
+            node, which its ranks share), stream (read while used), or auto, by size.
+        shuffle: samples (a new random order of all each pass) or chunks (chunks in random order,
+            their samples mixed in a pool); auto for chunks when streamed, else samples.
+        shuffle_chunks: chunks in the pool.
+        threads: that read and decompress; null for the rank's cores.
+        stage: a directory on each node's own disk to copy the needed data to first.
     """
 
     files: list[str]
     images: str = "images"
     labels: str | None = None
     shards: int | None = None
+    partition: Literal["contiguous", "strided", "balanced"] = "contiguous"
+    align: bool | None = None
+    uneven: Literal["wrap", "drop"] = "wrap"
+    residency: Literal["auto", "memory", "node", "stream"] = "auto"
+    shuffle: Literal["auto", "samples", "chunks"] = "auto"
+    shuffle_chunks: int = 16
+    threads: int | None = None
+    stage: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ _DEFINING = (
     "seed",
     "data.images",
     "data.shards",
+    "data.partition",
+    "data.align",
+    "data.uneven",
+    "data.shuffle",
+    "data.shuffle_chunks",
     "model",
     "loss",
     "optimizer",
@@ -36,6 +41,8 @@ _DEFINING = (
 _BOUNDS: dict[str, tuple[float, bool]] = {
     "seed": (0, True),
     "data.shards": (1, True),
+    "data.shuffle_chunks": (1, True),
+    "data.threads": (1, True),
     "model.latent_dim": (1, True),
     "model.width": (1, True),
     "optimizer.generator.learning_rate": (0, False),
@@ -225,6 +232,21 @@ def _check_values(config: Config, origin: str) -> None:
         raise ConfigError(f"{origin}: seed is {config.seed}; it must be less than 2**32")
     if not config.data.files:
         raise ConfigError(f"{origin}: data.files is empty; name at least one HDF5 file")
+    if config.data.partition == "balanced":
+        if config.data.labels is None:
+            raise ConfigError(
+                f"{origin}: data.partition is balanced, which needs data.labels: name their dataset"
+            )
+        if config.data.align:
+            raise ConfigError(
+                f"{origin}: data.align is true, but data.partition: balanced divides samples, not "
+                "chunks; leave data.align out"
+            )
+    if config.data.residency == "stream" and config.data.shuffle == "samples":
+        raise ConfigError(
+            f"{origin}: data.shuffle is samples, which reads them one by one when data.residency "
+            "is stream; use chunks, or keep the data in memory"
+        )
     if config.train.update == "simultaneous" and config.train.discriminator_steps != 1:
         raise ConfigError(
             f"{origin}: train.discriminator_steps is {config.train.discriminator_steps}, which "

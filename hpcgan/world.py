@@ -58,6 +58,7 @@ class World:
         size: the number of ranks.
         node_rank: this process's number among the ranks of its node.
         node_size: the number of ranks on this node.
+        node_ranks: the ranks of this node, ascending.
         cores: processor cores that this rank can count on without taking another rank's.
     """
 
@@ -68,11 +69,17 @@ class World:
 
         self._comm = MPI.COMM_WORLD
         self._abort = MPI.COMM_WORLD.Abort
+        self._windows: list[Any] = []
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.node_rank: int = node.Get_rank()
         self.node_size: int = node.Get_size()
+        ranks = np.empty(self.node_size, np.int64)
+        node.Allgather(np.array([self.rank], np.int64), ranks)
+        self.node_ranks: list[int] = ranks.tolist()
+        self._node: Any = node
+        self._allocate_shared = MPI.Win.Allocate_shared
         self.cores = self._count_cores(node)
         self.host = socket.gethostname()
         sys.excepthook = self._end_all_ranks
@@ -190,6 +197,19 @@ class World:
         joined = np.empty(int(lengths.sum()), np.uint8)
         self._comm.Gatherv(array.view(np.uint8).reshape(-1), [joined, lengths])
         return joined.view(array.dtype).reshape((-1, *array.shape[1:]))
+
+    def node_array(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return an array that all ranks of this node share: one piece of memory, not yet filled.
+
+        All ranks of the node must call it, with the same shape and dtype. What one writes, the
+        others see after the next collective. The memory stays until the ranks end.
+        """
+        item = np.dtype(dtype).itemsize
+        size = int(np.prod(shape)) * item
+        window = self._allocate_shared(size if self.node_rank == 0 else 0, item, comm=self._node)
+        self._windows.append(window)
+        memory: Any = window.Shared_query(0)[0]
+        return np.frombuffer(memory, dtype, count=size // item).reshape(shape)
 
     def start_ring(self) -> Exchange:
         """Start Horovod and return the exchange: a sum over all ranks of one flat float tensor.

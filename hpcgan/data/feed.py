@@ -1,7 +1,7 @@
 """Batches that are ready before they are asked for.
 
-The samples of the hosted shards are in memory. A thread gathers the batches of the next calls
-of the update and hands them to the device while the present one computes.
+A thread takes the batches of the next calls of the update from the shards and hands them to the
+device while the present one computes.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
 
-from hpcgan.data import shards
+from hpcgan.data.residency import Shard
 
 # Calls of the update whose batches are made ahead: one to be taken, one being gathered.
 _AHEAD = 2
@@ -23,19 +22,20 @@ _AHEAD = 2
 class Feed:
     """The batches of the shards that one rank hosts."""
 
-    def __init__(self, samples: dict[int, np.ndarray], seed: int, per_step: int) -> None:
+    def __init__(
+        self, shards: Iterable[Shard], per_step: int, sample_shape: tuple[int, ...], dtype: str
+    ) -> None:
         """Prepare the feed.
 
         Args:
-            samples: for each hosted shard its samples, (n, *sample_shape), uint8 or float32.
-            seed: of the order.
+            shards: the hosted shards, ascending.
             per_step: samples that each shard takes at a step.
+            sample_shape: of one sample.
+            dtype: of the samples, "uint8" or "float32".
         """
-        self._samples = samples
-        self._seed = seed
+        self._shards = list(shards)
         self._per_step = per_step
-        # An order is asked for at each step of its epoch, and drawing it costs more than a batch.
-        self._order = lru_cache(maxsize=2 * len(samples))(shards.epoch_order)
+        self._batch = np.empty((len(self._shards), 0, *sample_shape), dtype)
 
     def batches(self, spans: Iterable[tuple[int, int]]) -> Iterator[tf.Tensor]:
         """Yield the batches of each span, in order.
@@ -57,10 +57,13 @@ class Feed:
 
     def _gather(self, first_step: int, steps: int) -> tf.Tensor:
         """Return the batches of ``steps`` steps."""
-        start, count = first_step * self._per_step, steps * self._per_step
-        parts = [
-            samples[shards.stream(self._seed, shard, len(samples), start, count, self._order)]
-            for shard, samples in self._samples.items()
-        ]
-        by_step = [part.reshape(steps, self._per_step, *part.shape[1:]) for part in parts]
-        return tf.constant(np.stack(by_step, axis=1))
+        count = steps * self._per_step
+        if self._batch.shape[1] != count:
+            number, _, *sample_shape = self._batch.shape
+            self._batch = np.empty((number, count, *sample_shape), self._batch.dtype)
+        for shard, part in zip(self._shards, self._batch, strict=True):
+            shard.take(first_step * self._per_step, part)
+        by_step = self._batch.reshape(
+            len(self._shards), steps, self._per_step, *self._batch.shape[2:]
+        )
+        return tf.constant(by_step.swapaxes(0, 1))  # a copy

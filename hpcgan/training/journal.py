@@ -133,9 +133,10 @@ def _opening(plan: Plan, world: World, step: int) -> str:
     start = f"going on from {plan.found.path}, step {step}" if plan.found else "a new run"
     return (
         f"hpcgan: {config.name}: {start}, in {plan.run_dir}\n"
-        f"hpcgan: {world.size} ranks, {config.data.shards} shards, {world.cores} cores a rank; "
-        f"{len(plan.source)} samples {plan.source.sample_shape}; "
-        f"{plan.images_per_step} images a step; {config.model.name}, {config.train.update}"
+        f"hpcgan: {world.size} ranks, {world.cores} cores a rank; {plan.images_per_step} images a "
+        f"step; {config.model.name}, {config.train.update}\n"
+        f"hpcgan: data: {len(plan.source)} samples {plan.source.sample_shape} "
+        f"{plan.source.dtype} in {plan.division.describe(config)}"
     )
 
 

@@ -16,8 +16,10 @@ from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.data.feed import Feed
-from hpcgan.errors import RunError
+from hpcgan.data.residency import opened_shards
+from hpcgan.errors import DataError, RunError
 from hpcgan.gan.state import State
+from hpcgan.gan.update import Update
 from hpcgan.parallel import synchronous
 from hpcgan.training.journal import Journal
 from hpcgan.training.plan import Plan
@@ -32,22 +34,35 @@ def train(world: World, plan: Plan) -> None:
     """Train to the last step. All ranks must call it, with the plan that they made together.
 
     Raises:
-        RunError: a loss is no longer finite (on all ranks), or rank 0 cannot write.
+        DataError: the samples cannot be loaded or staged (on all ranks).
+        RunError: a loss is no longer finite (on all ranks), rank 0 cannot write, or a rank cannot
+            read on.
     """
     config = plan.config
-    samples = world.together(plan.load_samples)
     state = world.together(lambda: State(config, plan.source.sample_shape))
     checkpoint.restore(world, state, plan.found)
-    update = synchronous.make_update(world, config, state, plan.source.dtype, plan.hosted)
-    feed = Feed(samples, config.seed, config.train.batch_size * config.train.discriminator_steps)
-    journal = Journal(plan, state, world) if world.is_root else None
-    if journal and state.step == 0:
-        _save(plan, state)
+    with opened_shards(world, config, plan.source, plan.division) as shards:
+        hosted = plan.division.hosted
+        update = synchronous.make_update(world, config, state, plan.source.dtype, hosted)
+        per_step = config.train.batch_size * config.train.discriminator_steps
+        feed = Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)
+        journal = Journal(plan, state, world) if world.is_root else None
+        if journal and state.step == 0:
+            _save(plan, state)
+        _walk(plan, state, update, feed, journal)
+        if journal:
+            journal.close()
+        world.barrier()
+
+
+def _walk(plan: Plan, state: State, update: Update, feed: Feed, journal: Journal | None) -> None:
+    """Make the steps from the state's on. All ranks must call it."""
+    config = plan.config
     losses: list[tf.Tensor] = []
     batches = feed.batches(spans(config, state.step))
     for first, steps in spans(config, state.step):
         asked = time.monotonic()
-        batch = next(batches)
+        batch = _next(batches, first)
         waited = time.monotonic() - asked
         losses.append(update.run(batch, tf.constant(first, tf.int64)))
         state.step = first + steps
@@ -65,9 +80,17 @@ def train(world: World, plan: Plan) -> None:
                 journal.draw()
             if saves:
                 _save(plan, state)
-    if journal:
-        journal.close()
-    world.barrier()
+
+
+def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
+    """Return the next batch; files that fail now were right when the run began."""
+    try:
+        return next(batches)
+    except DataError as error:
+        raise RunError(
+            f"after step {step}: {error}; mend it, and the same command goes on from the newest "
+            "checkpoint"
+        ) from None
 
 
 def spans(config: Config, start: int) -> Iterator[tuple[int, int]]:

@@ -10,15 +10,13 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.config_file import differences, from_yaml, load, to_yaml
-from hpcgan.data import shards
+from hpcgan.data.division import Division, divide_data
 from hpcgan.data.source import Source, open_source
-from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
+from hpcgan.errors import CheckpointError, ConfigError, RunError
 from hpcgan.world import World
 
 
@@ -27,18 +25,18 @@ class Plan:
     """A run that can start.
 
     Attributes:
-        config: with ``data.shards`` resolved to a number.
+        config: with all that was open in its data section decided.
         source: the data.
         run_dir: where the run writes.
         found: the checkpoint to go on from, or None.
-        hosted: the shards of this rank.
+        division: of the data over shards and ranks.
     """
 
     config: Config
     source: Source
     run_dir: Path
     found: Checkpoint | None
-    hosted: range
+    division: Division
 
     @property
     def checkpoints(self) -> Path:
@@ -56,16 +54,6 @@ class Plan:
     def is_finished(self) -> bool:
         """Whether the checkpoint has all the steps already."""
         return self.found is not None and self.found.step >= self.config.train.steps
-
-    def load_samples(self) -> dict[int, np.ndarray]:
-        """Return the samples of each hosted shard, (n, *sample_shape)."""
-        assert self.config.data.shards is not None
-        return {
-            shard: self.source.read(
-                shards.shard_samples(len(self.source), self.config.data.shards, shard)
-            )
-            for shard in self.hosted
-        }
 
 
 def prepare(
@@ -86,16 +74,15 @@ def prepare(
     """
     config = from_yaml(world.on_root(lambda: to_yaml(load(path, overrides))), path)
     directory = run_dir or Path("runs") / config.name
-    data = config.data
-    source = world.together(lambda: open_source(data.files, data.images, data.labels))
+    source = open_source(world, config.data)
     found = checkpoint.read_together(world, lambda: _choose(directory, resume))
     config = _with_shards(config, found, world.size)
-    plan = Plan(config, source, directory, found, range(0))
-    world.together(lambda: _check(plan, world.size))
+    earlier = found.config.data if found else None
+    config, division = divide_data(world, config, source, earlier)
+    plan = Plan(config, source, directory, found, division)
+    world.together(lambda: _check_same_run(plan))
     world.on_root(lambda: _make_way(plan, resume))
-    assert config.data.shards is not None
-    hosted = shards.hosted_shards(config.data.shards, world.size, world.rank)
-    return dataclasses.replace(plan, hosted=hosted)
+    return plan
 
 
 def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
@@ -145,34 +132,11 @@ def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config
     return dataclasses.replace(config, data=dataclasses.replace(config.data, shards=number))
 
 
-def _check(plan: Plan, ranks: int) -> None:
-    """Refuse a division that cannot work, and a checkpoint of another run."""
-    number, samples = plan.config.data.shards, len(plan.source)
-    assert number is not None
-    files = ", ".join(plan.source.files)
-    if samples < number:
-        raise DataError(
-            f"{files}: {samples} samples cannot be divided into {number} shards (data.shards, "
-            "one a rank by default); use fewer ranks or shards, or more data"
-        )
-    if number < ranks:
-        raise ConfigError(
-            f"data.shards is {number}, but there are {ranks} ranks, and a rank without a shard "
-            f"has no work; use at most {number} ranks"
-        )
-    smallest = len(shards.shard_samples(samples, number, 0))
-    if plan.config.train.batch_size > smallest:
-        raise ConfigError(
-            f"train.batch_size is {plan.config.train.batch_size}, but a shard of {files} holds "
-            f"{smallest} samples ({samples} in {number} shards); use a smaller batch, or fewer "
-            "ranks or shards"
-        )
-    if plan.found:
-        _check_same_run(plan, plan.found)
-
-
-def _check_same_run(plan: Plan, found: Checkpoint) -> None:
+def _check_same_run(plan: Plan) -> None:
     """Refuse to go on with another model, loss, optimizer, data shape or seed."""
+    found = plan.found
+    if found is None:
+        return
     changed = differences(found.config, plan.config)
     if found.sample_shape != plan.source.sample_shape or found.dtype != plan.source.dtype:
         changed.append(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hpcgan.data.feed import Feed
+from hpcgan.data.residency import ResidentShard
 from hpcgan.data.shards import epoch_order
 
 SEED, PER_STEP = 3, 4
@@ -17,8 +18,15 @@ SAMPLES = {
 }
 
 
+def resident(samples: np.ndarray, shard: int) -> ResidentShard:
+    """Return a shard in memory."""
+    size = len(samples)
+    return ResidentShard(samples, lambda epoch: epoch_order(SEED, shard, epoch, size), size)
+
+
 def feed() -> Feed:
-    return Feed(SAMPLES, SEED, PER_STEP)
+    shards = [resident(samples, shard) for shard, samples in SAMPLES.items()]
+    return Feed(shards, PER_STEP, (1, 1, 1), "float32")
 
 
 def expected(step: int) -> np.ndarray:
@@ -49,7 +57,7 @@ def test_a_run_that_is_resumed_in_the_middle_has_the_batches_of_one_that_was_not
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_samples_keep_their_dtype_and_content(dtype: str) -> None:
     samples = np.random.default_rng(0).integers(0, 256, (6, 2, 3, 4, 2)).astype(dtype)
-    (batch,) = Feed({0: samples}, SEED, 6).batches([(0, 1)])
+    (batch,) = Feed([resident(samples, 0)], 6, (2, 3, 4, 2), dtype).batches([(0, 1)])
     assert batch.dtype == dtype
     assert np.array_equal(batch.numpy()[0, 0], samples[epoch_order(SEED, 0, 0, 6)])
 
@@ -58,14 +66,14 @@ def test_no_span_gives_no_batch() -> None:
     assert list(feed().batches([])) == []
 
 
-class Unreadable(np.ndarray):
-    """Samples that fail when they are gathered."""
+class Unreadable:
+    """A shard whose disk fails."""
 
-    def __getitem__(self, places: object) -> np.ndarray:
+    def take(self, start: int, out: np.ndarray) -> None:
         raise OSError("the disk is gone")
 
 
 def test_an_error_of_the_gathering_thread_reaches_the_caller() -> None:
-    broken = Feed({0: SAMPLES[2].view(Unreadable)}, SEED, PER_STEP)
+    broken = Feed([Unreadable()], PER_STEP, (1, 1, 1), "float32")
     with pytest.raises(OSError, match="the disk is gone"):
         next(broken.batches([(0, 1), (1, 1)]))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hpcgan.data.source import open_source
+from hpcgan.config import DataConfig
+from hpcgan.data.source import Source, list_files, open_source
 from hpcgan.errors import DataError
+from hpcgan.world import World
+
+Open = Callable[..., Source]
 
 
 def make(path: Path, **datasets: np.ndarray) -> str:
@@ -28,65 +34,118 @@ def images(count: int, shape: tuple[int, ...] = (3, 2, 1), dtype: str = "uint8")
     return (np.arange(size) % 251).astype(dtype).reshape(count, *shape)
 
 
-def refusal(*files: str, images: str = "images", labels: str | None = None) -> str:
-    """Return what ``open_source`` says of wrong files; check that it is one line."""
-    with pytest.raises(DataError) as caught:
-        open_source(list(files), images, labels)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+@pytest.fixture
+def opened(world: World) -> Open:
+    """Return a function that opens files."""
+
+    def open_them(*files: str, images: str = "images", labels: str | None = None) -> Source:
+        return open_source(world, DataConfig(files=list(files), images=images, labels=labels))
+
+    return open_them
+
+
+@pytest.fixture
+def refusal(opened: Open) -> Callable[..., str]:
+    """Return a function that gives what is said of wrong files, and checks that it is one line."""
+
+    def refuse(*files: str, **names: str) -> str:
+        with pytest.raises(DataError) as caught:
+            opened(*files, **names)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return refuse
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("shape", [(3, 2, 1), (4, 3, 2, 2)])
 def test_several_files_are_one_array_in_the_order_given(
-    tmp_path: Path, dtype: str, shape: tuple[int, ...]
+    opened: Open, tmp_path: Path, dtype: str, shape: tuple[int, ...]
 ) -> None:
-    whole = images(9, shape, dtype)
+    parts = np.split(images(9, shape, dtype), [4, 5])
     names = ["b.h5", "a.h5", "c.h5"]
-    parts = np.split(whole, [4, 5])
     files = [make(tmp_path / name, images=part) for name, part in zip(names, parts, strict=True)]
-    source = open_source(files, "images", None)
-    assert (len(source), source.lengths) == (9, (4, 1, 4))
+    source = opened(*files)
+    assert (len(source), source.files, source.lengths) == (9, tuple(files), (4, 1, 4))
     assert (source.sample_shape, source.dtype) == (shape, dtype)
-    read = source.read(range(9))
-    assert read.dtype == dtype
-    assert np.array_equal(read, whole)
+    assert source.sample_bytes == parts[0][0].nbytes
+    assert [source.locate(sample) for sample in (0, 3, 4, 5, 8)] == [
+        (0, 0),
+        (0, 3),
+        (1, 0),
+        (2, 0),
+        (2, 3),
+    ]
 
 
-@pytest.fixture(scope="module")
-def four_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], np.ndarray]:
-    """Return files of 3, 0, 1 and 5 samples, and those samples."""
-    directory = tmp_path_factory.mktemp("four")
-    whole = images(9)
-    parts = np.split(whole, [3, 3, 4])
-    files = [make(directory / f"{n}.h5", images=part) for n, part in enumerate(parts)]
-    return files, whole
+def test_empty_files_among_others_hold_no_sample(opened: Open, tmp_path: Path) -> None:
+    parts = np.split(images(4), [0, 3, 3])
+    files = [make(tmp_path / f"{n}.h5", images=part) for n, part in enumerate(parts)]
+    source = opened(*files)
+    assert source.lengths == (0, 3, 0, 1)
+    assert [source.locate(sample) for sample in range(4)] == [(1, 0), (1, 1), (1, 2), (3, 0)]
 
 
-@settings(max_examples=60)
-@given(bounds=st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted))
-def test_a_range_is_the_slice_of_the_joined_files(
-    four_files: tuple[list[str], np.ndarray], bounds: list[int]
+def test_chunks_are_those_of_the_files_or_as_many_as_make_a_mebibyte(
+    opened: Open, tmp_path: Path
 ) -> None:
-    files, whole = four_files
-    start, stop = bounds
-    read = open_source(files, "images", None).read(range(start, stop))
-    assert read.shape == (stop - start, 3, 2, 1)
-    assert np.array_equal(read, whole[start:stop])
+    path = tmp_path / "a.h5"
+    pixels = np.zeros((1100, 32, 32, 1), np.uint8)  # 1 KiB a sample
+    with h5py.File(path, "w") as file:
+        file.create_dataset("small", data=pixels, chunks=(10, 32, 32, 1))
+        file.create_dataset("large", data=np.repeat(pixels, 2, 0), chunks=(2000, 32, 32, 1))
+        file.create_dataset("split", data=pixels, chunks=(600, 16, 32, 1))
+        file["whole"] = pixels
+    names = ("small", "large", "split", "whole")
+    chunks = {name: opened(str(path), images=name).chunks for name in names}
+    assert chunks == {"small": (1020,), "large": (2000,), "split": (600,), "whole": (1024,)}
+    source = opened(str(path), images="small")
+    assert source.edges.tolist() == [0, 1020, 1100]
+    both = opened(str(path), make(tmp_path / "b.h5", small=pixels[:3]), images="small")
+    assert both.edges.tolist() == [0, 1020, 1100, 1103]
 
 
-def test_a_dataset_in_a_group_and_under_another_name_is_found(tmp_path: Path) -> None:
+def test_labels_are_read_from_all_files_in_order(opened: Open, tmp_path: Path) -> None:
+    files = [
+        make(tmp_path / f"{n}.h5", images=images(n + 1), labels=10 * n + np.arange(n + 1))
+        for n in range(3)
+    ]
+    assert opened(*files, labels="labels").read_labels().tolist() == [0, 10, 11, 20, 21, 22]
+
+
+def test_a_dataset_in_a_group_and_under_another_name_is_found(opened: Open, tmp_path: Path) -> None:
     file = make(tmp_path / "a.h5", **{"train/x": images(2), "train/y": np.arange(2)})
-    assert len(open_source([file], "train/x", "train/y")) == 2
+    assert len(opened(file, images="train/x", labels="train/y")) == 2
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
-def test_labels_may_be_integers_or_float32(tmp_path: Path, dtype: str) -> None:
+def test_labels_may_be_integers_or_float32(opened: Open, tmp_path: Path, dtype: str) -> None:
     file = make(tmp_path / "a.h5", images=images(2), labels=np.zeros(2, dtype))
-    assert len(open_source([file], "images", "labels")) == 2
+    assert opened(file, labels="labels").read_labels().dtype == dtype
 
 
-def test_a_missing_file_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_patterns_name_files_sorted_among_those_given(tmp_path: Path) -> None:
+    for name in ("p10.h5", "p2.h5", "p1.h5", "sub/p3.h5", "x[1].h5"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = [str(tmp_path / name) for name in ("x[1].h5", "p*.h5", "**/p3.h5")]
+    found = [str(Path(name).relative_to(tmp_path)) for name in list_files(names)]
+    # A file of that very name goes before the pattern.
+    assert found == ["x[1].h5", "p1.h5", "p10.h5", "p2.h5", "sub/p3.h5"]
+
+
+def test_a_pattern_without_a_file_and_a_file_named_twice_are_told(
+    refusal: Callable[..., str], tmp_path: Path
+) -> None:
+    pattern = str(tmp_path / "p*.h5")
+    assert refusal(pattern) == f"{pattern}: no file has such a name (seen from {Path.cwd()})"
+    file = make(tmp_path / "p1.h5", images=images(2))
+    assert refusal(file, pattern) == f"{file}: is named twice in data.files; name each file once"
+
+
+def test_a_missing_file_is_told_with_where_it_was_looked_for(
+    refusal: Callable[..., str], tmp_path: Path
+) -> None:
     there = make(tmp_path / "a.h5", images=images(2))
     missing = str(tmp_path / "missing.h5")
     assert refusal(there, missing) == (
@@ -96,13 +155,58 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"name,age\n", b"\x89HDF\r\n\x1a\n" + bytes(100)])
-def test_a_file_that_is_not_hdf5_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_hdf5_is_told(
+    refusal: Callable[..., str], tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "a.h5"
     path.write_bytes(content)
     assert refusal(str(path)).startswith(f"{path}: not readable as HDF5: ")
 
 
-def test_a_missing_dataset_is_told_with_those_there(tmp_path: Path) -> None:
+def test_a_truncated_file_is_told(refusal: Callable[..., str], tmp_path: Path) -> None:
+    file = make(tmp_path / "a.h5", images=images(1000))
+    os.truncate(file, 5000)
+    message = refusal(file)
+    assert message.startswith(f"{file}: not readable as HDF5: ")
+    assert "truncated file" in message
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+    file = make(tmp_path / "a.h5", images=images(2))
+    Path(file).chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_RIGHTS, file], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{file}: not readable as HDF5: [Errno 13]")
+    assert done.stdout.count("\n") == 1
+
+
+# Root may read everything: so as nobody, once the libraries are there.
+_WITHOUT_RIGHTS = """
+import os, sys
+from hpcgan.config import DataConfig
+from hpcgan.data.source import open_source
+from hpcgan.errors import DataError
+from hpcgan.world import World
+world = World()
+if os.geteuid() == 0:
+    for path in (sys.argv[1].rsplit("/", n)[0] for n in (1, 2, 3)):
+        os.chmod(path, 0o755)
+    os.seteuid(65534)
+try:
+    open_source(world, DataConfig(files=[sys.argv[1]]))
+except DataError as error:
+    print(error)
+finally:
+    if os.getuid() == 0:
+        os.seteuid(0)
+"""
+
+
+def test_a_missing_dataset_is_told_with_those_there(
+    refusal: Callable[..., str], tmp_path: Path
+) -> None:
     file = make(tmp_path / "a.h5", pictures=images(2), digits=np.arange(2))
     assert refusal(file) == (
         f"{file}: there is no dataset 'images'; its datasets are: digits, pictures"
@@ -112,21 +216,48 @@ def test_a_missing_dataset_is_told_with_those_there(tmp_path: Path) -> None:
     )
 
 
-def test_a_group_is_no_dataset(tmp_path: Path) -> None:
+def test_a_group_is_no_dataset(refusal: Callable[..., str], tmp_path: Path) -> None:
     file = make(tmp_path / "a.h5", **{"images/train": images(2)})
     assert refusal(file) == f"{file}: there is no dataset 'images'; its datasets are: none"
 
 
+def test_content_in_other_files_is_not_followed(
+    refusal: Callable[..., str], tmp_path: Path
+) -> None:
+    other = make(tmp_path / "other.h5", images=images(2))
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["linked"] = h5py.ExternalLink(other, "images")
+        file.create_dataset(
+            "raw", (2, 3, 2, 1), np.uint8, external=[(str(tmp_path / "raw"), 0, 12)]
+        )
+    assert refusal(str(path), images="linked") == (
+        f"{path}: 'linked' is a link to another file; name that file instead"
+    )
+    assert refusal(str(path), images="raw") == (
+        f"{path}: 'raw' keeps its content in files that are not HDF5; convert it"
+    )
+
+
 @pytest.mark.parametrize("shape", [(), (4,), (4, 3, 2), (2, 2, 2, 2, 2, 2), (4, 0, 2, 1)])
-def test_a_shape_that_is_no_row_of_samples_is_told(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_a_shape_that_is_no_row_of_samples_is_told(
+    refusal: Callable[..., str], tmp_path: Path, shape: tuple[int, ...]
+) -> None:
     file = make(tmp_path / "a.h5", images=np.zeros(shape, np.uint8))
     assert refusal(file) == (
         f"{file}: dataset 'images' has shape {shape}; it must be (N, H, W, C) or (N, D, H, W, C)"
     )
 
 
+def test_files_without_any_sample_are_told(refusal: Callable[..., str], tmp_path: Path) -> None:
+    files = [make(tmp_path / f"{n}.h5", images=images(0)) for n in range(2)]
+    assert refusal(*files) == f"{files[0]}, {files[1]}: there are no samples in 'images'"
+
+
 @pytest.mark.parametrize("dtype", ["float64", "int8", "uint16", "float16", "bool"])
-def test_a_dtype_that_is_not_trained_on_is_told(tmp_path: Path, dtype: str) -> None:
+def test_a_dtype_that_is_not_trained_on_is_told(
+    refusal: Callable[..., str], tmp_path: Path, dtype: str
+) -> None:
     file = make(tmp_path / "a.h5", images=images(2).astype(dtype))
     assert refusal(file) == (
         f"{file}: dataset 'images' has dtype {dtype}; it must be uint8 or float32"
@@ -134,17 +265,21 @@ def test_a_dtype_that_is_not_trained_on_is_told(tmp_path: Path, dtype: str) -> N
 
 
 @pytest.mark.parametrize("other", [images(3, (3, 3, 1)), images(3, (3, 2, 1), "float32")])
-def test_files_that_disagree_are_both_told(tmp_path: Path, other: np.ndarray) -> None:
-    first = make(tmp_path / "a.h5", images=images(2))
-    second = make(tmp_path / "b.h5", images=other)
-    assert refusal(first, first, second) == (
-        f"{second}: 'images' holds {other.dtype} samples of shape {other.shape[1:]}, but "
+def test_files_that_disagree_are_both_told(
+    refusal: Callable[..., str], tmp_path: Path, other: np.ndarray
+) -> None:
+    first, same = (make(tmp_path / name, images=images(2)) for name in ("a.h5", "b.h5"))
+    last = make(tmp_path / "c.h5", images=other)
+    assert refusal(first, same, last) == (
+        f"{last}: 'images' holds {other.dtype} samples of shape {other.shape[1:]}, but "
         f"{first} holds uint8 of shape (3, 2, 1); all files must agree"
     )
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 1), ()])
-def test_labels_of_another_shape_are_told(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_labels_of_another_shape_are_told(
+    refusal: Callable[..., str], tmp_path: Path, shape: tuple[int, ...]
+) -> None:
     file = make(tmp_path / "a.h5", images=images(2), labels=np.zeros(shape, np.uint8))
     assert refusal(file, labels="labels") == (
         f"{file}: dataset 'labels' has shape {shape}; for 2 samples it must be (2,)"
@@ -152,20 +287,41 @@ def test_labels_of_another_shape_are_told(tmp_path: Path, shape: tuple[int, ...]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "S3", "bool"])
-def test_labels_of_another_kind_are_told(tmp_path: Path, dtype: str) -> None:
+def test_labels_of_another_kind_are_told(
+    refusal: Callable[..., str], tmp_path: Path, dtype: str
+) -> None:
     file = make(tmp_path / "a.h5", images=images(2), labels=np.zeros(2, dtype))
     message = refusal(file, labels="labels")
     assert message.startswith(f"{file}: dataset 'labels' has dtype ")
     assert message.endswith("; labels are integers or float32")
 
 
-def test_a_file_that_vanishes_between_looking_and_reading_is_told(tmp_path: Path) -> None:
-    files = [make(tmp_path / f"{n}.h5", images=images(3)) for n in range(2)]
-    source = open_source(files, "images", None)
-    Path(files[1]).unlink()
-    assert np.array_equal(source.read(range(0, 3)), images(3))
-    with pytest.raises(DataError) as caught:
-        source.read(range(2, 5))
-    message = str(caught.value)
-    assert message.startswith(f"{files[1]}: samples 0 to 1 of 'images' cannot be read: ")
-    assert "\n" not in message
+def view(path: Path, parts: list[tuple[str, int]], rows: int) -> str:
+    """Write a virtual dataset of the first samples of files, one after the other."""
+    layout = h5py.VirtualLayout((rows, 3, 2, 1), np.uint8)
+    first = 0
+    for file, count in parts:
+        whole = h5py.VirtualSource(file, "images", shape=(count, 3, 2, 1))
+        layout[first : first + count] = whole
+        first += count
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("images", layout)
+    return str(path)
+
+
+def test_a_view_of_other_files_that_holds_less_than_it_says_is_told(
+    opened: Open, refusal: Callable[..., str], tmp_path: Path
+) -> None:
+    make(tmp_path / "0.h5", images=images(4))
+    make(tmp_path / "1.h5", images=images(5))
+    assert len(opened(view(tmp_path / "v.h5", [("0.h5", 4), ("1.h5", 5)], 9))) == 9
+    partly = view(tmp_path / "partly.h5", [("0.h5", 4)], 9)
+    assert refusal(partly) == (
+        f"{partly}: '/images' is a view of other files that fill 24 of its 54 values"
+    )
+    more = view(tmp_path / "more.h5", [("0.h5", 7)], 7)
+    assert refusal(more) == f"{more}: a view of more of 'images' than {tmp_path / '0.h5'} holds"
+    (tmp_path / "1.h5").unlink()
+    message = refusal(str(tmp_path / "v.h5"))
+    assert message.startswith(f"{tmp_path / 'v.h5'}: a view of ")
+    assert "1.h5, which is not readable: " in message

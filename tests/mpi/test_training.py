@@ -184,14 +184,14 @@ def test_null_shards_are_one_a_rank_and_stay_so(world, shared_path):
     world.on_root(lambda: (shared_path / "config.yaml").write_text(json.dumps(content)))
     run = plan.prepare(world, config, [], shared_path / "run", "auto")
     assert run.config.data.shards == world.size
-    assert run.hosted == range(world.rank, world.rank + 1)
+    assert run.division.hosted == range(world.rank, world.rank + 1)
 
 
 def test_more_ranks_than_shards_are_refused(world, shared_path):
     config = _write_config(world, shared_path)
     if world.size == 1:
         run = plan.prepare(world, config, ["--data.shards", "1"], shared_path / "run", "auto")
-        assert run.hosted == range(1)
+        assert run.division.hosted == range(1)
         return
     with pytest.raises(ConfigError, match=f"data.shards is 1, but there are {world.size} ranks"):
         plan.prepare(world, config, ["--data.shards", "1"], shared_path / "run", "auto")

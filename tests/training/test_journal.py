@@ -210,10 +210,15 @@ def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
     plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log_steps(Journal(plan, state, world), state, 2)
-    opening, ranks, line, end = capsys.readouterr().out.splitlines()
+    opening, ranks, data, line, end = capsys.readouterr().out.splitlines()
     assert opening == f"hpcgan: small: a new run, in {plan.run_dir}"
-    assert ranks.startswith("hpcgan: 1 ranks, 3 shards, ")
-    assert "40 samples (8, 8, 1); 12 images a step; mlp, simultaneous" in ranks
+    assert ranks.startswith("hpcgan: 1 ranks, ")
+    assert ranks.endswith(" a rank; 12 images a step; mlp, simultaneous")
+    assert data.startswith(
+        "hpcgan: data: 40 samples (8, 8, 1) uint8 in 3 contiguous shards of 13 to 14 samples; all "
+        "are seen in 4 steps; in memory (auto: 2.6 KB a node, "
+    )
+    assert data.endswith(" free), shuffled one by one")
     assert line.startswith("step 2/10  loss D 2.2500  G 2.5000  ")
     assert end.startswith("hpcgan: finished: 2 steps in ")
     assert end.endswith(f"all is in {plan.run_dir}")

@@ -40,7 +40,8 @@ class Runs:
 
     def save(self, step: int, *overrides: str, shards: int = 1) -> Path:
         """Write a checkpoint of this run and return its path."""
-        config: Config = load(self.config, [*overrides, f"--data.shards={shards}"])
+        decided = [f"--data.shards={shards}", "--data.shuffle=samples", "--data.align=false"]
+        config: Config = load(self.config, [*decided, *overrides])
         path = path_of(self.directory / "checkpoints", step)
         groups = {group: {"x": np.array([step])} for group in GROUPS}
         write(Checkpoint(path, step, step * 4, config, (8, 8, 1), "uint8", groups))
@@ -59,7 +60,7 @@ def runs(world: World, data_file: Path) -> Runs:
 def test_a_new_run_has_a_shard_a_rank(runs: Runs) -> None:
     plan = runs.plan()
     assert plan.config.data.shards == 1
-    assert plan.hosted == range(1)
+    assert plan.division.hosted == range(1)
     assert (plan.found, plan.is_finished) == (None, False)
     assert plan.run_dir == runs.directory
     assert not runs.directory.exists()
@@ -73,14 +74,10 @@ def test_the_run_directory_follows_from_the_name(
     assert plan.run_dir == Path("runs/small")
 
 
-def test_a_rank_hosts_all_shards_and_reads_their_samples(runs: Runs) -> None:
-    plan = runs.plan("--data.shards=3")
-    assert plan.hosted == range(3)
-    with h5py.File(runs.data) as file:
-        images = file["images"][:]
-    samples = plan.load_samples()
-    assert [len(samples[shard]) for shard in range(3)] == [13, 13, 14]
-    assert np.array_equal(np.concatenate([samples[shard] for shard in range(3)]), images)
+def test_a_rank_alone_hosts_all_shards(runs: Runs) -> None:
+    division = runs.plan("--data.shards=3").division
+    assert division.hosted == range(3)
+    assert division.sizes == (13, 13, 14)
 
 
 def test_the_images_of_a_step_are_those_of_all_shards_and_discriminator_steps(runs: Runs) -> None:
@@ -94,7 +91,7 @@ def test_a_resumed_run_has_the_shards_of_its_checkpoint(runs: Runs) -> None:
     runs.save(5, shards=3)
     plan = runs.plan()
     assert plan.config.data.shards == 3
-    assert plan.hosted == range(3)
+    assert plan.division.hosted == range(3)
     assert plan.found is not None
     assert plan.found.step == 5
 
@@ -107,10 +104,28 @@ def test_other_shards_than_the_checkpoints_are_refused(runs: Runs) -> None:
     )
 
 
+def test_what_was_decided_about_the_data_stays_when_the_run_goes_on(runs: Runs) -> None:
+    runs.save(5, "--data.shuffle=chunks", "--data.align=true")
+    for residency in ("memory", "node", "stream"):
+        plan = runs.plan(f"--data.residency={residency}")
+        assert (plan.config.data.shuffle, plan.config.data.align) == ("chunks", True)
+        assert plan.division.residency == residency
+    message = runs.refusal(ConfigError, "--data.shuffle=samples")
+    assert "(data.shuffle: chunks -> samples)" in message
+
+
+def test_a_run_that_shuffles_one_by_one_is_not_streamed(runs: Runs) -> None:
+    runs.save(5)
+    assert runs.refusal(ConfigError, "--data.residency=stream") == (
+        f"{runs.data}: the run began with data.shuffle: samples, which cannot be streamed; use "
+        "--data.residency memory or node"
+    )
+
+
 def test_too_few_samples_are_told_with_their_file(runs: Runs) -> None:
     message = runs.refusal(DataError, "--data.shards=41")
     assert message.startswith(f"{runs.data}: 40 samples cannot be divided into 41 shards ")
-    assert runs.plan("--data.shards=40", "--train.batch_size=1").hosted == range(40)
+    assert runs.plan("--data.shards=40", "--train.batch_size=1").division.hosted == range(40)
 
 
 def test_a_batch_larger_than_the_smallest_shard_is_refused(runs: Runs) -> None:

@@ -1,0 +1,236 @@
+"""Samples from files, a chunk at a time, by several threads at once.
+
+HDF5 lets one thread in at a time. So it is asked once where a file's chunks are; then their bytes
+are read from there with the system's own calls, and gzip is undone by zlib-ng, which both let
+other threads run. Chunks that need more than that (other filters, views of other files, foreign
+byte order) are read through HDF5, one at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from zlib_ng import zlib_ng
+
+from hpcgan.data.shards import Piece
+from hpcgan.data.source import Source, check_filters, virtual_path
+from hpcgan.errors import DataError
+
+_GZIP = [h5py.h5z.FILTER_DEFLATE]
+_SHUFFLED_GZIP = [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the samples of a file are, for reading them without HDF5.
+
+    Attributes:
+        rows: samples of one of HDF5's chunks; of a dataset in one piece, all samples.
+        offsets: where each chunk begins in the file, bytes.
+        sizes: bytes of each chunk in the file.
+        filters: HDF5's numbers of what was done to the bytes: nothing, gzip, shuffle and gzip.
+    """
+
+    rows: int
+    offsets: np.ndarray
+    sizes: np.ndarray
+    filters: list[int]
+
+    def find(self, first: int, last: int, sample_bytes: int) -> list[tuple[int, int]]:
+        """Return the runs of bytes (begin, end) that hold samples ``first`` to ``last``."""
+        if not self.filters and len(self.offsets) == 1:
+            begin = int(self.offsets[0])
+            return [(begin + first * sample_bytes, begin + (last + 1) * sample_bytes)]
+        chunks = slice(first // self.rows, last // self.rows + 1)
+        begins, sizes = self.offsets[chunks], self.sizes[chunks]
+        return list(zip(begins.tolist(), (begins + sizes).tolist(), strict=True))
+
+
+class ChunkReader:
+    """Reads pieces of chunks; from any number of threads."""
+
+    def __init__(self, source: Source, files: Iterable[int]) -> None:
+        """Find out where the samples are.
+
+        Args:
+            source: the files.
+            files: numbers of those that will be read.
+
+        Raises:
+            DataError: a file cannot be read, or is no longer as ``source`` describes it.
+        """
+        self.source = source
+        # Where each file is read from: a copy when the data are staged.
+        self.paths = {file: source.files[file] for file in files}
+        self.places: dict[int, Places | None] = {}
+        self._kept = threading.local()
+        self._views: dict[int, list[tuple[int, int, Path]]] = {}
+        for file in self.paths:
+            self._look_up(file)
+
+    def read(self, piece: Piece) -> np.ndarray:
+        """Return the samples of a piece, (len(piece), *sample_shape).
+
+        They may be overwritten when the same thread reads again.
+
+        Raises:
+            DataError: they cannot be read, or hold what is not finite.
+        """
+        file, first = self.source.locate(int(piece[0]))
+        last = first + int(piece[-1]) - int(piece[0])
+        try:
+            rows = self._read_rows(file, first, last + 1)
+        except (OSError, KeyError, EOFError, zlib_ng.error) as error:  # type: ignore[misc]
+            reason = os.strerror(error.errno) if getattr(error, "errno", None) else error
+            raise DataError(
+                f"{self.paths[file]}: samples {first} to {last} of '{self.source.images}' cannot "
+                f"be read: {reason}"
+            ) from None
+        rows = rows[:: piece.step] if isinstance(piece, range) else rows[piece - piece[0]]
+        if rows.dtype.kind == "f":
+            self._check_finite(rows, file, piece)
+        return rows
+
+    def is_view(self, file: int) -> bool:
+        """Return whether a file's samples are in other files."""
+        return file in self._views
+
+    def _look_up(self, file: int) -> None:
+        """Find out how the samples of one file are reached."""
+        path, source = self.paths[file], self.source
+        try:
+            with h5py.File(path, "r", locking=False) as opened:
+                array = opened[source.images]
+                expected = (source.lengths[file], *source.sample_shape)
+                if (array.shape, array.dtype.name) != (expected, source.dtype):
+                    raise DataError(f"{path}: '{source.images}' has changed since it was opened")
+                check_filters(array, path)
+                self.places[file] = _places(opened, array)
+                if array.is_virtual:
+                    self._views[file] = _view(array, path)
+        except (OSError, KeyError) as error:
+            raise DataError(f"{path}: '{source.images}' cannot be read: {error}") from None
+
+    def _read_rows(self, file: int, start: int, stop: int) -> np.ndarray:
+        """Return rows of a file."""
+        places = self.places[file]
+        out = self._memory(stop - start)
+        if places is None:
+            self._read_by_hdf5(file, start, stop, out)
+            return out
+        descriptor = os.open(self.paths[file], os.O_RDONLY)
+        try:
+            for chunk in range(start // places.rows, (stop - 1) // places.rows + 1):
+                begin = chunk * places.rows
+                low, high = max(start, begin), min(stop, begin + places.rows)
+                part = out[low - start : high - start]
+                if not places.filters:
+                    skipped = (low - begin) * self.source.sample_bytes
+                    _read_bytes(descriptor, part, int(places.offsets[chunk]) + skipped)
+                else:
+                    part[:] = self._decoded(descriptor, places, chunk)[low - begin : high - begin]
+        finally:
+            os.close(descriptor)
+        return out
+
+    def _memory(self, count: int) -> np.ndarray:
+        """Return this thread's memory for ``count`` samples: new memory costs more than reading."""
+        kept = getattr(self._kept, "memory", None)
+        if kept is None or len(kept) < count:
+            kept = np.empty((count, *self.source.sample_shape), self.source.dtype)
+            self._kept.memory = kept
+        return kept[:count]
+
+    def _decoded(self, descriptor: int, places: Places, chunk: int) -> np.ndarray:
+        """Return the samples of a chunk that was compressed."""
+        stored = np.empty(int(places.sizes[chunk]), np.uint8)
+        _read_bytes(descriptor, stored, int(places.offsets[chunk]))
+        length = places.rows * self.source.sample_bytes
+        stream = zlib_ng.decompressobj()
+        # Never much more than a chunk, whatever the bytes promise to become. The one byte more
+        # has zlib read on to its checksum at the end.
+        content = stream.decompress(stored, length + 1)
+        if len(content) != length or not stream.eof:
+            raise EOFError(f"a chunk is damaged: it holds {len(content)} bytes, not {length}")
+        values = np.frombuffer(content, np.uint8)
+        if places.filters == _SHUFFLED_GZIP:
+            # Stored are the first bytes of all values, then the second ones, and so on.
+            values = values.reshape(np.dtype(self.source.dtype).itemsize, -1).T.reshape(-1)
+        return values.view(self.source.dtype).reshape(places.rows, *self.source.sample_shape)
+
+    def _read_by_hdf5(self, file: int, start: int, stop: int, out: np.ndarray) -> None:
+        """Read rows of a file through HDF5."""
+        for begin, end, path in self._views.get(file, []):
+            # HDF5 reads zeros where the file of a view is missing.
+            if begin < stop and start < end and not path.is_file():
+                raise OSError(f"it is a view of {path}, which is gone")
+        with h5py.File(self.paths[file], "r", locking=False) as opened:
+            opened[self.source.images].read_direct(out, np.s_[start:stop])
+
+    def _check_finite(self, rows: np.ndarray, file: int, piece: Piece) -> None:
+        """Refuse samples that hold NaN or infinity: they would spoil the networks for ever."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(rows.sum()):  # a false alarm, when it overflows, costs a second look
+                return
+        for sample, values in zip(piece, rows, strict=True):
+            if not np.isfinite(values).all():
+                _, row = self.source.locate(int(sample))
+                raise DataError(
+                    f"{self.paths[file]}: sample {row} of '{self.source.images}' holds values "
+                    "that are not finite; hpcgan-data verify lists all of them"
+                )
+
+
+def _places(opened: h5py.File, array: h5py.Dataset) -> Places | None:
+    """Return where a dataset's samples are, or None if HDF5 has to be asked for each chunk."""
+    if not array.dtype.isnative or opened.userblock_size or not array.size:
+        return None
+    if array.chunks is None:
+        offset = array.id.get_offset()  # None for one that is virtual or has no content yet
+        if offset is None:
+            return None
+        return Places(len(array), np.array([offset]), np.array([array.nbytes]), [])
+    plan = array.id.get_create_plist()
+    filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+    if filters not in ([], _GZIP, _SHUFFLED_GZIP) or array.chunks[1:] != array.shape[1:]:
+        return None
+    rows = array.chunks[0]
+    number = -(-len(array) // rows)
+    offsets, sizes = np.full(number, -1, np.int64), np.zeros(number, np.int64)
+    as_written = True
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        nonlocal as_written
+        index = chunk.chunk_offset[0] // rows
+        offsets[index], sizes[index] = chunk.byte_offset, chunk.size
+        as_written = as_written and chunk.filter_mask == 0
+
+    array.id.chunk_iter(note)
+    # Chunks that were never written have no place; HDF5 knows what to put there.
+    return Places(rows, offsets, sizes, filters) if as_written and offsets.min() >= 0 else None
+
+
+def _view(array: h5py.Dataset, path: str) -> list[tuple[int, int, Path]]:
+    """Return the first and last row + 1 that each file of a virtual dataset fills, and the file."""
+    view = []
+    for part in array.virtual_sources():
+        first, last = part.vspace.get_select_bounds()
+        file = Path(path) if part.file_name == "." else virtual_path(path, part.file_name)
+        view.append((first[0], last[0] + 1, file))
+    return view
+
+
+def _read_bytes(descriptor: int, out: np.ndarray, offset: int) -> None:
+    """Fill ``out`` with bytes of a file; one call of the system may read fewer."""
+    rest = out.reshape(-1).view(np.uint8).data
+    while rest:
+        count = os.preadv(descriptor, [rest], offset)
+        if not count:
+            raise EOFError("the file ends before them: it is truncated")
+        rest, offset = rest[count:], offset + count

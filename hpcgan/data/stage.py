@@ -1,0 +1,187 @@
+"""Staging: the bytes that a node needs, copied once to a disk of its own before they are used.
+
+Where the places of the chunks are known, only those that the node's shards hold are copied, to
+the same places of a file that is empty elsewhere; of other files all is. The ranks of a node share
+the work. Each part is read back and compared before it counts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from hpcgan.data.chunks import ChunkReader
+from hpcgan.data.shards import Piece
+from hpcgan.errors import DataError
+from hpcgan.world import World
+
+_PART = 2**26  # bytes copied at once
+
+# (number of the file, first byte, bytes)
+_Extent = tuple[int, int, int]
+
+
+@contextmanager
+def staged(world: World, where: str, reader: ChunkReader, pieces: list[Piece]) -> Iterator[None]:
+    """Let ``reader`` read copies on the node's own disk; delete them in the end.
+
+    All ranks must enter it; those of a node with the same ``pieces``. What a killed run left in
+    the same place is deleted too.
+
+    Raises:
+        DataError: there is no room, or a copy is not what was copied; the same on all ranks.
+    """
+    extents = world.together(lambda: _extents(reader, pieces))
+    own: list[_Own] = []
+    try:
+        world.together(lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None)
+        # Every rank asks the first one of its node for the directory.
+        directories = world.gather_json(str(own[0].path) if own else None)
+        directory = Path(directories[world.node_ranks[0]])
+        share = extents[world.node_rank :: world.node_size]
+        world.together(lambda: _copy(reader, directory, share))
+        for file in reader.paths:
+            reader.paths[file] = str(_copy_path(directory, reader, file))
+        yield
+        world.barrier()  # nobody reads any more
+    finally:
+        for each in own:
+            each.close()
+
+
+class _Own:
+    """A directory of this run alone, locked while the run lives."""
+
+    def __init__(self, where: str, extents: list[_Extent]) -> None:
+        """Make it, and delete those whose runs are gone.
+
+        Raises:
+            DataError: it cannot be made, or the disk has less room than ``extents`` need.
+        """
+        place = Path(where)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            _delete_left(place)
+            self.path = self._make(place)
+            free = shutil.disk_usage(place).free
+        except OSError as error:
+            raise DataError(
+                f"{where}: the data cannot be staged there (data.stage): {error.strerror}"
+            ) from None
+        need = sum(size for _, _, size in extents)
+        if need > free:
+            self.close()
+            raise DataError(
+                f"{where}: the data to stage need {need} bytes, and {free} are free (data.stage)"
+            )
+
+    def _make(self, place: Path) -> Path:
+        """Make a directory that no one else has, and lock it."""
+        for number in count():
+            path = place / f"hpcgan-stage-{os.getpid()}-{number}"
+            with suppress(FileExistsError, FileNotFoundError):
+                path.mkdir()
+                self._lock = os.open(path, os.O_RDONLY)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                if path.exists():  # else another run took it for one that was left
+                    return path
+        raise AssertionError
+
+    def close(self) -> None:
+        """Delete the directory."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _delete_left(place: Path) -> None:
+    """Delete what killed runs left: their locks went with them."""
+    for path in place.glob("hpcgan-stage-*"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _extents(reader: ChunkReader, pieces: list[Piece]) -> list[_Extent]:
+    """Return the parts of files to copy, none larger than ``_PART``, ascending."""
+    runs: list[tuple[int, int, int]] = []  # (number of the file, first byte, last byte + 1)
+    for file, path in reader.paths.items():
+        if reader.is_view(file):
+            raise DataError(
+                f"{path}: a view of other files cannot be staged; name those files in data.files"
+            )
+        if reader.places[file] is None:
+            runs.append((file, 0, Path(path).stat().st_size))
+    source = reader.source
+    for piece in pieces:
+        file, first = source.locate(int(piece[0]))
+        last = first + int(piece[-1]) - int(piece[0])
+        places = reader.places[file]
+        if places is not None:
+            runs += [(file, *bytes_) for bytes_ in places.find(first, last, source.sample_bytes)]
+    return [
+        (file, start, min(_PART, stop - start))
+        for file, begin, stop in _joined(sorted(runs))
+        for start in range(begin, stop, _PART)
+    ]
+
+
+def _joined(runs: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yield ascending runs of bytes, those that touch or overlap as one."""
+    file, begin, stop = -1, 0, 0
+    for next_file, next_begin, next_stop in runs:
+        if next_file == file and next_begin <= stop:
+            stop = max(stop, next_stop)
+            continue
+        if stop > begin:
+            yield file, begin, stop
+        file, begin, stop = next_file, next_begin, next_stop
+    if stop > begin:
+        yield file, begin, stop
+
+
+def _copy_path(directory: Path, reader: ChunkReader, file: int) -> Path:
+    """Return where the copy of a file is."""
+    return directory / f"{file:06d}-{Path(reader.source.files[file]).name}"
+
+
+def _copy(reader: ChunkReader, directory: Path, share: list[_Extent]) -> None:
+    """Copy parts of files and compare what arrived."""
+    for file, begin, size in share:
+        path, out = reader.source.files[file], _copy_path(directory, reader, file)
+        try:
+            with Path(path).open("rb") as original:
+                content = os.pread(original.fileno(), size, begin)
+            descriptor = os.open(out, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                _write(descriptor, content, begin)
+                arrived = os.pread(descriptor, size, begin)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be staged to {directory} (data.stage): {error.strerror}"
+            ) from None
+        if len(content) < size:
+            raise DataError(f"{path}: ends before byte {begin + size}: it is truncated")
+        if arrived != content:
+            raise DataError(f"{path}: its copy in {directory} differs: is that disk healthy?")
+
+
+def _write(descriptor: int, content: bytes, offset: int) -> None:
+    """Write all bytes to the disk; one call of the system may write fewer."""
+    rest = memoryview(content)
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+    os.fdatasync(descriptor)
+    # Read back what the disk holds, not what the system remembers.
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,0 +1,64 @@
+"""How much memory the processes of this node may still take."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+SHARED = Path("/dev/shm")  # where the memory that the ranks of a node share is kept
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def free_memory() -> int:
+    """Return bytes: what the system has available, or the job's limit leaves, if that is less."""
+    free = [_available()]
+    for path in _own_cgroups():
+        with suppress(OSError, ValueError, KeyError):
+            free.append(_limit(path) - _used(path))
+    return max(0, min(free))
+
+
+def free_shared_memory() -> int:
+    """Return bytes that the ranks of this node can still share."""
+    space = os.statvfs(SHARED)
+    return min(space.f_bavail * space.f_frsize, free_memory())
+
+
+def _available() -> int:
+    """Return the system's free memory with what it can reclaim, in bytes."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/meminfo has no line MemAvailable")
+
+
+def _own_cgroups() -> list[Path]:
+    """Return this process's memory cgroup (version 1 or 2) and those around it."""
+    found: list[Path] = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        own = _CGROUPS / controllers / path.lstrip("/")
+        found += [own, *(parent for parent in own.parents if _CGROUPS in [parent, *parent.parents])]
+    return found
+
+
+def _limit(cgroup: Path) -> int:
+    """Return a cgroup's limit in bytes; ValueError if it has none."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        if (cgroup / name).exists():
+            return int((cgroup / name).read_text())
+    raise ValueError(cgroup)
+
+
+def _used(cgroup: Path) -> int:
+    """Return a cgroup's use in bytes, without files' content that can be dropped at once."""
+    statistics = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+    droppable = int(statistics.get("total_inactive_file", statistics.get("inactive_file", 0)))
+    for name in ("memory.current", "memory.usage_in_bytes"):
+        if (cgroup / name).exists():
+            return int((cgroup / name).read_text()) - droppable
+    raise ValueError(cgroup)

@@ -1,0 +1,119 @@
+"""A streamed shard: the same samples as in memory, each chunk read once an epoch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpcgan.data.residency import ResidentShard
+from hpcgan.data.shards import Piece, pass_length, pooled_order
+from hpcgan.data.source import Source
+from hpcgan.data.stream import StreamedShard
+from hpcgan.errors import DataError
+
+SEED, SHARD = 7, 3
+
+
+class Numbers:
+    """Reads samples that are their own numbers, and counts how often."""
+
+    def __init__(self, samples: int) -> None:
+        self.source = Source((), (samples,), (1,), "images", None, (1, 1, 1), "float32")
+        self.reads: Counter[int] = Counter()
+        self.broken: set[int] = set()
+
+    def read(self, piece: Piece) -> np.ndarray:
+        self.reads[int(piece[0])] += 1
+        if int(piece[0]) in self.broken:
+            raise DataError(f"sample {piece[0]} is gone")
+        return np.array(piece, np.float32).reshape(-1, 1, 1, 1)
+
+
+def pieces_of(sizes: list[int]) -> list[Piece]:
+    """Return pieces of some sizes, one after the other."""
+    ends = np.cumsum(sizes).tolist()
+    return [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def take(shard: StreamedShard | ResidentShard, start: int, count: int) -> np.ndarray:
+    """Return samples of a shard's stream."""
+    out = np.full((count, 1, 1, 1), -1, np.float32)
+    shard.take(start, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with ThreadPoolExecutor(3) as workers:
+        yield workers
+
+
+@settings(max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    pool=st.integers(1, 5),
+    takes=st.lists(st.integers(1, 25), min_size=1, max_size=8),
+    start=st.integers(0, 60),
+    uneven=st.sampled_from(["wrap", "drop"]),
+)
+def test_it_gives_what_the_same_order_gives_in_memory(
+    threads, sizes: list[int], pool: int, takes: list[int], start: int, uneven
+) -> None:
+    total = sum(sizes)
+    length = pass_length(total, min(total, 4), uneven)
+    numbers = Numbers(total)
+    streamed = StreamedShard(numbers, pieces_of(sizes), SEED, SHARD, pool, length, threads)
+    resident = ResidentShard(
+        np.arange(total, dtype=np.float32).reshape(-1, 1, 1, 1),
+        lambda epoch: pooled_order(SEED, SHARD, epoch, np.array(sizes), pool),
+        length,
+    )
+    for count in takes:
+        np.testing.assert_array_equal(take(streamed, start, count), take(resident, start, count))
+        start += count
+
+
+def test_each_chunk_is_read_once_an_epoch(threads) -> None:
+    sizes = [4] * 10
+    numbers = Numbers(40)
+    streamed = StreamedShard(numbers, pieces_of(sizes), SEED, SHARD, 3, 40, threads)
+    for epoch in range(3):
+        taken = [take(streamed, 40 * epoch + n, 5) for n in range(0, 40, 5)]
+        assert sorted(np.concatenate(taken).ravel()) == list(range(40))
+    threads.submit(lambda: None).result()
+    # Three epochs, and at most two windows of the next one ahead.
+    assert all(3 <= count <= 4 for count in numbers.reads.values())
+    assert sum(numbers.reads.values()) <= 30 + 2 * 3
+
+
+def test_going_on_in_the_middle_reads_no_more_than_a_pool_first(threads) -> None:
+    numbers = Numbers(40)
+    with ThreadPoolExecutor(1) as one:
+        streamed = StreamedShard(numbers, pieces_of([4] * 10), SEED, SHARD, 3, 40, one)
+        read_before: list[int] = []
+        original = numbers.read
+
+        def read(piece: Piece) -> np.ndarray:
+            read_before.append(int(piece[0]))
+            return original(piece)
+
+        numbers.read = read  # type: ignore[method-assign]
+        went_on = take(streamed, 40 + 17, 3)
+        order = pooled_order(SEED, SHARD, 1, np.full(10, 4), 3)
+        np.testing.assert_array_equal(went_on.ravel(), order[17:20])
+        # The one thread reads in the order asked for: this window's three chunks come first.
+        needed = {4 * (sample // 4) for sample in order[12:24]}
+        assert set(read_before[:3]) == needed
+
+
+def test_an_error_of_a_reading_thread_reaches_the_taker(threads) -> None:
+    numbers = Numbers(40)
+    numbers.broken = {8}
+    streamed = StreamedShard(numbers, pieces_of([4] * 10), SEED, SHARD, 2, 40, threads)
+    with pytest.raises(DataError, match="sample 8 is gone"):
+        take(streamed, 0, 40)
