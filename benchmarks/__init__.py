@@ -1,0 +1,1 @@
+"""Speed, printed as ratios of things measured in one run; ``python -m benchmarks.NAME``."""
