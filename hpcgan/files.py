@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -92,6 +93,86 @@ def whole_hdf5(out: Path, seal: Callable[[memoryview], bytes] | None = None) -> 
     if seal:
         whole[:USER_BLOCK] = seal(whole[USER_BLOCK:])
     write_whole(out, whole)
+
+
+@contextmanager
+def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
+    """Give an HDF5 file to fill that need not fit in memory; it appears as ``out`` when whole.
+
+    Raises:
+        DataError: ``out`` is a directory, or is in none.
+        RunError: the file cannot be written; an old one is then as it was.
+    """
+    partial = partial_path(out)
+    try:
+        with writing(out), partial.open("w+b") as raw:
+            disk = _Disk(raw)
+            try:
+                with h5py.File(disk, "w") as file:
+                    yield file
+            finally:
+                disk.check()  # before any error that HDF5 makes of it
+            os.fsync(raw.fileno())
+        with writing(out):
+            partial.replace(out)
+            _flush_directory(out.parent)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+class _Disk(io.RawIOBase):
+    """A file that never tells HDF5 of a full disk.
+
+    HDF5 reports it while it closes objects, where Python cannot catch it. What is written after
+    the first error is lost, and so is the file: ``check`` raises that error.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the first error, if there was one."""
+        self.flush()
+        if self._error:
+            raise self._error
+
+    def write(self, content: Any) -> int:
+        with self._noting():
+            self._raw.write(content)
+        return memoryview(content).nbytes
+
+    def readinto(self, memory: Any) -> int:
+        with self._noting():
+            return self._raw.readinto(memory)  # type: ignore[attr-defined]
+        return 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with self._noting():
+            return self._raw.seek(offset, whence)
+        return 0
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._noting():
+            return self._raw.truncate(size)
+        return size or 0
+
+    def flush(self) -> None:
+        with self._noting():
+            self._raw.flush()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Keep the first error instead of raising it."""
+        try:
+            yield
+        except OSError as error:
+            self._error = self._error or error
 
 
 def write_datasets(out: Path, datasets: dict[str, np.ndarray]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from hpcgan.errors import RunError
 from hpcgan.files import write_whole, writing
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
+from hpcgan.terminal import is_watched
 from hpcgan.training.plan import Plan
 from hpcgan.world import World
 
@@ -165,25 +165,6 @@ def _cut(path: Path, step: int) -> float:
 
 def _progress(steps: int, done: int) -> Any:
     """Return a progress bar when someone looks on, else None."""
-    if not _is_terminal():
+    if not is_watched():
         return None
     return tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True, file=sys.stderr)
-
-
-def _is_terminal() -> bool:
-    """Return whether what this rank writes is seen on a terminal.
-
-    Under mpirun a rank's own stdout is always a terminal and its stderr always a pipe: what
-    counts is where its parent, which forwards both, writes to.
-    """
-    if sys.stderr.isatty():
-        return True
-    try:
-        with Path(f"/proc/{os.getppid()}/comm").open() as file:
-            launcher = file.read().strip()
-        target = Path(f"/proc/{os.getppid()}/fd/2").readlink()
-    except OSError:
-        return False
-    return launcher in ("prterun", "mpirun", "mpiexec", "orterun") and str(target).startswith(
-        ("/dev/pts/", "/dev/tty")
-    )

@@ -13,12 +13,14 @@ from hpcgan.errors import ConfigError
 
 
 def _expected(noise: Noise) -> dict[str, np.ndarray]:
-    """Return the datasets: the chunks' content in order, as far as there are samples."""
-    chunks = [noise.content(index) for index in range(noise.chunks)]
-    return {
-        name: np.concatenate([chunk[name] for chunk in chunks])[: noise.samples]
-        for name in chunks[0]
-    }
+    """Return the datasets: the chunks' content in order."""
+    chunks = [noise.content(noise.layout.samples_of(n)) for n in range(noise.layout.chunks)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def _chunk(noise: Noise, index: int) -> dict[str, np.ndarray]:
+    """Return the content of a chunk."""
+    return noise.content(noise.layout.samples_of(index))
 
 
 def _check(path, noise: Noise) -> None:
@@ -28,7 +30,7 @@ def _check(path, noise: Noise) -> None:
         for name, array in expected.items():
             np.testing.assert_array_equal(file[name][:], array)
             assert file[name].dtype == array.dtype
-            assert file[name].chunks == (noise.chunk_samples, *array.shape[1:])
+            assert file[name].chunks == (noise.layout.chunk_samples, *array.shape[1:])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_one_and_three_ranks_write_the_same_file(hpcgan_data, tmp_path, words, n
 
 
 def test_uint8_is_uniform_and_labels_cover_the_classes():
-    content = Noise(4096, (4, 4, 1), classes=10).content(0)
+    content = _chunk(Noise(4096, (4, 4, 1), classes=10), 0)
     assert content["images"].dtype == np.uint8
     counts = np.bincount(content["images"].ravel(), minlength=256)
     assert counts.min() > 180  # 256 expected, standard deviation 16
@@ -71,7 +73,7 @@ def test_uint8_is_uniform_and_labels_cover_the_classes():
 
 
 def test_float32_is_normal_and_clipped():
-    images = Noise(4096, (4, 4, 1), "float32").content(0)["images"]
+    images = _chunk(Noise(4096, (4, 4, 1), "float32"), 0)["images"]
     assert images.dtype == np.float32
     assert images.min() == -1
     assert images.max() == 1
@@ -82,10 +84,10 @@ def test_float32_is_normal_and_clipped():
 def test_content_depends_on_seed_and_chunk():
     noise = Noise(100, (8, 8, 1), chunk=10, seed=1)
     other = Noise(100, (8, 8, 1), chunk=10, seed=2)
-    contents = [noise.content(0), noise.content(1), other.content(0), other.content(1)]
+    contents = [_chunk(each, index) for each in (noise, other) for index in (0, 1)]
     distinct = {content["images"].tobytes() for content in contents}
     assert len(distinct) == 4
-    np.testing.assert_array_equal(noise.content(1)["images"], contents[1]["images"])
+    np.testing.assert_array_equal(_chunk(noise, 1)["images"], contents[1]["images"])
 
 
 def test_a_longer_file_begins_as_a_shorter_one():
@@ -105,7 +107,7 @@ def test_a_longer_file_begins_as_a_shorter_one():
     ],
 )
 def test_samples_of_a_chunk(samples, shape, chunk, expected):
-    assert Noise(samples, shape, chunk=chunk).chunk_samples == expected
+    assert Noise(samples, shape, chunk=chunk).layout.chunk_samples == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,309 @@
+"""One HDF5 file, written by all ranks: the same file, byte for byte, from any number of them.
+
+h5py from PyPI cannot write one file from several processes. So the ranks share the chunks, in
+runs of neighbours, and HDF5 is used by one rank at a time:
+
+- Without compression, rank 0 has HDF5 lay out the whole file, without content; then every rank
+  writes the raw bytes of its chunks at the places that HDF5 gave them.
+- With compression, a chunk's size is not known before it is compressed. Every rank compresses its
+  chunks into a file of its own, and rank 0 puts them together.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from hpcgan.errors import ConfigError, DataError
+from hpcgan.files import hdf5_on_disk, partial_path, writing
+from hpcgan.terminal import is_watched
+from hpcgan.world import World
+
+Compression = Literal["none", "gzip", "lzf"]
+Content = Callable[[range], dict[str, np.ndarray]]
+
+_LARGEST_CHUNK = 2**32 - 1  # bytes; a limit of HDF5's
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a file holds.
+
+    Attributes:
+        samples: their number, N, at least 1.
+        datasets: shape of a sample's part and dtype as it is stored, by name.
+        chunk: samples a chunk, the same for all datasets; never more than N.
+        compression: of the chunks; gzip and lzf come with the shuffle filter where values have
+            several bytes.
+
+    Raises:
+        ConfigError: HDF5 does not allow chunks of this size.
+    """
+
+    samples: int
+    datasets: dict[str, tuple[tuple[int, ...], str]]
+    chunk: int
+    compression: Compression = "none"
+
+    def __post_init__(self) -> None:
+        largest = max(self.chunk_bytes(name) for name in self.datasets)
+        if largest > _LARGEST_CHUNK:
+            raise ConfigError(
+                f"a chunk of {self.chunk_samples} samples has {largest} bytes, but HDF5 allows "
+                f"{_LARGEST_CHUNK}; make --chunk or --shape smaller"
+            )
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples of one chunk; the last chunk may use fewer."""
+        return min(self.chunk, self.samples)
+
+    @property
+    def chunks(self) -> int:
+        """The number of chunks of each dataset."""
+        return -(-self.samples // self.chunk_samples)
+
+    def chunk_bytes(self, name: str) -> int:
+        """Bytes of a chunk of one dataset before compression."""
+        shape, dtype = self.datasets[name]
+        return self.chunk_samples * math.prod(shape) * np.dtype(dtype).itemsize
+
+    def run(self, rank: int, ranks: int) -> range:
+        """Return the chunks that a rank writes."""
+        return range(self.chunks * rank // ranks, self.chunks * (rank + 1) // ranks)
+
+    def samples_of(self, chunk: int) -> range:
+        """Return the numbers of a chunk's samples."""
+        first = chunk * self.chunk_samples
+        return range(first, min(first + self.chunk_samples, self.samples))
+
+    def create(self, file: h5py.File, name: str, samples: int, early: bool = False) -> Any:
+        """Make one dataset of some samples; ``early``: with a place for each chunk at once."""
+        shape, dtype = self.datasets[name]
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        if early:
+            plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # or rank 0 would write all of it once
+        return file.create_dataset(
+            name,
+            shape=(samples, *shape),
+            dtype=dtype,
+            chunks=(self.chunk_samples, *shape),
+            compression=None if self.compression == "none" else self.compression,
+            shuffle=self.compression != "none" and np.dtype(dtype).itemsize > 1,
+            dcpl=plan,
+        )
+
+
+def write(out: Path, layout: Layout, content: Content, world: World) -> int:
+    """Write a file with all ranks. All ranks must call it, with the same arguments.
+
+    Args:
+        out: the file; an old one is replaced at the end, at once.
+        layout: what it holds.
+        content: gives the arrays of a run of samples by dataset, (len(samples), ...). It must
+            depend on the run alone. It is called for each chunk of this rank, in order.
+        world: the ranks.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
+        RunError: the file cannot be written; an old one is then as it was.
+        UserError: what ``content`` raises on any rank.
+    """
+    world.on_root(lambda: _delete_left(out))
+    if layout.compression == "none":
+        _write_in_place(out, layout, content, world)
+    else:
+        _write_in_parts(out, layout, content, world)
+    return int(world.on_root(lambda: out.stat().st_size))
+
+
+def _delete_left(out: Path) -> None:
+    """Delete what a killed run left of its parts."""
+    partial = partial_path(out)
+    for part in partial.parent.glob(f"{glob.escape(partial.name)}.*"):
+        with suppress(OSError):
+            part.unlink()
+
+
+def check_room(out: Path, needed: int) -> None:
+    """Refuse to write more than the disk has room for."""
+    with writing(out):
+        free = shutil.disk_usage(out.parent).free
+    if needed > free:
+        raise DataError(
+            f"{out}: needs {needed} bytes, but {out.parent} has {free} free; make room or write "
+            "fewer samples"
+        )
+
+
+def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -> None:
+    """Write chunks as they are, each rank its own, to the places that HDF5 gave them."""
+    partial = partial_path(out)
+    try:
+        world.on_root(lambda: _lay_out(out, partial, layout))
+        offsets = _share_offsets(out, partial, layout, world)
+        world.together(lambda: _fill(out, partial, layout, offsets, content, world))
+        world.on_root(lambda: _publish(out, partial))
+    except Exception:
+        if world.is_root:
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def _lay_out(out: Path, partial: Path, layout: Layout) -> None:
+    """Make the file with a place for every chunk, without content."""
+    check_room(out, sum(layout.chunks * layout.chunk_bytes(name) for name in layout.datasets))
+    with writing(out), h5py.File(partial, "w") as file:
+        for name in layout.datasets:
+            layout.create(file, name, layout.samples, early=True)
+
+
+def _share_offsets(out: Path, partial: Path, layout: Layout, world: World) -> np.ndarray:
+    """Return on all ranks where each chunk begins in the file: int64 (datasets, chunks)."""
+    offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
+
+    def read() -> None:
+        with writing(out), h5py.File(partial, "r") as file:
+            for row, name in zip(offsets, layout.datasets, strict=True):
+                file[name].id.chunk_iter(lambda chunk, row=row: _note(row, layout, chunk))
+
+    world.on_root(read)
+    return world.broadcast_array(offsets)
+
+
+def _note(row: np.ndarray, layout: Layout, chunk: h5py.h5d.StoreInfo) -> None:
+    """Note where a chunk begins."""
+    row[chunk.chunk_offset[0] // layout.chunk_samples] = chunk.byte_offset
+
+
+def _fill(
+    out: Path, partial: Path, layout: Layout, offsets: np.ndarray, content: Content, world: World
+) -> None:
+    """Write this rank's chunks; return when they are on disk."""
+    with ExitStack() as stack:
+        with writing(out):
+            descriptor = os.open(partial, os.O_WRONLY)
+        stack.callback(os.close, descriptor)
+        for index, arrays in _own_chunks(layout, content, world):
+            with writing(out):
+                for row, name in zip(offsets, layout.datasets, strict=True):
+                    _write_at(descriptor, arrays[name], int(row[index]))
+        with writing(out):
+            os.fsync(descriptor)
+
+
+def _own_chunks(
+    layout: Layout, content: Content, world: World
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield the number and the arrays of each of this rank's chunks, the last one filled up."""
+    own = layout.run(world.rank, world.size)
+    hidden = not (world.is_root and is_watched())
+    for index in tqdm(own, unit="chunk", dynamic_ncols=True, disable=hidden, leave=False):
+        samples = layout.samples_of(index)
+        arrays = content(samples)
+        whole = {}
+        for name, (shape, dtype) in layout.datasets.items():
+            array = np.ascontiguousarray(arrays[name], dtype)
+            assert array.shape == (len(samples), *shape), (name, array.shape)
+            missing = layout.chunk_samples - len(samples)
+            whole[name] = np.pad(array, [(0, missing)] + [(0, 0)] * len(shape))
+        yield index, whole
+
+
+def _write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
+    """Write all bytes of ``array`` at ``offset``; one call of the system may write fewer."""
+    rest = array.reshape(-1).view(np.uint8).data
+    while rest:
+        count = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[count:], offset + count
+
+
+def _publish(out: Path, partial: Path) -> None:
+    """Give the whole file its name."""
+    with writing(out):
+        partial.replace(out)
+
+
+def _write_in_parts(out: Path, layout: Layout, content: Content, world: World) -> None:
+    """Compress chunks, each rank its own, and put them together on rank 0."""
+    part = _part(out, world.rank)
+    try:
+        sizes = world.together(lambda: _compress(out, part, layout, content, world))
+        every = world.gather_json(sizes)
+        world.on_root(lambda: _put_together(out, layout, every))
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _part(out: Path, rank: int) -> Path:
+    """Return where a rank puts its compressed chunks."""
+    partial = partial_path(out)
+    return partial.with_name(f"{partial.name}.{rank}")
+
+
+# Of each chunk of a rank, for each dataset: bytes, and HDF5's mask of filters that were left out.
+_Sizes = list[list[tuple[int, int]]]
+
+
+def _compress(out: Path, part: Path, layout: Layout, content: Content, world: World) -> _Sizes:
+    """Compress this rank's chunks into ``part``."""
+    sizes: _Sizes = []
+    with _encoder(layout) as encode, ExitStack() as stack:
+        with writing(out):
+            file = stack.enter_context(part.open("wb"))
+        for _, arrays in _own_chunks(layout, content, world):
+            sizes.append([])
+            for name in layout.datasets:
+                mask, encoded = encode(name, arrays[name])
+                with writing(out):
+                    file.write(encoded)
+                sizes[-1].append((len(encoded), mask))
+        with writing(out):
+            file.flush()
+    return sizes
+
+
+@contextmanager
+def _encoder(layout: Layout) -> Iterator[Callable[[str, np.ndarray], tuple[int, bytes]]]:
+    """Give a function that has HDF5 compress a chunk, in a file in memory."""
+    with h5py.File("in-memory", "w", driver="core", backing_store=False) as file:
+        chunks = {name: layout.create(file, name, layout.chunk_samples) for name in layout.datasets}
+
+        def encode(name: str, array: np.ndarray) -> tuple[int, bytes]:
+            chunks[name][...] = array
+            chunks[name].flush()
+            mask, encoded = chunks[name].id.read_direct_chunk((0,) * array.ndim)
+            return mask, bytes(encoded)
+
+        yield encode
+
+
+def _put_together(out: Path, layout: Layout, every: list[_Sizes]) -> None:
+    """Write the file from the ranks' parts, in order."""
+    check_room(out, sum(size for sizes in every for row in sizes for size, _ in row))
+    with hdf5_on_disk(out) as file:
+        datasets = [layout.create(file, name, layout.samples) for name in layout.datasets]
+        first = 0
+        for rank, sizes in enumerate(every):
+            with _part(out, rank).open("rb") as part:
+                for row in sizes:
+                    for dataset, (size, mask) in zip(datasets, row, strict=True):
+                        where = (first,) + (0,) * (dataset.ndim - 1)
+                        dataset.id.write_direct_chunk(where, part.read(size), mask)
+                    first += layout.chunk_samples

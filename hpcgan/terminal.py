@@ -1,0 +1,26 @@
+"""Whether someone looks on: a progress bar is for people, a log file wants plain lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+_LAUNCHERS = ("prterun", "mpirun", "mpiexec", "orterun")
+
+
+def is_watched() -> bool:
+    """Return whether what this rank writes to stderr is seen on a terminal.
+
+    Under mpirun a rank's own stdout is always a terminal and its stderr always a pipe: what
+    counts is where its parent, which forwards both, writes to.
+    """
+    if sys.stderr.isatty():
+        return True
+    try:
+        with Path(f"/proc/{os.getppid()}/comm").open() as file:
+            launcher = file.read().strip()
+        target = Path(f"/proc/{os.getppid()}/fd/2").readlink()
+    except OSError:
+        return False
+    return launcher in _LAUNCHERS and str(target).startswith(("/dev/pts/", "/dev/tty"))
