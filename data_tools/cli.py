@@ -1,16 +1,18 @@
 """The command line of ``hpcgan-data``: parse, call one function, turn errors into statuses.
 
-Every command may run under mpirun: then rank 0 alone prints, and ``synthetic`` writes with all
-ranks.
+Every command may run under mpirun: then rank 0 alone prints, and files are written by all ranks
+(but for the small ones of ``digits``).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from data_tools import digits, synthetic
+from data_tools import convert, digits, synthetic, writer
 from hpcgan import command
 from hpcgan.world import World
 
@@ -35,6 +37,7 @@ def _parser() -> command.Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_digits(commands)
     _add_synthetic(commands)
+    _add_convert(commands)
     return parser
 
 
@@ -109,6 +112,63 @@ def _synthetic(world: World, arguments: argparse.Namespace) -> None:
     line = synthetic.write(arguments.out, noise, world)
     if world.is_root:
         print(line, flush=True)
+
+
+def _add_convert(commands: argparse._SubParsersAction[command.Parser]) -> None:
+    """Add the command ``convert``."""
+    text = (
+        "write what others keep images in as HDF5, with all ranks of an mpirun: a folder of PNG or "
+        "JPEG (a class a sub-folder), IDX (MNIST), CIFAR-10 binary, .npy, .npz, TFRecord, HDF5"
+    )
+    parser = commands.add_parser("convert", help=text, description=text, allow_abbrev=False)
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder")
+    parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
+    parser.add_argument(
+        "--format", choices=convert.FORMATS, help="of SOURCE (default: found out from it)"
+    )
+    parser.add_argument(
+        "--images", default="images", metavar="NAME", help="in .npz and HDF5 (default: images)"
+    )
+    parser.add_argument(
+        "--labels", metavar="NAME", help="in .npz and HDF5; for IDX and .npy, the labels' file"
+    )
+    parser.add_argument("--size", type=_size, metavar="H,W", help="scale pictures to this size")
+    parser.add_argument(
+        "--crop", action="store_true", help="cut out a picture's middle where its ratio differs"
+    )
+    parser.add_argument("--grey", action="store_true", help="one channel instead of three")
+    _add_storage(parser)
+    parser.set_defaults(run=_convert)
+
+
+def _convert(world: World, arguments: argparse.Namespace) -> None:
+    """Run the command ``convert``."""
+    names = [field.name for field in dataclasses.fields(convert.Conversion)]
+    conversion = convert.Conversion(**{name: getattr(arguments, name) for name in names})
+    line = convert.convert(arguments.out, conversion, world)
+    if world.is_root:
+        print(line, flush=True)
+
+
+def _add_storage(parser: argparse.ArgumentParser) -> None:
+    """Add the options of how a file is stored."""
+    parser.add_argument(
+        "--chunk", type=int, metavar="SAMPLES", help="samples a chunk (default: about 1 MiB)"
+    )
+    parser.add_argument(
+        "--compression",
+        choices=get_args(writer.Compression),
+        default="none",
+        help="of the chunks (default: none)",
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Return "28" or "28,32" as a height and a width."""
+    shape = _shape(text)
+    if len(shape) > 2 or min(shape) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size, such as 28 or 28,32")
+    return shape[0], shape[-1]
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -195,16 +195,11 @@ def _fill(
     out: Path, partial: Path, layout: Layout, offsets: np.ndarray, content: Content, world: World
 ) -> None:
     """Write this rank's chunks; return when they are on disk."""
-    with ExitStack() as stack:
-        with writing(out):
-            descriptor = os.open(partial, os.O_WRONLY)
-        stack.callback(os.close, descriptor)
+    with _opened(out, partial) as descriptor:
         for index, arrays in _own_chunks(layout, content, world):
             with writing(out):
                 for row, name in zip(offsets, layout.datasets, strict=True):
                     _write_at(descriptor, arrays[name], int(row[index]))
-        with writing(out):
-            os.fsync(descriptor)
 
 
 def _own_chunks(
@@ -264,32 +259,43 @@ _Sizes = list[list[tuple[int, int]]]
 def _compress(out: Path, part: Path, layout: Layout, content: Content, world: World) -> _Sizes:
     """Compress this rank's chunks into ``part``."""
     sizes: _Sizes = []
-    with _encoder(layout) as encode, ExitStack() as stack:
-        with writing(out):
-            file = stack.enter_context(part.open("wb"))
+    with _encoder(layout) as encode, _opened(out, part, os.O_CREAT | os.O_TRUNC) as descriptor:
+        end = 0
         for _, arrays in _own_chunks(layout, content, world):
             sizes.append([])
             for name in layout.datasets:
                 mask, encoded = encode(name, arrays[name])
                 with writing(out):
-                    file.write(encoded)
-                sizes[-1].append((len(encoded), mask))
-        with writing(out):
-            file.flush()
+                    _write_at(descriptor, encoded, end)
+                end += encoded.nbytes
+                sizes[-1].append((encoded.nbytes, mask))
     return sizes
 
 
 @contextmanager
-def _encoder(layout: Layout) -> Iterator[Callable[[str, np.ndarray], tuple[int, bytes]]]:
+def _opened(out: Path, part: Path, flags: int = 0) -> Iterator[int]:
+    """Give the descriptor of a part of ``out``, to write to; its content is on disk in the end."""
+    with writing(out):
+        descriptor = os.open(part, os.O_WRONLY | flags, 0o666)
+    try:
+        yield descriptor
+        with writing(out):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _encoder(layout: Layout) -> Iterator[Callable[[str, np.ndarray], tuple[int, np.ndarray]]]:
     """Give a function that has HDF5 compress a chunk, in a file in memory."""
     with h5py.File("in-memory", "w", driver="core", backing_store=False) as file:
         chunks = {name: layout.create(file, name, layout.chunk_samples) for name in layout.datasets}
 
-        def encode(name: str, array: np.ndarray) -> tuple[int, bytes]:
+        def encode(name: str, array: np.ndarray) -> tuple[int, np.ndarray]:
             chunks[name][...] = array
             chunks[name].flush()
             mask, encoded = chunks[name].id.read_direct_chunk((0,) * array.ndim)
-            return mask, bytes(encoded)
+            return mask, np.frombuffer(encoded, np.uint8)
 
         yield encode
 

@@ -1,0 +1,169 @@
+"""The command ``calorimeter``: showers of particles in a calorimeter, drawn from formulas.
+
+An electron of energy E enters a block of cells along the first axis and makes an electromagnetic
+shower. The mean energy that it leaves is the product of two profiles:
+
+- along the axis, in units t of the radiation length, the gamma distribution of Longo and Sestili
+  (Nucl. Instr. Meth. 128, 283 (1975)), as in the Review of Particle Physics, "Passage of particles
+  through matter", section on electromagnetic cascades:
+
+      dE/dt = E b (b t)^(a-1) e^(-b t) / Gamma(a),   (a - 1) / b = ln(E / E_c) - 0.5,   b = 0.5
+
+  with the critical energy E_c = 10 MeV;
+- across it, an exponential in the distance r from the axis, in units of cells:
+
+      dE/dA ~ e^(-r / R),   R = 1.5 cells.
+
+The energy of a cell is a number of quanta of 5 MeV, Poisson-distributed around its mean: so the
+total fluctuates as in a sampling calorimeter, by 7% / sqrt(E in GeV).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import special
+
+from data_tools import writer
+from data_tools.writer import Compression, Layout
+from hpcgan.errors import ConfigError
+from hpcgan.files import default_chunk
+from hpcgan.world import World
+
+RATE = 0.5  # b, for each radiation length
+CRITICAL_ENERGY = 0.01  # E_c in GeV
+RADIUS = 1.5  # R in cells
+QUANTUM = 0.005  # GeV
+# Radiation lengths of all cells along the axis: enough for the whole shower.
+DEPTH = 25.0
+# A cell's energy is stored as this part of the shower's largest cells at the highest energy.
+ENERGIES = (10.0, 500.0)  # GeV
+
+
+def longitudinal(energy: np.ndarray, cells: int) -> np.ndarray:
+    """Return the mean parts of a shower's energy in the layers along its axis.
+
+    They are integrals of the gamma distribution over each layer of ``DEPTH`` / cells radiation
+    lengths; what leaks out behind the last layer is missing from their sum.
+
+    Args:
+        energy: of the particles in GeV, (N,), above E_c.
+        cells: the number of layers.
+
+    Returns:
+        (N, cells), float64.
+    """
+    shape = 1 + RATE * (np.log(np.asarray(energy) / CRITICAL_ENERGY) - 0.5)
+    edges = np.linspace(0, DEPTH, cells + 1)
+    return np.diff(special.gammainc(shape[:, np.newaxis], RATE * edges), axis=1)
+
+
+def radial(height: int, width: int) -> np.ndarray:
+    """Return the mean parts of a layer's energy in its cells, (height, width), float64.
+
+    The axis goes through the middle; the density at a cell's centre stands for the cell. The parts
+    add up to 1: nothing leaks out at the sides.
+    """
+    y, x = (np.arange(size) - (size - 1) / 2 for size in (height, width))
+    density = np.exp(-np.hypot(y[:, np.newaxis], x) / RADIUS)
+    return density / density.sum()
+
+
+@dataclass(frozen=True)
+class Showers:
+    """What a file of showers holds.
+
+    Attributes:
+        count: the number of showers.
+        shape: cells (D, H, W); D lies along the axis.
+        energies: lowest and highest energy of the particles in GeV, uniform between.
+        seed: of the showers, 0 to 2**64 - 1.
+        chunk: samples a chunk; None for about 1 MiB.
+        compression: of the chunks.
+
+    Raises:
+        ConfigError: a value is out of bounds.
+    """
+
+    count: int
+    shape: tuple[int, int, int] = (25, 25, 25)
+    energies: tuple[float, float] = ENERGIES
+    seed: int = 0
+    chunk: int | None = None
+    compression: Compression = "none"
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError(f"--count is {self.count}; it must be at least 1")
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ConfigError(
+                f"--shape is {','.join(map(str, self.shape))}; it must be D,H,W, each at least 1"
+            )
+        low, high = self.energies
+        if not 10 * CRITICAL_ENERGY <= low <= high < 1e6:
+            raise ConfigError(
+                f"--energies is {low:g},{high:g}; it must be two energies in GeV, the lower first, "
+                f"from {10 * CRITICAL_ENERGY:g} to below 1000000"
+            )
+        if not 0 <= self.seed < 2**64:
+            raise ConfigError(f"--seed is {self.seed}; it must be from 0 to {2**64 - 1}")
+        if self.chunk is not None and self.chunk < 1:
+            raise ConfigError(f"--chunk is {self.chunk}; it must be at least 1")
+
+    @property
+    def scale(self) -> float:
+        """GeV that are stored as 1: twice the mean of the largest cell at the highest energy.
+
+        So the values lie between 0 and about 1, within what a generator's tanh gives.
+        """
+        high = np.array([self.energies[1]])
+        largest = longitudinal(high, self.shape[0]).max() * radial(*self.shape[1:]).max()
+        return float(2 * high[0] * largest)
+
+    @property
+    def layout(self) -> Layout:
+        """The file."""
+        datasets = {"images": ((*self.shape, 1), "<f4"), "labels": ((), "<f4")}
+        chunk = self.chunk or default_chunk(4 * int(np.prod(self.shape)), self.count)
+        return Layout(self.count, datasets, chunk, self.compression)
+
+    def content(self, samples: range) -> dict[str, np.ndarray]:
+        """Return a run of showers.
+
+        Each depends on the seed and its own number alone (Philox, a counter-based generator).
+
+        Returns:
+            ``images``, float32 (n, D, H, W, 1), energies in units of ``scale``; ``labels``, float32
+            (n,), the particles' energies in GeV.
+        """
+        energies = np.empty(len(samples), np.float32)
+        images = np.empty((len(samples), *self.shape, 1), np.float32)
+        across, scale = radial(*self.shape[1:]), self.scale
+        for place, number in enumerate(samples):
+            key = np.array([self.seed, number], np.uint64)
+            generator = np.random.Generator(np.random.Philox(key=key))
+            energies[place] = energy = generator.uniform(*self.energies)
+            along = longitudinal(np.array([energy]), self.shape[0])[0]
+            mean = energy * along[:, np.newaxis, np.newaxis] * across
+            images[place, ..., 0] = generator.poisson(mean / QUANTUM) * (QUANTUM / scale)
+        return {"images": images, "labels": energies}
+
+
+def write(out: Path, showers: Showers, world: World) -> str:
+    """Write a file of showers with all ranks and return a line to print. All ranks must call it.
+
+    Raises:
+        DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
+        RunError: the file cannot be written; an old one is then as it was.
+    """
+    start = time.perf_counter()
+    written = writer.write(out, showers.layout, showers.content, world)
+    seconds = time.perf_counter() - start
+    return (
+        f"{out}: {showers.count} showers in {'x'.join(map(str, showers.shape))} cells, 1 stands "
+        f"for {showers.scale:.6g} GeV, labels in GeV; {written} bytes, written by {world.size} "
+        f"rank{'s' if world.size > 1 else ''} at {showers.count / seconds:.0f} showers/s"
+    )

@@ -1,0 +1,154 @@
+"""The command ``convert``: what others keep their images in, as an HDF5 file to train on.
+
+Each rank reads and writes its own run of chunks; the file is the same, byte for byte, from any
+number of ranks.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import h5py
+import numpy as np
+
+from data_tools import writer
+from data_tools.formats import Images
+from data_tools.formats.arrays import open_hdf5, open_npy, open_npz
+from data_tools.formats.cifar import open_cifar10
+from data_tools.formats.mnist import is_idx, open_idx
+from data_tools.formats.pictures import SUFFIXES, Size, open_folder
+from data_tools.formats.tfrecord import open_tfrecord
+from data_tools.writer import Compression, Layout
+from hpcgan.errors import ConfigError, DataError
+from hpcgan.files import default_chunk
+from hpcgan.world import World
+
+Format = Literal["folder", "idx", "cifar10", "npy", "npz", "tfrecord", "hdf5"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What to convert, and how.
+
+    Attributes:
+        source: a file or folder.
+        format: None to find it out.
+        images: name of the images in .npz and HDF5 sources.
+        labels: name of the labels there, or the file of the labels of an IDX or .npy source; None
+            for "labels" if it is there, and the file that MNIST puts beside its images.
+        size: height and width of the samples, to which pictures are scaled.
+        crop: whether to cut the middle out of a picture of another ratio.
+        grey: whether to keep one channel.
+        chunk: samples a chunk; None for about 1 MiB.
+        compression: of the chunks.
+    """
+
+    source: Path
+    format: Format | None = None
+    images: str = "images"
+    labels: str | None = None
+    size: Size = None
+    crop: bool = False
+    grey: bool = False
+    chunk: int | None = None
+    compression: Compression = "none"
+
+
+def convert(out: Path, conversion: Conversion, world: World) -> str:
+    """Write ``out`` with all ranks and return a line to print. All ranks must call it.
+
+    Raises:
+        ConfigError: an option does not fit the source.
+        DataError: the source is not what it should be, or ``out`` cannot be there.
+        RunError: ``out`` cannot be written; an old one is then as it was.
+    """
+    start = time.perf_counter()
+    images = world.together(lambda: _open(conversion, world))
+    datasets = {"images": (images.shape, "u1" if images.dtype == "uint8" else "<f4")}
+    if images.labels:
+        datasets["labels"] = ((), images.labels)
+    sample_bytes = int(np.prod(images.shape)) * np.dtype(images.dtype).itemsize
+    chunk = conversion.chunk or default_chunk(sample_bytes, images.samples)
+    layout = world.together(lambda: Layout(images.samples, datasets, chunk, conversion.compression))
+
+    def content(samples: range) -> dict[str, np.ndarray]:
+        pixels, labels = images.read(samples)
+        return {"images": pixels} if labels is None else {"images": pixels, "labels": labels}
+
+    written = writer.write(out, layout, content, world)
+    seconds = time.perf_counter() - start
+    shape = "x".join(map(str, images.shape))
+    text = f"{out}: {images.samples} samples, {shape} {images.dtype}"
+    if images.labels:
+        text += f", labels {np.dtype(images.labels).name}"
+    if images.classes:
+        text += " (" + ", ".join(f"{n} {name}" for n, name in enumerate(images.classes)) + ")"
+    return (
+        f"{text}; {written} bytes, compression {conversion.compression}, chunks of "
+        f"{layout.chunk_samples}, written by {world.size} rank{'s' if world.size > 1 else ''} at "
+        f"{images.samples / seconds:.0f} samples/s"
+    )
+
+
+def _open(conversion: Conversion, world: World) -> Images:
+    """Open the source in its format."""
+    given, source = conversion, conversion.source
+    if not source.exists():
+        raise DataError(f"{source}: there is no such file or folder")
+    kind = given.format or _format_of(source)
+    if given.chunk is not None and given.chunk < 1:
+        raise ConfigError(f"--chunk is {given.chunk}; it must be at least 1")
+    if (given.size or given.crop or given.grey) and kind not in ("folder", "tfrecord"):
+        raise ConfigError(f"--size, --crop and --grey are for pictures, and {source} is {kind}")
+    if given.crop and not given.size:
+        raise ConfigError("--crop needs --size")
+    labels = None if given.labels is None else Path(given.labels)
+    if kind in ("idx", "npy") and labels is not None and not labels.is_file():
+        raise DataError(f"{labels}: there is no such file (--labels)")
+    if kind == "folder":
+        return open_folder(source, given.size, given.crop, given.grey)
+    if kind == "tfrecord":
+        return open_tfrecord(world, source, given.size, given.crop, given.grey)
+    if kind == "idx":
+        return open_idx(source, labels)
+    if kind == "cifar10":
+        return open_cifar10(source)
+    if kind == "npy":
+        return open_npy(source, labels)
+    if kind == "npz":
+        return open_npz(source, given.images, given.labels)
+    return open_hdf5(source, given.images, given.labels)
+
+
+def _format_of(source: Path) -> Format:
+    """Find out a source's format: by what is in it, then by its name."""
+    if source.is_dir():
+        names = [path.name.lower() for path in source.iterdir()]
+        if any(name.endswith((".tfrecord", ".tfrecords", ".tfrec")) for name in names):
+            return "tfrecord"
+        if any(name.endswith(".bin") for name in names):
+            return "cifar10"
+        return "folder"
+    if h5py.is_hdf5(source):
+        return "hdf5"
+    by_suffix: dict[str, Format] = {
+        ".npy": "npy",
+        ".npz": "npz",
+        ".bin": "cifar10",
+        ".tfrecord": "tfrecord",
+        ".tfrecords": "tfrecord",
+        ".tfrec": "tfrecord",
+        ".h5": "hdf5",
+        ".hdf5": "hdf5",
+    }
+    found = by_suffix.get(source.suffix.lower())
+    if found:
+        return found
+    if is_idx(source):
+        return "idx"
+    hint = "a picture alone; give its folder" if source.suffix.lower() in SUFFIXES else "unknown"
+    raise DataError(f"{source}: its format is {hint}; --format says it: {', '.join(FORMATS)}")

@@ -1,0 +1,341 @@
+"""``hpcgan-data convert``: what goes in comes out, from one process and from three."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_tools import cli
+
+RNG = np.random.default_rng(4)
+COUNT = 11
+COLOURS = RNG.integers(0, 256, (COUNT, 6, 5, 3), np.uint8)
+GREYS = RNG.integers(0, 256, (COUNT, 6, 5), np.uint8)
+FLOATS = RNG.normal(size=(COUNT, 3, 4, 5, 2))
+CLASSES = np.arange(COUNT) % 3
+
+# A source's options, and what its file must hold.
+Case = tuple[list[str], dict[str, np.ndarray]]
+
+
+def idx(array: np.ndarray) -> bytes:
+    """Return an unsigned array in IDX."""
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + struct.pack(f">{array.ndim}i", *array.shape)
+        + bytes(array.tobytes())
+    )
+
+
+def folder(place: Path) -> Case:
+    """Pictures of three classes in PNG."""
+    names = ("bee", "ant", "cow")
+    order = sorted(range(COUNT), key=lambda n: (sorted(names).index(names[CLASSES[n]]), n))
+    for number, (pixels, label) in enumerate(zip(COLOURS, CLASSES, strict=True)):
+        (place / "folder" / names[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / "folder" / names[label] / f"{number:02d}.png")
+    labels = [sorted(names).index(names[CLASSES[n]]) for n in order]
+    return ["folder"], {"images": COLOURS[order], "labels": np.array(labels, np.int32)}
+
+
+def jpeg(place: Path) -> Case:
+    """Grey JPEG files without classes, larger than the samples."""
+    (place / "jpeg").mkdir()
+    expected = []
+    for number in range(COUNT):
+        path = place / "jpeg" / f"{number:02d}.JPG"
+        Image.fromarray(RNG.integers(0, 256, (20, 32), np.uint8)).save(path)
+        middle = Image.open(path).resize((8, 8), Image.Resampling.LANCZOS, box=(6, 0, 26, 20))
+        expected.append(np.asarray(middle)[..., np.newaxis])
+    return ["jpeg", "--size", "8", "--crop"], {"images": np.stack(expected)}
+
+
+def mnist(place: Path) -> Case:
+    """MNIST's two files, with gzip."""
+    (place / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(GREYS)))
+    (place / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(CLASSES.astype("u1"))))
+    expected = {"images": GREYS[..., np.newaxis], "labels": CLASSES.astype(np.int32)}
+    return ["train-images-idx3-ubyte.gz", "--compression", "gzip"], expected
+
+
+def cifar10(place: Path) -> Case:
+    """Two of CIFAR-10's files."""
+    pixels = RNG.integers(0, 256, (COUNT, 32, 32, 3), np.uint8)
+    (place / "cifar").mkdir()
+    for number, run in enumerate((slice(0, 4), slice(4, COUNT))):
+        planes = pixels[run].transpose(0, 3, 1, 2).reshape(-1, 3072)
+        records = np.concatenate([CLASSES[run, np.newaxis].astype("u1"), planes], axis=1)
+        (place / "cifar" / f"data_batch_{number}.bin").write_bytes(records.tobytes())
+    return ["cifar"], {"images": pixels, "labels": CLASSES.astype(np.int32)}
+
+
+def npy(place: Path) -> Case:
+    """A .npy file of volumes in double precision, with conditions in another."""
+    np.save(place / "volumes.npy", FLOATS)
+    np.save(place / "energies.npy", FLOATS[:, 0, 0, 0, 0])
+    expected = {"images": FLOATS.astype("f4"), "labels": FLOATS[:, 0, 0, 0, 0].astype("f4")}
+    options = ["--labels", "energies.npy", "--compression", "gzip"]
+    return ["volumes.npy", *options], expected
+
+
+def npz(place: Path) -> Case:
+    """An archive with other names and wider integers."""
+    np.savez_compressed(place / "a.npz", x=GREYS.astype(np.int64), y=CLASSES)
+    expected = {"images": GREYS[..., np.newaxis], "labels": CLASSES.astype(np.int32)}
+    return ["a.npz", "--images", "x", "--labels", "y", "--compression", "lzf"], expected
+
+
+def hdf5(place: Path) -> Case:
+    """Another HDF5 file, in one piece."""
+    with h5py.File(place / "a.h5", "w") as file:
+        file["x/pixels"] = COLOURS
+        file["x/kinds"] = CLASSES
+    expected = {"images": COLOURS, "labels": CLASSES.astype(np.int32)}
+    return ["a.h5", "--images", "x/pixels", "--labels", "x/kinds"], expected
+
+
+def tfrecord(place: Path) -> Case:
+    """Raw pixels and PNG in two TFRecord files."""
+    import tensorflow as tf
+
+    def feature(value: bytes | int) -> tf.train.Feature:
+        if isinstance(value, bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    (place / "records").mkdir()
+    for number, run in enumerate((range(0, 7), range(7, COUNT))):
+        path = str(place / "records" / f"{number}.tfrecord")
+        with tf.io.TFRecordWriter(path) as writer:
+            for sample in run:
+                values: dict[str, bytes | int] = {"label": int(CLASSES[sample])}
+                if number:
+                    values["image/encoded"] = tf.io.encode_png(COLOURS[sample]).numpy()
+                else:
+                    values |= {"image_raw": COLOURS[sample].tobytes()}
+                    values |= {"height": 6, "width": 5, "depth": 3}
+                features = {name: feature(value) for name, value in values.items()}
+                example = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(example.SerializeToString())
+    return ["records"], {"images": COLOURS, "labels": CLASSES.astype(np.int32)}
+
+
+CASES: dict[str, Callable[[Path], Case]] = {
+    case.__name__: case for case in (folder, jpeg, mnist, cifar10, npy, npz, hdf5, tfrecord)
+}
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory):
+    """Return the place of all sources, converted by one process and by three, and all cases."""
+    place = tmp_path_factory.mktemp("convert")
+    cases = {name: case(place) for name, case in CASES.items()}
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", "3"]
+    said = {}
+    for ranks, launcher in {"one": [], "three": mpirun}.items():
+        (place / ranks).mkdir()
+        commands = [
+            ["convert", words[0], f"{ranks}/{case}.h5", "--chunk", "2", *words[1:]]
+            for case, (words, _) in cases.items()
+        ]
+        done = subprocess.run(
+            [*launcher, sys.executable, "-c", _ALL, json.dumps(commands)],
+            cwd=place,
+            env=os.environ | root | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = dict(zip(cases, done.stdout.splitlines(), strict=True))
+    return place, cases, said
+
+
+_ALL = """
+import json, sys
+from data_tools.cli import main
+for words in json.loads(sys.argv[1]):
+    status = main(words)
+    if status:
+        sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_process_and_three_write_what_the_source_holds(converted, name: str) -> None:
+    place, cases, said = converted
+    words, expected = cases[name]
+    with h5py.File(place / "one" / f"{name}.h5") as file:
+        assert set(file) == set(expected)
+        for dataset, array in expected.items():
+            np.testing.assert_array_equal(file[dataset][:], array)
+            assert file[dataset].dtype == array.dtype
+            assert file[dataset].chunks == (2, *array.shape[1:])
+            compressed = (
+                words[words.index("--compression") + 1] if "--compression" in words else None
+            )
+            assert file[dataset].compression == compressed
+    one, three = (place / ranks / f"{name}.h5" for ranks in ("one", "three"))
+    assert one.read_bytes() == three.read_bytes()
+    shape = "x".join(map(str, expected["images"].shape[1:]))
+    start = f"three/{name}.h5: {COUNT} samples, {shape} {expected['images'].dtype}"
+    assert said[name].startswith(start)
+    assert f"; {three.stat().st_size} bytes, " in said[name]
+    assert ", chunks of 2, written by 3 ranks at " in said[name]
+
+
+def test_nothing_else_is_left_and_classes_are_told(converted) -> None:
+    place, cases, said = converted
+    for ranks in ("one", "three"):
+        left = {path.name for path in (place / ranks).iterdir()}
+        assert left == {f"{name}.h5" for name in cases}
+    assert ", labels int32 (0 ant, 1 bee, 2 cow); " in said["folder"]
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: object, status: int = 2) -> str:
+    """Return what a conversion says that must fail: one line, and nothing is left."""
+    before = sorted(Path.cwd().rglob("*"))
+    hook = sys.excepthook
+    assert cli.main(["convert", *map(str, words)]) == status
+    sys.excepthook = hook
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert sorted(Path.cwd().rglob("*")) == before
+    return said.err.removeprefix("hpcgan-data: ").rstrip("\n")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the directory in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_pictures_that_cannot_be_samples(here: Path, capsys) -> None:
+    (here / "p").mkdir()
+    assert refusal(capsys, "p", "o.h5") == (
+        "p: there are no pictures in it or its folders (.png, .jpg, .jpeg)"
+    )
+    Image.fromarray(COLOURS[0]).save("p/a.png")
+    Image.fromarray(GREYS[1]).save("p/b.png")
+    assert refusal(capsys, "p", "o.h5") == (
+        "p/b.png: has shape (6, 5, 1), but p/a.png has (6, 5, 3); all must agree, which --grey can "
+        "do"
+    )
+    Image.fromarray(COLOURS[0][:4]).save("p/b.png")
+    assert refusal(capsys, "p", "o.h5").endswith("all must agree, which --size can do")
+    content = Path("p/a.png").read_bytes()
+    Path("p/b.png").write_bytes(content[: len(content) // 2])
+    assert refusal(capsys, "p", "o.h5").startswith("p/b.png: not readable as a picture: ")
+    Path("p/b.png").write_text("no picture")
+    assert refusal(capsys, "p", "o.h5") == (
+        "p/b.png: not readable as a picture: it is neither PNG nor JPEG"
+    )
+    assert refusal(capsys, "p/a.png", "o.h5").startswith("p/a.png: its format is a picture alone;")
+
+
+def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
+    assert refusal(capsys, "none", "o.h5") == "none: there is no such file or folder"
+    Path("i").write_bytes(idx(GREYS)[:-1])
+    assert refusal(capsys, "i", "o.h5") == (
+        "i: says that it holds 11 x 6 x 5 values of 1 bytes, but holds only 329 bytes"
+    )
+    Path("i").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3i", *[2**31 - 1] * 3) + b"x")
+    assert "but holds only 1 bytes" in refusal(capsys, "i", "o.h5")
+    Path("i").write_bytes(b"\0\1\2\3" * 9)
+    assert refusal(capsys, "i", "o.h5").startswith("i: its format is unknown; --format says it: ")
+    assert refusal(capsys, "i", "o.h5", "--format", "idx") == (
+        "i: begins with 00 01 02 03, which is not IDX"
+    )
+    Path("i").write_bytes(idx(GREYS))
+    Path("l").write_bytes(idx(CLASSES[:5].astype("u1")))
+    assert refusal(capsys, "i", "o.h5", "--labels", "l") == (
+        "i: the labels have shape (5,); for 11 images they must be (11,)"
+    )
+    Path("c.bin").write_bytes(bytes(3074))
+    assert refusal(capsys, "c.bin", "o.h5").startswith("c.bin: has 3074 bytes, which are not")
+    Path("c.bin").write_bytes(b"\x0a" + bytes(3072))
+    assert refusal(capsys, "c.bin", "o.h5") == "c.bin: has a label 10; CIFAR-10's are 0 to 9"
+
+
+class Trap:
+    """What a pickle would run."""
+
+    def __reduce__(self) -> tuple:
+        return (os.mkdir, ("sprung",))
+
+
+def test_arrays_that_cannot_be_samples(here: Path, capsys) -> None:
+    np.save("o.npy", np.array([Trap()], object), allow_pickle=True)
+    assert "not readable as .npy: " in refusal(capsys, "o.npy", "o.h5")
+    np.savez("o.npz", images=np.array([Trap()], object))
+    assert "not readable as .npz: " in refusal(capsys, "o.npz", "o.h5")
+    Path("p.npy").write_bytes(pickle.dumps(Trap()))
+    assert "not readable as .npy: " in refusal(capsys, "p.npy", "o.h5")
+    assert not Path("sprung").exists()
+    np.save("n.npy", GREYS.astype(int) + 200)
+    message = refusal(capsys, "n.npy", "o.h5")
+    assert message.endswith("; integers must be from 0 to 255")
+    np.save("n.npy", GREYS[0])
+    assert refusal(capsys, "n.npy", "o.h5").startswith("n.npy: the images have shape (6, 5); ")
+    np.save("n.npy", GREYS.astype(complex))
+    assert refusal(capsys, "n.npy", "o.h5").startswith("n.npy: the images have dtype complex128; ")
+    np.savez("n.npz", x=GREYS)
+    assert refusal(capsys, "n.npz", "o.h5") == (
+        "n.npz: there is no array 'images'; its arrays are: x"
+    )
+    with h5py.File("a.h5", "w") as file:
+        file["x"] = GREYS
+    assert refusal(capsys, "a.h5", "o.h5") == (
+        "a.h5: there is no dataset 'images'; its datasets are: x"
+    )
+
+
+def test_options_and_places_that_do_not_fit(here: Path, capsys) -> None:
+    np.save("n.npy", GREYS)
+    assert refusal(capsys, "n.npy", "no/o.h5").startswith("no/o.h5: there is no directory no;")
+    assert refusal(capsys, "n.npy", "o.h5", "--size", "8").startswith("--size, --crop and --grey")
+    assert refusal(capsys, "n.npy", "o.h5", "--chunk", "0") == "--chunk is 0; it must be at least 1"
+    assert refusal(capsys, "n.npy", "o.h5", "--labels", "l") == (
+        "l: there is no such file (--labels)"
+    )
+    assert "'8,x' is not whole numbers" in refusal(capsys, "n.npy", "o.h5", "--size", "8,x")
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("limit", [100, 40_000, 150_000])
+def test_a_full_disk_leaves_the_old_file(
+    python, failure_line, tmp_path: Path, compression: str, limit: int
+) -> None:
+    np.save(tmp_path / "n.npy", RNG.integers(0, 256, (300, 32, 32), np.uint8))
+    (tmp_path / "o.h5").write_text("old")
+    words = ["n.npy", "o.h5", "--chunk", "10", "--compression", compression]
+    done = python("-c", _FULL, limit, "convert", *words)
+    assert failure_line(done, 1).startswith("hpcgan-data: o.h5: cannot be written: File too large")
+    assert (tmp_path / "o.h5").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.npy", "o.h5"]
+
+
+# A limit to the size of files stands for a full disk: the system refuses the same writes.
+_FULL = """
+import resource, sys
+from hpcgan.world import World
+from data_tools.cli import main
+World()
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+sys.exit(main(sys.argv[2:]))
+"""
