@@ -39,7 +39,6 @@ RADIUS = 1.5  # R in cells
 QUANTUM = 0.005  # GeV
 # Radiation lengths of all cells along the axis: enough for the whole shower.
 DEPTH = 25.0
-# A cell's energy is stored as this part of the shower's largest cells at the highest energy.
 ENERGIES = (10.0, 500.0)  # GeV
 
 
@@ -125,10 +124,11 @@ class Showers:
 
     @property
     def layout(self) -> Layout:
-        """The file."""
+        """The file; the scale is an attribute of its images."""
         datasets = {"images": ((*self.shape, 1), "<f4"), "labels": ((), "<f4")}
         chunk = self.chunk or default_chunk(4 * int(np.prod(self.shape)), self.count)
-        return Layout(self.count, datasets, chunk, self.compression)
+        attributes: dict[str, dict[str, float | list[str]]] = {"images": {"scale": self.scale}}
+        return Layout(self.count, datasets, chunk, self.compression, attributes)
 
     def content(self, samples: range) -> dict[str, np.ndarray]:
         """Return a run of showers.

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from data_tools import convert, digits, synthetic, writer
+from data_tools import (
+    calorimeter,
+    convert,
+    describe,
+    digits,
+    reshard,
+    synthetic,
+    verify,
+    writer,
+)
 from hpcgan import command
 from hpcgan.world import World
 
@@ -38,6 +47,10 @@ def _parser() -> command.Parser:
     _add_digits(commands)
     _add_synthetic(commands)
     _add_convert(commands)
+    _add_calorimeter(commands)
+    _add_inspect(commands)
+    _add_verify(commands)
+    _add_reshard(commands)
     return parser
 
 
@@ -148,6 +161,133 @@ def _convert(world: World, arguments: argparse.Namespace) -> None:
     line = convert.convert(arguments.out, conversion, world)
     if world.is_root:
         print(line, flush=True)
+
+
+def _add_calorimeter(commands: argparse._SubParsersAction[command.Parser]) -> None:
+    """Add the command ``calorimeter``."""
+    text = (
+        "write particle showers in a calorimeter, with the particles' energies as labels, with all "
+        "ranks of an mpirun"
+    )
+    parser = commands.add_parser("calorimeter", help=text, description=text, allow_abbrev=False)
+    parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
+    parser.add_argument("--count", type=int, required=True, metavar="N", help="showers")
+    parser.add_argument(
+        "--shape", type=_shape, default=(25, 25, 25), metavar="D,H,W", help="default: 25,25,25"
+    )
+    parser.add_argument(
+        "--energies",
+        type=_energies,
+        default=calorimeter.ENERGIES,
+        metavar="LOW,HIGH",
+        help="of the particles in GeV (default: 10,500)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the showers (default: 0)")
+    _add_storage(parser)
+    parser.set_defaults(run=_calorimeter)
+
+
+def _calorimeter(world: World, arguments: argparse.Namespace) -> None:
+    """Run the command ``calorimeter``."""
+    names = [field.name for field in dataclasses.fields(calorimeter.Showers)]
+    options = {name: getattr(arguments, name) for name in names}
+    showers = world.together(lambda: calorimeter.Showers(**options))
+    line = calorimeter.write(arguments.out, showers, world)
+    if world.is_root:
+        print(line, flush=True)
+
+
+def _energies(text: str) -> tuple[float, float]:
+    """Return "10,500" as two numbers."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers, such as 10,500") from None
+    return low, high
+
+
+def _add_inspect(commands: argparse._SubParsersAction[command.Parser]) -> None:
+    """Add the command ``inspect``."""
+    text = "tell what data files hold: shapes, chunks, compression, values, labels"
+    parser = commands.add_parser("inspect", help=text, description=text, allow_abbrev=False)
+    _add_files(parser)
+    parser.add_argument(
+        "--preview", type=Path, metavar="OUT.png", help="draw the first file's first 64 samples"
+    )
+    parser.set_defaults(run=_inspect)
+
+
+def _inspect(world: World, arguments: argparse.Namespace) -> None:
+    """Run the command ``inspect``."""
+    given = arguments
+
+    def tell() -> str:
+        lines = [describe.describe(path, given.images, given.labels) for path in given.files]
+        if given.preview:
+            describe.draw(given.files[0], given.images, given.preview)
+        return "\n".join(lines)
+
+    text = world.on_root(tell)
+    if world.is_root:
+        print(text, flush=True)
+
+
+def _add_verify(commands: argparse._SubParsersAction[command.Parser]) -> None:
+    """Add the command ``verify``."""
+    text = (
+        "read every chunk of data files and list what is wrong with them; the status is 1 if "
+        "anything is. The ranks of an mpirun share the files"
+    )
+    parser = commands.add_parser("verify", help=text, description=text, allow_abbrev=False)
+    _add_files(parser)
+    parser.set_defaults(run=_verify)
+
+
+def _verify(world: World, arguments: argparse.Namespace) -> None:
+    """Run the command ``verify``."""
+    verify.verify(world, arguments.files, arguments.images, arguments.labels)
+
+
+def _add_reshard(commands: argparse._SubParsersAction[command.Parser]) -> None:
+    """Add the command ``reshard``."""
+    text = (
+        "merge or split data files, with other chunks or compression, or shuffled, with all ranks "
+        "of an mpirun"
+    )
+    parser = commands.add_parser("reshard", help=text, description=text, allow_abbrev=False)
+    _add_files(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH.h5", help="the file")
+    parser.add_argument(
+        "--parts",
+        type=int,
+        default=1,
+        metavar="K",
+        help="write K files, PATH-0000.h5 and so on, of equal size but for one sample",
+    )
+    parser.add_argument("--shuffle", action="store_true", help="put all samples in random order")
+    parser.add_argument("--seed", type=int, default=0, help="of that order (default: 0)")
+    _add_storage(parser)
+    parser.set_defaults(run=_reshard)
+
+
+def _reshard(world: World, arguments: argparse.Namespace) -> None:
+    """Run the command ``reshard``."""
+    names = [field.name for field in dataclasses.fields(reshard.Resharding)]
+    options = {name: getattr(arguments, name) for name in names}
+    lines = reshard.reshard(world, reshard.Resharding(**options))
+    if world.is_root:
+        print(*lines, sep="\n", flush=True)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the data files that a command reads."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="HDF5 data files")
+    parser.add_argument(
+        "--images", default="images", metavar="NAME", help="dataset (default: images)"
+    )
+    parser.add_argument(
+        "--labels", metavar="NAME", help="dataset (default: labels, if it is there)"
+    )
 
 
 def _add_storage(parser: argparse.ArgumentParser) -> None:

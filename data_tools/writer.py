@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ class Layout:
         chunk: samples a chunk, the same for all datasets; never more than N.
         compression: of the chunks; gzip and lzf come with the shuffle filter where values have
             several bytes.
+        attributes: of the datasets, by their names.
 
     Raises:
         ConfigError: HDF5 does not allow chunks of this size.
@@ -55,6 +56,7 @@ class Layout:
     datasets: dict[str, tuple[tuple[int, ...], str]]
     chunk: int
     compression: Compression = "none"
+    attributes: dict[str, dict[str, float | list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         largest = max(self.chunk_bytes(name) for name in self.datasets)
@@ -95,7 +97,7 @@ class Layout:
         if early:
             plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # or rank 0 would write all of it once
-        return file.create_dataset(
+        dataset = file.create_dataset(
             name,
             shape=(samples, *shape),
             dtype=dtype,
@@ -104,6 +106,8 @@ class Layout:
             shuffle=self.compression != "none" and np.dtype(dtype).itemsize > 1,
             dcpl=plan,
         )
+        dataset.attrs.update(self.attributes.get(name, {}))
+        return dataset
 
 
 def write(out: Path, layout: Layout, content: Content, world: World) -> int:

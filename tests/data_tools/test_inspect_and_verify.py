@@ -1,0 +1,199 @@
+"""``hpcgan-data inspect`` and ``verify``: what files hold, and what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_tools import cli, verify
+
+COUNT = 10
+SHAPE = (4, 3, 1)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the directory in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    return tmp_path
+
+
+def make(name: str, dtype: str = "u1", **options) -> Path:
+    """Write a file of samples in chunks of 4, with labels."""
+    values = np.arange(COUNT * 12).reshape(COUNT, *SHAPE).astype(dtype)
+    with h5py.File(name, "w") as file:
+        chunks = {"chunks": (4, *SHAPE)} | options
+        file.create_dataset("images", data=values, **chunks)
+        file["labels"] = np.arange(COUNT) % 3
+    return Path(name)
+
+
+def said(capsys, *words: object, status: int = 0) -> list[str]:
+    """Return the lines that a command prints."""
+    assert cli.main([str(word) for word in words]) == status
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err
+    return output.out.splitlines()
+
+
+def test_inspect_tells_what_a_file_holds(here: Path, capsys) -> None:
+    path = make("a.h5", compression="gzip", shuffle=True)
+    with h5py.File(path, "r+") as file:
+        file["labels"].attrs["classes"] = ["ant", "bee", "cow"]
+        stored = file["images"].id.get_storage_size()
+    assert said(capsys, "inspect", path) == [
+        f"a.h5: {path.stat().st_size} bytes",
+        "  images: 10 samples (4, 3, 1) uint8",
+        f"    chunks (4, 4, 3, 1) of 48 bytes; shuffle, gzip, {120 / stored:.2f} times smaller",
+        "    values from 0 to 119, mean 59.5",
+        "  labels: (10,) int64",
+        "    3 different: 0 (ant): 4, 1 (bee): 3, 2 (cow): 3",
+    ]
+
+
+def test_inspect_tells_of_conditions_volumes_and_draws(here: Path, capsys) -> None:
+    with h5py.File("v.h5", "w") as file:
+        file["x"] = np.linspace(0, 2, 5 * 2 * 3 * 4, dtype="f4").reshape(5, 2, 3, 4, 1)
+        file["e"] = np.array([1, 2, 3, 4, 10], "f4")
+    lines = said(capsys, "inspect", "v.h5", "--images", "x", "--labels", "e", "--preview", "p.png")
+    assert lines[1:] == [
+        "  x: 5 samples (2, 3, 4, 1) float32",
+        "    in one piece; no compression",
+        "    values from 0 to 2, mean 1",
+        "  e: (5,) float32",
+        "    from 1 to 10, mean 4",
+    ]
+    assert Image.open("p.png").size == (3 * 4, 2 * 3)
+
+
+def test_inspect_refuses_what_is_not_there(here: Path, capsys) -> None:
+    make("a.h5")
+    for words, line in {
+        ("none.h5",): f"none.h5: there is no such data file (seen from {here})",
+        ("a.h5", "--images", "x"): (
+            "a.h5: there is no dataset 'x'; its datasets are: images, labels"
+        ),
+    }.items():
+        assert cli.main(["inspect", *words]) == 2
+        assert capsys.readouterr().err == f"hpcgan-data: {line}\n"
+
+
+def test_whole_files_are_ok(here: Path, capsys) -> None:
+    make("a.h5")
+    make("b.h5", compression="gzip")
+    assert said(capsys, "verify", "a.h5", "b.h5") == [
+        "a.h5: ok: 10 samples, (4, 3, 1) uint8 with labels int64",
+        "b.h5: ok: 10 samples, (4, 3, 1) uint8 with labels int64",
+    ]
+
+
+def test_every_kind_of_wrong_file_is_listed(here: Path, capsys) -> None:
+    make("good.h5", "f4")
+    Path("text.h5").write_text("no HDF5")
+    make("cut.h5", "f4")
+    os.truncate("cut.h5", Path("cut.h5").stat().st_size - 100)
+    make("flipped.h5", "f4", compression="gzip")
+    with h5py.File("flipped.h5") as file:
+        chunk = file["images"].id.get_chunk_info(1)
+    content = bytearray(Path("flipped.h5").read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0x40
+    Path("flipped.h5").write_bytes(content)
+    make("nan.h5", "f4")
+    with h5py.File("nan.h5", "r+") as file:
+        file["images"][7, 1, 1, 0] = np.nan
+        file["images"][9, 0, 0, 0] = -np.inf
+    make("labels.h5", "f4")
+    with h5py.File("labels.h5", "r+") as file:
+        del file["labels"]
+        file["labels"] = np.arange(COUNT - 1)
+    make("negative.h5", "f4")
+    with h5py.File("negative.h5", "r+") as file:
+        file["labels"][5] = -2
+    make("bytes.h5")
+    with h5py.File("unwritten.h5", "w") as file:
+        array = file.create_dataset("images", (COUNT, *SHAPE), "f4", chunks=(4, *SHAPE))
+        array[:4] = 1
+        file["labels"] = np.arange(COUNT)
+    with h5py.File("claims.h5", "w") as file:
+        file.create_dataset("images", (10**15, *SHAPE), "f4", chunks=(4, *SHAPE))
+    with h5py.File("doubles.h5", "w") as file:
+        file["images"] = np.zeros((2, 3, 3, 1))
+    with h5py.File("empty.h5", "w") as file:
+        file["images"] = np.zeros((0, *SHAPE), "f4")
+    names = "good text cut flipped nan labels negative bytes unwritten claims doubles empty none"
+    lines = said(capsys, "verify", *(f"{name}.h5" for name in names.split()), status=1)
+    starts = [
+        "good.h5: ok: 10 samples, (4, 3, 1) float32 with labels int64",
+        "text.h5: not readable as HDF5: ",
+        "cut.h5: not readable as HDF5: ",
+        "flipped.h5: samples 4 to 7 of 'images': ",
+        "nan.h5: sample 7 of 'images' holds values that are not finite",
+        "nan.h5: sample 9 of 'images' holds values that are not finite",
+        "labels.h5: 'labels' has shape (9,); for 10 samples it must be (10,)",
+        "negative.h5: 'labels': 1 labels are negative, the first is sample 5's: -2",
+        "bytes.h5: holds (4, 3, 1) uint8 with labels int64, but good.h5 (4, 3, 1) float32 with "
+        "labels int64; all files must agree",
+        "unwritten.h5: 'images': 2 of 3 chunks were never written",
+        "claims.h5: 'images': 250000000000000 of 250000000000000 chunks were never written",
+        "claims.h5: holds (4, 3, 1) float32, but good.h5 ",
+        "doubles.h5: 'images' has dtype float64; it must be uint8 or float32",
+        "empty.h5: 'images' holds no samples",
+        "empty.h5: holds (4, 3, 1) float32, but good.h5 ",
+        "none.h5: there is no such file",
+    ]
+    assert len(lines) == len(starts), lines
+    for line, start in zip(lines, starts, strict=True):
+        assert line.startswith(start)
+
+
+def test_the_ranks_share_the_files_and_fail_together(hpcgan_data, here: Path) -> None:
+    for number in range(3):
+        make(f"{number}.h5")
+    os.truncate("1.h5", 700)
+    done = hpcgan_data("verify 0.h5 1.h5 2.h5", ranks=2)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["0.h5", "1.h5", "2.h5"]
+    assert lines[0] == lines[2].replace("2.h5", "0.h5")
+    errors = [line for line in done.stderr.splitlines() if "hpcgan-data" in line]
+    assert errors == ["hpcgan-data: 1 problem in 3 files"]
+
+
+@pytest.mark.parametrize(
+    ("acts", "says"),
+    [
+        ("kill -SEGV $$", "HDF5 crashed at its header (SIGSEGV): damaged"),
+        ('echo \'{"at": "x"}\'; exec sleep 1000', "HDF5 did not return from x in 2 s: damaged"),
+        ("exit 3", "HDF5 failed at its header (status 3): damaged"),
+    ],
+)
+def test_a_reader_that_dies_or_stands_still_is_a_problem(
+    here: Path, monkeypatch: pytest.MonkeyPatch, acts: str, says: str
+) -> None:
+    fake = here / "python"
+    fake.write_text(f"#!/bin/bash\n{acts}\n")
+    fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    assert verify.check("a.h5", "images", None, patience=2)["problems"] == [says]
+
+
+def test_damage_anywhere_never_hangs_or_fails_in_another_way(here: Path) -> None:
+    whole = make("a.h5", "f4", compression="gzip").read_bytes()
+    rng = random.Random(0)
+    for number in range(24):
+        content = bytearray(whole)
+        for _ in range(8):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        Path("b.h5").write_bytes(content[: rng.choice([None, rng.randrange(len(content))])])
+        found = verify.check("b.h5", "images", None, patience=20)
+        assert not [p for p in found["problems"] if "status" in p], (number, found)
