@@ -127,8 +127,9 @@ class Showers:
         """The file; the scale is an attribute of its images."""
         datasets = {"images": ((*self.shape, 1), "<f4"), "labels": ((), "<f4")}
         chunk = self.chunk or default_chunk(4 * int(np.prod(self.shape)), self.count)
-        attributes: dict[str, dict[str, float | list[str]]] = {"images": {"scale": self.scale}}
-        return Layout(self.count, datasets, chunk, self.compression, attributes)
+        return Layout(
+            self.count, datasets, chunk, self.compression, {"images": {"scale": self.scale}}
+        )
 
     def content(self, samples: range) -> dict[str, np.ndarray]:
         """Return a run of showers.

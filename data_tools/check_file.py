@@ -15,15 +15,18 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hpcgan.files import default_chunk
+from hpcgan.errors import DataError
+from hpcgan.files import check_is_file, default_chunk
 
 _MOST = 20  # problems of one kind that are listed
 
 
 def main(file: str, images: str, labels: str) -> None:
     """Check one file; ``labels`` is empty for "labels", if it is there."""
-    if not Path(file).is_file():
-        problem("there is no such file")
+    try:
+        check_is_file(Path(file), "file", DataError)
+    except DataError as error:
+        problem(str(error).removeprefix(f"{file}: "))
         return
     try:
         opened = h5py.File(file, "r", locking=False)

@@ -21,13 +21,14 @@ from data_tools.formats.cifar import open_cifar10
 from data_tools.formats.mnist import is_idx, open_idx
 from data_tools.formats.pictures import SUFFIXES, Size, open_folder
 from data_tools.formats.tfrecord import open_tfrecord
-from data_tools.writer import Compression, Layout
+from data_tools.writer import Attributes, Compression, Layout
 from hpcgan.errors import ConfigError, DataError
 from hpcgan.files import default_chunk
 from hpcgan.world import World
 
 Format = Literal["folder", "idx", "cifar10", "npy", "npz", "tfrecord", "hdf5"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+_MOST_CLASSES = 4000  # whose names fit into an attribute, which HDF5 limits to 64 KiB
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,12 @@ def convert(out: Path, conversion: Conversion, world: World) -> str:
         datasets["labels"] = ((), images.labels)
     sample_bytes = int(np.prod(images.shape)) * np.dtype(images.dtype).itemsize
     chunk = conversion.chunk or default_chunk(sample_bytes, images.samples)
-    layout = world.together(lambda: Layout(images.samples, datasets, chunk, conversion.compression))
+    attributes: Attributes = {}
+    if images.classes and len(images.classes) <= _MOST_CLASSES:
+        attributes = {"labels": {"classes": list(images.classes)}}
+    layout = world.together(
+        lambda: Layout(images.samples, datasets, chunk, conversion.compression, attributes)
+    )
 
     def content(samples: range) -> dict[str, np.ndarray]:
         pixels, labels = images.read(samples)
@@ -96,6 +102,14 @@ def convert(out: Path, conversion: Conversion, world: World) -> str:
 
 def _open(conversion: Conversion, world: World) -> Images:
     """Open the source in its format."""
+    try:
+        return _open_source(conversion, world)
+    except OSError as error:  # mostly: it may not be read
+        path = error.filename or conversion.source
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _open_source(conversion: Conversion, world: World) -> Images:
     given, source = conversion, conversion.source
     if not source.exists():
         raise DataError(f"{source}: there is no such file or folder")

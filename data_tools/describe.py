@@ -11,7 +11,7 @@ import numpy as np
 
 from hpcgan import pictures
 from hpcgan.errors import DataError
-from hpcgan.files import default_chunk, writing
+from hpcgan.files import check_is_file, default_chunk, writing
 
 _PREVIEW = 64  # samples
 _MOST_LABELS = 12  # that are listed one by one
@@ -57,8 +57,7 @@ def draw(path: str, images: str, out: Path) -> None:
 
 def _opened(path: str) -> h5py.File:
     """Open a file for reading."""
-    if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such data file (seen from {Path.cwd()})")
+    check_is_file(Path(path), "data file", DataError)
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:

@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from data_tools import writer
-from data_tools.writer import Compression, Content, Layout
+from data_tools.writer import Attributes, Compression, Content, Layout
 from hpcgan.config import DataConfig
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import divide
@@ -145,6 +145,7 @@ class Samples:
         files = [n for n, length in enumerate(self.source.lengths) if length]
         self._reader = world.together(lambda: ChunkReader(self.source, files))
         self._labels = world.together(self._read_labels)
+        self._attributes = world.together(self._read_attributes)
 
     def layout(self, samples: int, wanted: Resharding) -> Layout:
         """Return the layout of a file of so many of the samples."""
@@ -155,7 +156,7 @@ class Samples:
         if self._labels is not None:
             datasets[str(self.source.labels)] = ((), self._labels.dtype.newbyteorder("<").str)
         chunk = wanted.chunk or default_chunk(self.source.sample_bytes, samples)
-        return Layout(samples, datasets, chunk, wanted.compression)
+        return Layout(samples, datasets, chunk, wanted.compression, self._attributes)
 
     def read(self, run: range) -> dict[str, np.ndarray]:
         """Return the samples, and labels if there are any, of a run."""
@@ -176,6 +177,20 @@ class Samples:
 
     def _read_labels(self) -> np.ndarray | None:
         return None if self.source.labels is None else self.source.read_labels()
+
+    def _read_attributes(self) -> Attributes:
+        """Return the numbers and texts that the first file says of its datasets."""
+        found: Attributes = {}
+        with h5py.File(self.source.files[0], "r", locking=False) as file:
+            for name in filter(None, (self.source.images, self.source.labels)):
+                attributes = file[name].attrs
+                found[name] = {
+                    key: attributes[key]
+                    for key in attributes
+                    if attributes.get_id(key).dtype.kind in "biuf"
+                    or h5py.check_string_dtype(attributes.get_id(key).dtype)
+                }
+        return found
 
 
 def _has_labels(source: Source) -> bool:

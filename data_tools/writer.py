@@ -32,6 +32,7 @@ from hpcgan.world import World
 
 Compression = Literal["none", "gzip", "lzf"]
 Content = Callable[[range], dict[str, np.ndarray]]
+Attributes = dict[str, dict[str, Any]]  # values, by the names of dataset and attribute
 
 _LARGEST_CHUNK = 2**32 - 1  # bytes; a limit of HDF5's
 
@@ -46,7 +47,7 @@ class Layout:
         chunk: samples a chunk, the same for all datasets; never more than N.
         compression: of the chunks; gzip and lzf come with the shuffle filter where values have
             several bytes.
-        attributes: of the datasets, by their names.
+        attributes: of the datasets.
 
     Raises:
         ConfigError: HDF5 does not allow chunks of this size.
@@ -56,7 +57,7 @@ class Layout:
     datasets: dict[str, tuple[tuple[int, ...], str]]
     chunk: int
     compression: Compression = "none"
-    attributes: dict[str, dict[str, float | list[str]]] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         largest = max(self.chunk_bytes(name) for name in self.datasets)

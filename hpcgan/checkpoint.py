@@ -23,7 +23,7 @@ from hpcgan import __version__
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError
-from hpcgan.files import USER_BLOCK, whole_hdf5, writing
+from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
 from hpcgan.world import World
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: the file is missing, is no checkpoint, or is damaged.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such checkpoint")
+    check_is_file(path, "checkpoint", CheckpointError)
     try:
         _check_seal(path)
         with h5py.File(path, "r", locking=False) as file:

@@ -17,6 +17,7 @@ import yaml
 
 from hpcgan.config import Config, DataConfig
 from hpcgan.errors import ConfigError
+from hpcgan.files import check_is_file
 
 # Keys whose change makes another run of it: a checkpoint is not resumed under other values.
 _DEFINING = (
@@ -79,8 +80,7 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
             names the key and, for an unknown one, the nearest that exists.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no such config file")
+    check_is_file(path, "config file", ConfigError)
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

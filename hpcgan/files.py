@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from hpcgan.errors import DataError, RunError
+from hpcgan.errors import DataError, RunError, UserError
 
 USER_BLOCK = 512  # bytes before the HDF5 content that HDF5 leaves to us; the fewest it allows
 _CHUNK_BYTES = 2**20  # HDF5's default chunk cache holds this much
@@ -27,16 +28,37 @@ def default_chunk(sample_bytes: int, samples: int) -> int:
     return min(max(1, _CHUNK_BYTES // sample_bytes), samples)
 
 
+def check_is_file(path: Path, what: str, error: type[UserError]) -> None:
+    """Refuse a path where there is no file, or where one may not look.
+
+    Args:
+        path: the path.
+        what: the kind of file, for the message.
+        error: what is raised.
+    """
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_file = False
+    except OSError as reason:
+        raise error(f"{path}: cannot be read: {os.strerror(reason.errno or 0)}") from None
+    if not is_file:
+        where = "" if path.is_absolute() else f" (seen from {Path.cwd()})"
+        raise error(f"{path}: there is no such {what}{where}")
+
+
 def partial_path(out: Path) -> Path:
     """Return the name under which ``out`` is written until it is whole.
 
     Raises:
         DataError: ``out`` is a directory, or is in none.
+        RunError: one may not look into its directory.
     """
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: there is no directory {out.parent}; make it first")
-    if out.is_dir():
-        raise DataError(f"{out}: is a directory; name a file")
+    with writing(out):
+        if not out.parent.is_dir():
+            raise DataError(f"{out}: there is no directory {out.parent}; make it first")
+        if out.is_dir():
+            raise DataError(f"{out}: is a directory; name a file")
     return out.with_name(out.name + ".partial")
 
 

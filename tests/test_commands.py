@@ -52,7 +52,7 @@ def _only_line(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("none.yaml", r"none\.yaml: there is no such config file"),
+        ("none.yaml", r"none\.yaml: there is no such config file \(seen from .*"),
         ("config.yaml --data.files [none.h5]", r"none\.h5: there is no such data file \(seen .*"),
         (
             "config.yaml --data.images pictures",
@@ -74,7 +74,7 @@ def _only_line(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
         ),
         ("config.yaml --data.shards 41", r"data\.h5: 40 samples cannot be divided into 41 .*"),
         ("config.yaml --data.shards 1", r"data\.shards is 1, but there are 2 ranks, .*"),
-        ("config.yaml --resume none.h5", r"none\.h5: there is no such checkpoint"),
+        ("config.yaml --resume none.h5", r"none\.h5: there is no such checkpoint \(seen from .*"),
     ],
 )
 def test_bad_input_is_told_once_by_two_ranks(python, place, words, line):
@@ -308,7 +308,7 @@ def test_generate_writes_each_format(python, trained, tmp_path, name):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("none.h5 --count 1 --out x.h5", r"none\.h5: there is no such checkpoint"),
+        ("none.h5 --count 1 --out x.h5", r"none\.h5: there is no such checkpoint \(seen from .*"),
         ("CHECKPOINT --count 0 --out x.h5", r"--count 0 --seed 0: count is at least 1, .*"),
         ("CHECKPOINT --count 1 --out x.jpg", r"--out x\.jpg: the suffix must be one of .*"),
     ],

@@ -168,7 +168,7 @@ class ChunkReader:
         """Read rows of a file through HDF5."""
         for begin, end, path in self._views.get(file, []):
             # HDF5 reads zeros where the file of a view is missing.
-            if begin < stop and start < end and not path.is_file():
+            if begin < stop and start < end and not os.path.isfile(path):  # noqa: PTH113
                 raise OSError(f"it is a view of {path}, which is gone")
         with h5py.File(self.paths[file], "r", locking=False) as opened:
             opened[self.source.images].read_direct(out, np.s_[start:stop])

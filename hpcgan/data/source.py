@@ -9,6 +9,7 @@ need.
 from __future__ import annotations
 
 import glob
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 from hpcgan.config import DataConfig
 from hpcgan.errors import DataError
-from hpcgan.files import default_chunk
+from hpcgan.files import check_is_file, default_chunk
 from hpcgan.world import World
 
 _DTYPES = ("uint8", "float32")
@@ -121,7 +122,8 @@ def list_files(names: list[str]) -> list[str]:
     """
     files: list[str] = []
     for name in names:
-        if Path(name).exists() or not glob.has_magic(name):
+        # Not by Path: it raises where one may not look, which is told later, by the file's name.
+        if os.path.exists(name) or not glob.has_magic(name):  # noqa: PTH110
             files.append(name)
             continue
         found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207
@@ -173,8 +175,7 @@ def _join(files: list[str], headers: list[dict[str, Any]], data: DataConfig) -> 
 
 def _header(file: str, images: str, labels: str | None) -> dict[str, Any]:
     """Return one file's number of samples, samples a chunk, sample shape and dtype."""
-    if not Path(file).is_file():
-        raise DataError(f"{file}: there is no such data file (seen from {Path.cwd()})")
+    check_is_file(Path(file), "data file", DataError)
     try:
         opened = h5py.File(file, "r", locking=False)
     except OSError as error:
@@ -264,7 +265,7 @@ def _covers(found: Any, part: Any) -> bool:
 def virtual_path(file: str, name: str) -> Path:
     """Return where HDF5 looks for a file that a virtual dataset of ``file`` names."""
     beside = Path(file).parent / name
-    return beside if beside.exists() else Path(name)
+    return beside if os.path.exists(beside) else Path(name)  # noqa: PTH110
 
 
 def check_filters(array: Any, file: str) -> None:

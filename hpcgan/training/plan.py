@@ -112,15 +112,15 @@ def _make_way(plan: Plan, resume: str) -> None:
 
 def _set_aside(run_dir: Path) -> None:
     """Rename an earlier run's directory to the first free of NAME.1, NAME.2, ..."""
-    if not run_dir.exists() or not any(run_dir.iterdir()):
-        return
-    number = 1
-    while (aside := run_dir.with_name(f"{run_dir.name}.{number}")).exists():
-        number += 1
     try:
+        if not run_dir.exists() or not any(run_dir.iterdir()):
+            return
+        number = 1
+        while (aside := run_dir.with_name(f"{run_dir.name}.{number}")).exists():
+            number += 1
         run_dir.rename(aside)
     except OSError as error:
-        raise RunError(f"{run_dir}: the earlier run cannot be moved to {aside}: {error}") from None
+        raise RunError(f"{run_dir}: an earlier run there cannot be moved aside: {error}") from None
     print(f"hpcgan: the earlier run in {run_dir} is now {aside}", flush=True)
 
 

@@ -203,6 +203,8 @@ def test_nothing_else_is_left_and_classes_are_told(converted) -> None:
         left = {path.name for path in (place / ranks).iterdir()}
         assert left == {f"{name}.h5" for name in cases}
     assert ", labels int32 (0 ant, 1 bee, 2 cow); " in said["folder"]
+    with h5py.File(place / "three" / "folder.h5") as file:
+        assert list(file["labels"].attrs["classes"]) == ["ant", "bee", "cow"]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: object, status: int = 2) -> str:

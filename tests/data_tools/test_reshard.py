@@ -61,6 +61,17 @@ def test_files_are_merged_in_order(here: Path, capsys) -> None:
     assert capsys.readouterr().out.startswith(f"out.h5: {TOTAL} samples, ")
 
 
+def test_what_a_file_says_of_its_datasets_is_kept(here: Path) -> None:
+    with h5py.File("in-0.h5", "r+") as file:
+        file["images"].attrs["scale"] = 1.5
+        file["images"].attrs["link"] = file["labels"].ref  # means nothing in another file
+        file["labels"].attrs["classes"] = ["ant", "bee"]
+    run("in-0.h5", "--out", "out.h5", "--shuffle")
+    with h5py.File("out.h5") as file:
+        assert dict(file["images"].attrs) == {"scale": 1.5}
+        assert list(file["labels"].attrs["classes"]) == ["ant", "bee"]
+
+
 def test_files_are_split_evenly(here: Path) -> None:
     run("in-0.h5", "in-2.h5", "--out", "out.h5", "--parts", 4)
     parts = [f"out-{n:04d}.h5" for n in range(4)]
