@@ -44,7 +44,8 @@ demo: export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: .venv/ready
 	mkdir -p demo && rm -rf demo/run
 	hpcgan-data digits demo/digits.h5 --held-out 0.2
-	mpirun -np $(RANKS)$(OVERSUBSCRIBE) hpcgan train examples/digits.yaml --run-dir demo/run
+	mpirun -np $(RANKS)$(OVERSUBSCRIBE) hpcgan train digits \
+		--data.files [demo/digits.h5] --run-dir demo/run
 	python -m hpcgan.metrics.digits demo/run --real demo/digits.h5 --held-out demo/digits-held-out.h5
 
 test: lint

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hpcgan.gan.state import State
 
 FORMAT = "hpcgan-checkpoint-1"
+# Those of every checkpoint; a run's averages and loss scale have groups of their own.
 GROUPS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
 _READ_BYTES = 2**20
 _NAME = re.compile(r"step_(\d{8,})\.h5")
@@ -91,7 +92,8 @@ def read(path: Path) -> Checkpoint:
         _check_seal(path)
         with h5py.File(path, "r", locking=False) as file:
             attributes = dict(file.attrs)
-            groups = {group: _arrays(file[group]) for group in GROUPS}
+            names = {*GROUPS, *(name for name in file if isinstance(file[name], h5py.Group))}
+            groups = {group: _arrays(file[group]) for group in names}
         return Checkpoint(
             path=path,
             step=int(attributes["step"]),

@@ -36,7 +36,16 @@ def _train(world: World, arguments: argparse.Namespace) -> None:
 def _generate(world: World, arguments: argparse.Namespace) -> None:
     from hpcgan.generate import generate
 
-    generate(world, arguments.checkpoint, arguments.count, arguments.out, arguments.seed)
+    given = arguments
+    generate(
+        world,
+        given.checkpoint,
+        given.count,
+        given.out,
+        given.seed,
+        given.label,
+        given.trust_networks,
+    )
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -68,6 +77,17 @@ def _parse(words: list[str]) -> argparse.Namespace:
     generate.add_argument("--count", type=int, required=True, metavar="N")
     generate.add_argument("--out", type=Path, required=True, metavar="FILE.h5|.npz|.png")
     generate.add_argument("--seed", type=int, default=0, metavar="S")
+    generate.add_argument(
+        "--label",
+        type=float,
+        metavar="Y",
+        help="that all samples get (default: classes in turn, or values in the data's range)",
+    )
+    generate.add_argument(
+        "--trust-networks",
+        action="store_true",
+        help="run the functions that the checkpoint names for its networks",
+    )
     generate.set_defaults(run=_generate)
     arguments, rest = parser.parse_known_args(words)
     if rest and arguments.command != "train":

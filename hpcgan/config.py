@@ -53,14 +53,33 @@ class ModelConfig:
     """The two networks.
 
     Args:
-        name: mlp (two hidden layers of 128) or dcgan (transposed convolutions).
+        name: mlp (two hidden layers of 128), dcgan (transposed convolutions), resnet (residual
+            blocks, spectral normalisation in the discriminator) or volume (3-D convolutions).
         latent_dim: length of the generator's input vector.
-        width: channels of dcgan's finest level; each coarser level doubles it.
+        width: channels of the finest level; each coarser level doubles it.
+        condition: what the labels do: none, projection (class labels; Miyato and Koyama, 2018),
+            auxiliary (class labels, which the discriminator guesses; Odena et al., 2017) or
+            regression (real labels, which the discriminator guesses, in volume).
+        classes: number of the class labels; null for the largest one in the data and 1.
+        label_range: smallest and largest real label; null for those of the data.
+        normalisation: of the generator: batch (over each shard's batch) or synchronised (over all
+            shards' batches, by an exchange of each layer).
+        attention: whether resnet has a layer of self-attention.
+        generator: a function of your own that builds the generator, package.module:function; see
+            docs/models.md.
+        discriminator: one that builds the discriminator.
     """
 
-    name: Literal["mlp", "dcgan"] = "mlp"
+    name: Literal["mlp", "dcgan", "resnet", "volume"] = "mlp"
     latent_dim: int = 100
     width: int = 64
+    condition: Literal["none", "projection", "auxiliary", "regression"] = "none"
+    classes: int | None = None
+    label_range: list[float] | None = None
+    normalisation: Literal["batch", "synchronised"] = "batch"
+    attention: bool = False
+    generator: str | None = None
+    discriminator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,34 +88,60 @@ class LossConfig:
 
     Args:
         name: the value function, on logits.
+        gradient_penalty: weight of the penalty on the discriminator's gradient between real and
+            generated samples (Gulrajani et al., 2017); null for 10 with wasserstein, else 0.
+        r1: weight of the penalty on the discriminator's gradient at real samples (Mescheder et
+            al., 2018).
+        label_smoothing: what is taken from the discriminator's target for real samples, 1, in
+            non_saturating, minimax and least_squares.
+        auxiliary: weight of the discriminator's guesses of labels (model.condition auxiliary or
+            regression).
     """
 
-    name: Literal["non_saturating", "minimax"] = "non_saturating"
-
-
-@dataclass(frozen=True)
-class AdamConfig:
-    """Adam (Kingma and Ba, 2015).
-
-    Args:
-        name: the optimizer.
-        learning_rate: step size.
-        beta_1: decay of the first moment.
-        beta_2: decay of the second moment.
-    """
-
-    name: Literal["adam"] = "adam"
-    learning_rate: float = 2e-4
-    beta_1: float = 0.5
-    beta_2: float = 0.999
+    name: Literal["non_saturating", "minimax", "hinge", "wasserstein", "least_squares"] = (
+        "non_saturating"
+    )
+    gradient_penalty: float | None = None
+    r1: float = 0.0
+    label_smoothing: float = 0.0
+    auxiliary: float = 1.0
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """An optimizer for each network."""
+    """The optimizer of one network.
 
-    generator: AdamConfig = field(default_factory=AdamConfig)
-    discriminator: AdamConfig = field(default_factory=AdamConfig)
+    Args:
+        name: adam (Kingma and Ba, 2015) or sgd, plain gradient descent.
+        learning_rate: step size.
+        beta_1: decay of Adam's first moment.
+        beta_2: decay of Adam's second moment.
+        clip_norm: largest norm of the averaged gradient, of all variables together; null for any.
+    """
+
+    name: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 2e-4
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class OptimizersConfig:
+    """An optimizer for each network, and what changes their learning rates.
+
+    Args:
+        scaling: factor of the learning rates for a global batch of data.shards batches: none (1),
+            sqrt (of the shards) or linear (the shards; Goyal et al., 2017).
+        warmup_steps: steps in which the learning rates rise from 0, linearly.
+        decay: none, or linear or cosine to 0 at train.steps.
+    """
+
+    generator: OptimizerConfig = field(default_factory=OptimizerConfig)
+    discriminator: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scaling: Literal["none", "sqrt", "linear"] = "none"
+    warmup_steps: int = 0
+    decay: Literal["none", "linear", "cosine"] = "none"
 
 
 @dataclass(frozen=True)
@@ -109,12 +154,24 @@ class TrainConfig:
         update: simultaneous (both gradients from one forward pass) or alternating.
         discriminator_steps: updates of the discriminator before each of the generator, when
             alternating.
+        accumulate: parts of a shard's batch that go through the networks one after the other, to
+            save memory; batch statistics are those of a part.
+        ema: decay of the moving average of the generator, which then makes the samples (Yazici et
+            al., 2019); null for none.
+        augment: what DiffAugment (Zhao et al., 2020) does to all samples that the discriminator
+            sees: color, translation, cutout.
+        precision: float32, or what most of the computation is done in: mixed_bfloat16 or
+            mixed_float16, whose losses are scaled.
     """
 
     steps: int = 1000
     batch_size: int = 64
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     discriminator_steps: int = 1
+    accumulate: int = 1
+    ema: float | None = None
+    augment: list[Literal["color", "translation", "cutout"]] = field(default_factory=list)
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
 
 
 @dataclass(frozen=True)
@@ -124,10 +181,12 @@ class ParallelConfig:
     Args:
         mode: synchronous: every rank trains the same networks, the gradients are averaged.
         population: GANs trained at once.
+        compression: of the gradients while they are exchanged: none, fp16 or bf16.
     """
 
     mode: Literal["synchronous"] = "synchronous"
     population: Literal[1] = 1
+    compression: Literal["none", "fp16", "bf16"] = "none"
 
 
 @dataclass(frozen=True)
@@ -170,7 +229,7 @@ class Config:
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    optimizer: OptimizersConfig = field(default_factory=OptimizersConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

@@ -35,8 +35,14 @@ _DEFINING = (
     "train.batch_size",
     "train.update",
     "train.discriminator_steps",
+    "train.accumulate",
+    "train.ema",
+    "train.augment",
+    "train.precision",
     "parallel",
 )
+
+_PRESETS = Path(__file__).parent / "presets"
 
 # key: (smallest value, whether that value itself is allowed)
 _BOUNDS: dict[str, tuple[float, bool]] = {
@@ -46,15 +52,25 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "data.threads": (1, True),
     "model.latent_dim": (1, True),
     "model.width": (1, True),
+    "model.classes": (1, True),
+    "loss.gradient_penalty": (0, True),
+    "loss.r1": (0, True),
+    "loss.label_smoothing": (0, True),
+    "loss.auxiliary": (0, True),
     "optimizer.generator.learning_rate": (0, False),
     "optimizer.discriminator.learning_rate": (0, False),
     "optimizer.generator.beta_1": (0, True),
     "optimizer.generator.beta_2": (0, True),
     "optimizer.discriminator.beta_1": (0, True),
     "optimizer.discriminator.beta_2": (0, True),
+    "optimizer.generator.clip_norm": (0, False),
+    "optimizer.discriminator.clip_norm": (0, False),
+    "optimizer.warmup_steps": (0, True),
     "train.steps": (1, True),
     "train.batch_size": (1, True),
     "train.discriminator_steps": (1, True),
+    "train.accumulate": (1, True),
+    "train.ema": (0, True),
     "checkpoint.every_steps": (1, True),
     "checkpoint.keep": (1, True),
     "log.every_steps": (1, True),
@@ -72,15 +88,16 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
     """Read a configuration.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of a preset.
         overrides: words of the command line, ``--section.key VALUE``, that go before the file.
 
     Raises:
         ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
             names the key and, for an unknown one, the nearest that exists.
     """
-    path = Path(path)
-    check_is_file(path, "config file", ConfigError)
+    path = _preset(str(path)) or Path(path)
+    hint = "" if path.suffix else f", nor preset: those are {', '.join(presets())}"
+    check_is_file(path, f"config file{hint}", ConfigError)
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -98,6 +115,17 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
     config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
     _check_values(config, f"{path} or command line" if overrides else str(path))
     return config
+
+
+def presets() -> list[str]:
+    """Return the names of the configurations that come with the package."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
+def _preset(name: str) -> Path | None:
+    """Return the file of a preset, if ``name`` is one and no file."""
+    is_preset = name in presets() and not Path(name).is_file()
+    return _PRESETS / f"{name}.yaml" if is_preset else None
 
 
 def from_yaml(text: str, origin: str) -> Config:
@@ -226,7 +254,8 @@ def _check_values(config: Config, origin: str) -> None:
             bound = "at least" if inclusive else "greater than"
             raise ConfigError(f"{origin}: {key} is {value}; it must be {bound} {smallest}")
     for key, value in values.items():
-        if key.endswith(("beta_1", "beta_2")) and value >= 1:
+        below_1 = key.endswith(("beta_1", "beta_2", "label_smoothing", "ema"))
+        if below_1 and value is not None and value >= 1:
             raise ConfigError(f"{origin}: {key} is {value}; it must be less than 1")
     if config.seed >= 2**32:
         raise ConfigError(f"{origin}: seed is {config.seed}; it must be less than 2**32")
@@ -251,4 +280,47 @@ def _check_values(config: Config, origin: str) -> None:
         raise ConfigError(
             f"{origin}: train.discriminator_steps is {config.train.discriminator_steps}, which "
             "needs train.update: alternating"
+        )
+    _check_game(config, origin)
+
+
+def _check_game(config: Config, origin: str) -> None:
+    """Refuse networks, losses and aids that contradict each other."""
+    model, train = config.model, config.train
+    if train.batch_size % train.accumulate:
+        raise ConfigError(
+            f"{origin}: train.accumulate is {train.accumulate}, which does not divide "
+            f"train.batch_size, {train.batch_size}"
+        )
+    if len(set(train.augment)) < len(train.augment):
+        raise ConfigError(f"{origin}: train.augment names something twice: {train.augment}")
+    if model.condition != "none" and config.data.labels is None:
+        raise ConfigError(
+            f"{origin}: model.condition is {model.condition}, which needs data.labels: name their "
+            "dataset"
+        )
+    own = model.generator is not None
+    if own is not (model.discriminator is not None):
+        raise ConfigError(f"{origin}: give both model.generator and model.discriminator, or none")
+    for key, value in {"generator": model.generator, "discriminator": model.discriminator}.items():
+        if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
+            raise ConfigError(
+                f"{origin}: model.{key} is '{value}'; it must be package.module:function"
+            )
+    allowed = {"mlp": ("none",), "volume": ("none", "regression")}
+    conditions = allowed.get(model.name, ("none", "projection", "auxiliary"))
+    if not own and model.condition not in conditions:
+        raise ConfigError(
+            f"{origin}: model.condition is {model.condition}; {model.name} can have "
+            f"{', '.join(conditions)}"
+        )
+    if model.attention and model.name != "resnet":
+        raise ConfigError(f"{origin}: model.attention is for model.name: resnet")
+    if model.label_range is not None and len(model.label_range) != 2:
+        raise ConfigError(f"{origin}: model.label_range is {model.label_range}; give two numbers")
+    smoothed = ("non_saturating", "minimax", "least_squares")
+    if config.loss.label_smoothing and config.loss.name not in smoothed:
+        raise ConfigError(
+            f"{origin}: loss.label_smoothing is for loss.name {', '.join(smoothed)}, and it is "
+            f"{config.loss.name}"
         )

@@ -5,12 +5,13 @@ ring all-reduce, started when training first needs it, moves the gradients insid
 update. Both take their environment from ``_prepare_environment``, before MPI starts.
 
 A collective is a call that returns only when every rank has made it. Here those are all public
-methods of ``World`` but ``check_launch`` and ``abort``, and the function that ``start_ring``
-returns.
+methods of ``World`` but ``check_launch`` and ``abort``, and the functions that ``start_ring`` and
+``start_half_ring`` return.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -220,6 +221,47 @@ class World:
         """
         if self.size == 1:
             return lambda tensor: tensor
+        hvd = self._start_horovod()
+        # Two exchanges may be under way at once: names tell them apart, the same on all ranks.
+        numbers = itertools.count()
+        return lambda tensor: hvd.allreduce(tensor, op=hvd.Sum, name=f"hpcgan.{next(numbers)}")
+
+    def start_half_ring(self, dtype: str) -> Exchange:
+        """Return an exchange that sends numbers of 16 bits, and adds them in float32.
+
+        It is a ring all-reduce in two halves: each rank gets one part of the vector from all
+        others, adds it up, and gives the sum to all. So the sum is rounded twice, once before it
+        is sent and once after, and all ranks hold the same. Who must call it, and when, is as with
+        ``start_ring``.
+
+        Args:
+            dtype: "float16" or "bfloat16".
+        """
+        if self.size == 1:
+            return lambda tensor: tensor
+        import tensorflow as tf
+
+        hvd = self._start_horovod()
+        kind = tf.dtypes.as_dtype(dtype)
+        numbers = itertools.count()
+
+        def exchange(tensor: tf.Tensor) -> tf.Tensor:
+            number = next(numbers)
+            length = tensor.shape[0]
+            padded = tf.pad(tensor, [[0, -length % self.size]])
+            # Horovod knows no bfloat16: the bits travel as integers.
+            sent = tf.bitcast(tf.cast(padded, kind), tf.uint16)
+            arrived = hvd.alltoall(sent, name=f"hpcgan.part.{number}")
+            parts = tf.reshape(tf.bitcast(arrived, kind), [self.size, -1])
+            own = tf.cast(tf.reduce_sum(tf.cast(parts, tf.float32), 0), kind)
+            sums = hvd.allgather(tf.bitcast(own, tf.uint16), name=f"hpcgan.sums.{number}")
+            whole = tf.cast(tf.bitcast(sums, kind), tf.float32)
+            return tf.ensure_shape(whole[:length], [length])
+
+        return exchange
+
+    def _start_horovod(self) -> Any:
+        """Start Horovod, which may have been started, and return it. All ranks must call it."""
         import horovod.tensorflow as hvd
 
         hvd.init()
@@ -228,7 +270,7 @@ class World:
                 f"Horovod says rank {hvd.rank()} of {hvd.size()} where MPI says "
                 f"{self.rank} of {self.size}: they were built against different MPI libraries"
             )
-        return lambda tensor: hvd.allreduce(tensor, op=hvd.Sum, name="hpcgan")
+        return hvd
 
     def barrier(self) -> None:
         """Wait until all ranks are here. All ranks must call it."""

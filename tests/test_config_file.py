@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcgan.config import (
-    AdamConfig,
     Config,
     DataConfig,
     LogConfig,
     ModelConfig,
     OptimizerConfig,
+    OptimizersConfig,
     TrainConfig,
 )
-from hpcgan.config_file import differences, from_yaml, load, to_yaml
+from hpcgan.config_file import differences, from_yaml, load, presets, to_yaml
 from hpcgan.errors import ConfigError
 
 DATA = "data: {files: [a.h5]}\n"
@@ -47,7 +48,7 @@ def test_what_is_left_out_has_its_default(config_file: Path) -> None:
     assert config.train == TrainConfig(
         steps=1000, batch_size=64, update="simultaneous", discriminator_steps=1
     )
-    assert config.optimizer.generator == AdamConfig("adam", 0.0002, 0.5, 0.999)
+    assert config.optimizer.generator == OptimizerConfig("adam", 0.0002, 0.5, 0.999)
 
 
 def test_the_file_goes_before_the_defaults_and_the_command_line_before_the_file(
@@ -125,7 +126,7 @@ def test_a_word_too_many_on_the_command_line_is_told(config_file: Path) -> None:
         ("train", "steps", "many", "int"),
         ("train", "steps", "1.5", "int"),
         ("train", "batch_size", "[8]", "int"),
-        ("model", "name", "rasnet", "one of 'mlp', 'dcgan'"),
+        ("model", "name", "rasnet", "one of 'mlp', 'dcgan', 'resnet', 'volume'"),
         ("parallel", "population", "2", "one of 1"),
     ],
 )
@@ -265,7 +266,7 @@ texts = st.one_of(
 )
 counts = st.integers(1, 2**40)
 rates = st.floats(0, 0.999, exclude_min=True)
-adams = st.builds(AdamConfig, learning_rate=rates, beta_1=rates, beta_2=rates)
+adams = st.builds(OptimizerConfig, learning_rate=rates, beta_1=rates, beta_2=rates)
 
 
 @given(
@@ -281,13 +282,62 @@ adams = st.builds(AdamConfig, learning_rate=rates, beta_1=rates, beta_2=rates)
         name=texts,
         seed=st.integers(0, 2**32 - 1),
         model=st.builds(ModelConfig, name=st.sampled_from(["mlp", "dcgan"]), latent_dim=counts),
-        optimizer=st.builds(OptimizerConfig, generator=adams, discriminator=adams),
+        optimizer=st.builds(OptimizersConfig, generator=adams, discriminator=adams),
         train=st.builds(TrainConfig, steps=counts, update=st.just("alternating")),
         log=st.builds(LogConfig, samples_every_steps=st.none() | counts),
     )
 )
 def test_what_is_written_is_read_again(config: Config) -> None:
     assert from_yaml(to_yaml(config), "origin") == config
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_run_by_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load(name, ["--train.steps=7"])
+    assert config.name == name
+    assert config.data.files == [f"{name}.h5"]
+    assert config.train.steps == 7
+
+
+def test_a_file_goes_before_a_preset_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("digits").write_text("name: mine\n" + DATA)
+    assert load("digits").name == "mine"
+
+
+def test_an_unknown_preset_is_told_with_those_there_are() -> None:
+    with pytest.raises(
+        ConfigError, match="digit: there is no such config file, nor preset: those "
+    ):
+        load("digit")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--train.accumulate=3"], "train.accumulate is 3, which does not divide train.batch_size"),
+        (["--train.augment=[color,color]"], "train.augment names something twice"),
+        (["--train.ema=1"], "train.ema is 1.0; it must be less than 1"),
+        (["--model.name=dcgan", "--model.condition=projection"], "which needs data.labels"),
+        (["--model.condition=auxiliary", "--data.labels=y"], "mlp can have none"),
+        (["--model.name=volume", "--model.condition=projection", "--data.labels=y"], "none, regr"),
+        (["--model.attention=true"], "model.attention is for model.name: resnet"),
+        (["--model.generator=a:b"], "give both model.generator and model.discriminator"),
+        (["--model.generator=a", "--model.discriminator=a:b"], "must be package.module:function"),
+        (["--loss.name=hinge", "--loss.label_smoothing=0.1"], "loss.label_smoothing is for"),
+        (["--loss.r1=-1"], "loss.r1 is -1.0; it must be at least 0"),
+        (["--optimizer.generator.clip_norm=0"], "clip_norm is 0.0; it must be greater than 0"),
+    ],
+)
+def test_games_that_cannot_be_played_are_told(
+    config_file: Path, words: list[str], message: str
+) -> None:
+    config_file.write_text(DATA)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(config_file, words)
 
 
 def test_every_key_is_written(config_file: Path) -> None:

@@ -8,7 +8,9 @@ way on other ranks or nodes.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -35,6 +37,8 @@ class Division:
         hosted: the shards of this rank.
         sizes: samples of every shard, of all ranks.
         entropies: of every shard's labels, in bits; empty if they are no integers.
+        labels: of the samples of each hosted shard, in the order of its pieces; empty without any.
+        label_range: smallest and largest label of all the data; None without any.
     """
 
     residency: Residency
@@ -43,6 +47,8 @@ class Division:
     hosted: range
     sizes: tuple[int, ...]
     entropies: tuple[float, ...]
+    labels: dict[int, np.ndarray]
+    label_range: tuple[float, float] | None
 
     def describe(self, config: Config) -> str:
         """Return how the data are divided and kept, with the imbalance, in one line."""
@@ -94,10 +100,22 @@ def divide_data(
     pieces = shards.divide(
         data.partition, source.edges, data.shards, needed, bool(data.align), labels
     )
-    sizes, entropies = _measure(world, [pieces[shard] for shard in hosted], labels)
+    own = {}
+    if labels is not None:
+        own = {s: np.concatenate([labels[np.r_[piece]] for piece in pieces[s]]) for s in hosted}
+    sizes, entropies = _measure(world, [pieces[shard] for shard in hosted], own.values())
     because = "auto: " if config.data.residency == "auto" else ""
     because += f"{_bytes(room.need)} a node, {_bytes(room.free)} free"
-    division = Division(residency, because, pieces, hosted, sizes, entropies)
+    division = Division(
+        residency=residency,
+        because=because,
+        pieces=pieces,
+        hosted=hosted,
+        sizes=sizes,
+        entropies=entropies,
+        labels=own,
+        label_range=None if labels is None else (float(labels.min()), float(labels.max())),
+    )
     world.together(lambda: _check_batch(config, source, min(sizes)))
     return config, division
 
@@ -230,14 +248,14 @@ def _labels(world: World, source: Source) -> np.ndarray | None:
 
 
 def _measure(
-    world: World, hosted: list[list[Piece]], labels: np.ndarray | None
+    world: World, hosted: list[list[Piece]], labels: Iterable[np.ndarray]
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Return the samples and the labels' entropy of all shards. A collective."""
     own = []
-    for pieces in hosted:
+    for pieces, of_shard in zip_longest(hosted, labels):
         entropy = None
-        if labels is not None and labels.dtype.kind in "iu":
-            entropy = shards.label_entropy(np.concatenate([labels[np.r_[p]] for p in pieces]))
+        if of_shard is not None and of_shard.dtype.kind in "iu":
+            entropy = shards.label_entropy(of_shard)
         own.append([sum(len(piece) for piece in pieces), entropy])
     measured = [each for rank in world.gather_json(own) for each in rank]
     entropies = tuple(entropy for _, entropy in measured if entropy is not None)

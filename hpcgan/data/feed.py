@@ -28,10 +28,10 @@ class Feed:
         """Prepare the feed.
 
         Args:
-            shards: the hosted shards, ascending.
+            shards: the hosted shards, ascending, of samples or of their labels.
             per_step: samples that each shard takes at a step.
-            sample_shape: of one sample.
-            dtype: of the samples, "uint8" or "float32".
+            sample_shape: of one sample; () of a label.
+            dtype: of the samples.
         """
         self._shards = list(shards)
         self._per_step = per_step

@@ -87,6 +87,28 @@ def opened_shards(
             }
 
 
+def label_shards(
+    config: Config, division: Division, labels: dict[int, np.ndarray]
+) -> dict[int, ResidentShard]:
+    """Return streams of labels that keep step with those of the samples.
+
+    Labels are small: they stay in memory wherever the samples are.
+
+    Args:
+        config: the run's, resolved.
+        division: of the samples.
+        labels: of each hosted shard, in the order of its pieces.
+    """
+    return {
+        shard: ResidentShard(
+            labels[shard],
+            _order(config.seed, config.data, shard, division.pieces[shard]),
+            _pass_length(config, division.sizes[shard]),
+        )
+        for shard in division.hosted
+    }
+
+
 def _streamed(
     config: Config, reader: ChunkReader, division: Division, workers: Executor
 ) -> dict[int, Shard]:

@@ -6,10 +6,12 @@ int32 or int64 tensor of shape (2,); ``fold_in`` and ``split`` make independent 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 # The first word of a key that comes from the seed: keys of two purposes never meet.
-_TRAINING, _SAMPLING = 0, 1
+_TRAINING, _SAMPLING, _LABELS = 0, 1, 2
 
 # Latents are drawn in blocks of this many, so that sample i is the same in any batch.
 BLOCK = 256
@@ -20,9 +22,29 @@ def shard_keys(seed: int, shards: range) -> tf.Tensor:
     return tf.stack([tf.random.fold_in(tf.constant([_TRAINING, seed]), s) for s in shards])
 
 
-def step_keys(shard_key: tf.Tensor, step: tf.Tensor, number: int) -> list[tf.Tensor]:
-    """Return ``number`` independent keys of one shard's step."""
-    return tf.unstack(tf.random.split(tf.random.fold_in(shard_key, step), number))
+class Keys(NamedTuple):
+    """The keys of one turn of a shard: each for one purpose, so that none meets another."""
+
+    latents: tf.Tensor
+    generator: tf.Tensor  # random layers of G
+    real: tf.Tensor  # random layers of D, on real samples
+    fake: tf.Tensor  # the same, on generated ones
+    augment_real: tf.Tensor
+    augment_fake: tf.Tensor
+    penalty: tf.Tensor
+
+
+def turn_keys(shard_key: tf.Tensor, step: tf.Tensor, turn: tf.Tensor | int) -> Keys:
+    """Return the keys of one turn of a shard's step.
+
+    Args:
+        shard_key: of ``shard_keys``.
+        step: updates made before, int64.
+        turn: number of the batch, or part of one, that goes through the networks in this step.
+    """
+    of_step = tf.random.fold_in(shard_key, step)
+    of_turn = tf.random.fold_in(of_step, tf.cast(turn, tf.int64))
+    return Keys(*tf.unstack(tf.random.split(of_turn, len(Keys._fields))))
 
 
 def latents(key: tf.Tensor, count: int, latent_dim: int) -> tf.Tensor:
@@ -42,3 +64,9 @@ def sampling_latents(seed: int, block: int, latent_dim: int) -> tf.Tensor:
     """Return latents number block * BLOCK to (block + 1) * BLOCK - 1 for sampling, (BLOCK, dim)."""
     key = tf.random.fold_in(tf.constant([_SAMPLING, seed]), block)
     return latents(key, BLOCK, latent_dim)
+
+
+def sampling_values(seed: int, block: int) -> tf.Tensor:
+    """Return numbers between 0 and 1 for the labels of ``sampling_latents``, (BLOCK,)."""
+    key = tf.random.fold_in(tf.constant([_LABELS, seed]), block)
+    return tf.random.stateless_uniform((BLOCK,), key, alg="philox")

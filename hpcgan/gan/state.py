@@ -1,4 +1,4 @@
-"""All that a checkpoint holds: networks, optimizers and the step.
+"""All that a checkpoint holds: networks, averages, optimizers and the step.
 
 The number of images seen, the learning rates and the states of random generators are not here:
 they follow from the step and the configuration.
@@ -6,14 +6,18 @@ they follow from the step and the configuration.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 
-from hpcgan.config import AdamConfig, Config
+from hpcgan.config import Config, OptimizerConfig
 from hpcgan.errors import CheckpointError
+from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.models import build
 
-# The four groups of a checkpoint, each name -> array.
+# The groups of a checkpoint, each name -> array.
 Groups = dict[str, dict[str, np.ndarray]]
 
 
@@ -22,22 +26,40 @@ class State:
 
     def __init__(self, config: Config, sample_shape: tuple[int, ...]) -> None:
         """Build everything with the initial weights of ``config.seed``; ``step`` is 0."""
-        networks = build(config.model, sample_shape, config.seed)
+        self.average: keras.Model | None = None
+        with _precision(config.train.precision):
+            networks = build(config.model, sample_shape, config.seed)
+            if config.train.ema is not None:
+                self.average = build(config.model, sample_shape, config.seed).generator
         self.generator, self.discriminator = networks
-        self.generator_optimizer = _adam(config.optimizer.generator)
-        self.discriminator_optimizer = _adam(config.optimizer.discriminator)
+        self.generator_optimizer = _optimizer(config.optimizer.generator)
+        self.discriminator_optimizer = _optimizer(config.optimizer.discriminator)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self.loss_scale = LossScale() if config.train.precision == "mixed_float16" else None
         self.step = 0
+
+    @property
+    def sampler(self) -> keras.Model:
+        """The generator that makes samples for people: the averaged one, if there is one."""
+        return self.generator if self.average is None else self.average
 
     def variables(self) -> dict[str, dict[str, keras.Variable]]:
         """Return every variable, by group and name, in an order that is the same on all ranks."""
-        return {
+        variables = {
             "generator": _named(self.generator.weights),
             "discriminator": _named(self.discriminator.weights),
             "generator_optimizer": _named(self.generator_optimizer.variables),
             "discriminator_optimizer": _named(self.discriminator_optimizer.variables),
         }
+        if self.average is not None:
+            variables["generator_ema"] = _named(self.average.weights)
+        if self.loss_scale:
+            variables["loss_scale"] = {
+                "scale": self.loss_scale.scale,
+                "good": self.loss_scale.good,
+            }
+        return variables
 
     def arrays(self) -> Groups:
         """Return a copy of every variable's value."""
@@ -73,8 +95,21 @@ class State:
                 variable.assign(groups[group][name])
 
 
-def _adam(config: AdamConfig) -> keras.optimizers.Optimizer:
-    """Return Adam (Kingma and Ba, 2015) with the names that checkpoints use."""
+@contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    """Have networks that are built inside compute with a precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
+    """Return an optimizer with the names that checkpoints use."""
+    if config.name == "sgd":
+        return keras.optimizers.SGD(config.learning_rate, name="sgd")
     return keras.optimizers.Adam(
         config.learning_rate, beta_1=config.beta_1, beta_2=config.beta_2, name="adam"
     )

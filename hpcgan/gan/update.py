@@ -1,76 +1,33 @@
 """One compiled update of G and D.
 
-What an update computes is a pure function of weights, moving statistics, keys and batches:
-``_Game`` plays one shard's batch through both networks and returns a vector of all that has to
-be averaged (gradients, moving statistics, losses). ``Update`` adds the vectors of the hosted
-shards, hands the sum to the exchange, which adds those of the other ranks, and divides by the
-number of shards in all. So the average is over shards, each with weight one, however they are
-spread over ranks; and everything of an update travels in one flat all-reduce.
+What an update computes is a pure function of weights, moving statistics, keys and batches. ``Game``
+plays a shard's batch through both networks; ``Update`` adds up what has to be averaged (gradients,
+moving statistics, losses) over the hosted shards, hands the sum to the exchange, which adds those
+of the other ranks, and has the players learn. The average is over shards, each with weight one,
+however they are spread over ranks; and everything of an update travels in one flat all-reduce.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
 
 from hpcgan.config import Config
+from hpcgan.errors import ConfigError
 from hpcgan.gan import noise
-from hpcgan.gan.losses import LOSSES, Loss
+from hpcgan.gan.game import Batch, Game, Outcome
+from hpcgan.gan.models.layers import SynchronisedBatchNormalization
+from hpcgan.gan.player import Player, Tensors
+from hpcgan.gan.schedule import ema_decay
 from hpcgan.gan.state import State
 
 Exchange = Callable[[tf.Tensor], tf.Tensor]
-Tensors = list[tf.Tensor]
 
-# A loop in the graph costs 5% of an update; a copy for each shard costs seconds of tracing.
+# A loop in the graph costs 5% of an update; a copy for each turn costs seconds of tracing.
 _UNROLLED = 4
-
-_KEYS = 4  # latents, dropout of G, of D on real samples, of D on generated ones
-
-
-class _Player:
-    """One network, its optimizer, and its variables as plain tensors."""
-
-    def __init__(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-        self._model = model
-        self._optimizer = optimizer
-        self._trainable = model.trainable_variables
-        self._other = model.non_trainable_variables
-        self._is_seed = [v.path.endswith("seed_generator_state") for v in self._other]
-        self.statistics = [
-            v for v, seed in zip(self._other, self._is_seed, strict=True) if not seed
-        ]
-
-    @property
-    def weights(self) -> list[keras.Variable]:
-        return self._trainable
-
-    def values(self) -> Tensors:
-        """Return the weights as tensors, which a tape can watch."""
-        return [tf.convert_to_tensor(v) for v in self._trainable]
-
-    def play(
-        self, weights: Tensors, key: tf.Tensor, inputs: tf.Tensor
-    ) -> tuple[tf.Tensor, Tensors]:
-        """Return the network's outputs in training and its new moving statistics.
-
-        Every random layer draws from its own key; nothing is assigned.
-        """
-        keys = iter(tf.unstack(tf.random.split(key, max(1, sum(self._is_seed)))))
-        other = [
-            noise.dropout_seed(next(keys), v.value) if seed else tf.convert_to_tensor(v)
-            for v, seed in zip(self._other, self._is_seed, strict=True)
-        ]
-        outputs, new = self._model.stateless_call(weights, other, inputs, training=True)
-        return outputs, [v for v, seed in zip(new, self._is_seed, strict=True) if not seed]
-
-    def learn(self, gradients: Tensors, statistics: Tensors) -> None:
-        """Apply the averaged gradients and take the averaged moving statistics."""
-        self._optimizer.apply(gradients, self._trainable)
-        for variable, value in zip(self.statistics, statistics, strict=True):
-            variable.assign(value)
 
 
 class _Vector:
@@ -94,7 +51,13 @@ class Update:
     """The update of one rank's hosted shards, compiled for any number of steps a call."""
 
     def __init__(
-        self, config: Config, state: State, dtype: str, shards: range, exchange: Exchange
+        self,
+        config: Config,
+        state: State,
+        dtype: str,
+        shards: range,
+        exchange: Exchange,
+        exchange_gradients: Exchange | None = None,
     ) -> None:
         """Prepare the update.
 
@@ -104,26 +67,74 @@ class Update:
             dtype: of the samples, "uint8" or "float32".
             shards: those that this rank hosts.
             exchange: the sum over all ranks of a flat float32 vector.
+            exchange_gradients: the same for gradients alone, where they are sent in another way.
+
+        Raises:
+            ConfigError: the networks cannot be normalised over several shards.
         """
         assert config.data.shards is not None
+        train, optimizer = config.train, config.optimizer
+        self._state = state
         self._shards = config.data.shards
         self._exchange = exchange
-        self._loss: Loss = LOSSES[config.loss.name]
-        self._latent_dim = config.model.latent_dim
-        self._batch = config.train.batch_size
-        self._rounds = config.train.discriminator_steps
+        self._exchange_gradients = exchange_gradients
+        self._rounds = train.discriminator_steps
+        self._parts = train.accumulate
+        self._part = train.batch_size // train.accumulate
+        self._ema = train.ema
         self._keys = noise.shard_keys(config.seed, shards)
-        self._generator = _Player(state.generator, state.generator_optimizer)
-        self._discriminator = _Player(state.discriminator, state.discriminator_optimizer)
+        sizes = (self._shards, train.steps)
+        self._generator = Player(
+            state.generator, state.generator_optimizer, optimizer.generator, optimizer, *sizes
+        )
+        self._discriminator = Player(
+            state.discriminator,
+            state.discriminator_optimizer,
+            optimizer.discriminator,
+            optimizer,
+            *sizes,
+        )
+        scale = state.loss_scale.scale.value if state.loss_scale else None
+        self._game = Game(config, self._generator, self._discriminator, scale)
+        self._together = self._synchronise()
         self._step = {"simultaneous": self._simultaneous, "alternating": self._alternating}[
-            config.train.update
+            train.update
         ]
-        per_step = self._batch * self._rounds
-        sample_shape = state.discriminator.input_shape[1:]
-        samples = tf.TensorSpec((None, len(shards), per_step, *sample_shape), dtype)
-        self.run = tf.function(self._run, input_signature=(samples, tf.TensorSpec((), tf.int64)))
+        self.run = tf.function(self._run, input_signature=self._signature(config, dtype))
 
-    def _run(self, samples: tf.Tensor, first_step: tf.Tensor) -> tf.Tensor:
+    def _signature(self, config: Config, dtype: str) -> list[tf.TensorSpec]:
+        """Return what ``run`` takes: with labels only where the networks do."""
+        per_step = config.train.batch_size * self._rounds
+        hosted = self._keys.shape[0]
+        sample_shape = tuple(self._state.discriminator.inputs[0].shape[1:])
+        signature = [
+            tf.TensorSpec((None, hosted, per_step, *sample_shape), dtype),
+            tf.TensorSpec((), tf.int64),
+        ]
+        if config.model.condition != "none":
+            kind = tf.float32 if config.model.condition == "regression" else tf.int32
+            signature.append(tf.TensorSpec((None, hosted, per_step), kind))
+        return signature
+
+    def _synchronise(self) -> bool:
+        """Give layers that talk to other ranks the exchange; return whether there are any."""
+        layers = [
+            layer
+            for layer in _layers(self._state.generator)
+            if isinstance(layer, SynchronisedBatchNormalization)
+        ]
+        for layer in layers:
+            layer.exchange = self._exchange
+        if layers and self._generator.is_random:
+            raise ConfigError(
+                "model.normalisation is synchronised, for which the shards of a rank go through "
+                "the generator together; it must then have no random layers, such as dropout"
+            )
+        return bool(layers)
+
+    def _run(
+        self, samples: tf.Tensor, first_step: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Make one update for each step of ``samples``.
 
         All ranks must call it for the same steps, in any division into calls: each step
@@ -132,6 +143,8 @@ class Update:
         Args:
             samples: (steps, hosted shards, samples a step, *sample_shape), uint8 or float32.
             first_step: scalar int64, number of updates made before.
+            labels: (steps, hosted shards, samples a step), int32 or float32; None if the networks
+                take none.
 
         Returns:
             The losses of D and G, (steps, 2), means over all shards.
@@ -140,93 +153,148 @@ class Update:
         losses = tf.TensorArray(tf.float32, size=steps, element_shape=(2,))
         for i in tf.range(steps):
             step = first_step + tf.cast(i, tf.int64)
-            losses = losses.write(i, self._step(samples[i], step))
+            of_step = None if labels is None else labels[i]
+            losses = losses.write(i, self._step(samples[i], of_step, step))
         return losses.stack()
 
-    def _simultaneous(self, samples: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Both gradients from one forward pass, averaged in one exchange."""
-        g, d = self._generator, self._discriminator
-        g_weights, d_weights = g.values(), d.values()
+    def _simultaneous(
+        self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor
+    ) -> tf.Tensor:
+        """Both players learn from one forward pass, averaged in one exchange."""
+        players = (self._discriminator, self._generator)
+        return self._turn(self._game.both, players, samples, labels, step, 0)
 
-        def play(shard: tf.Tensor) -> Tensors:
-            z_key, *keys = noise.step_keys(self._keys[shard], step, _KEYS)
-            latents = noise.latents(z_key, self._batch, self._latent_dim)
-            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-                tape.watch([g_weights, d_weights])
-                fake, g_statistics = g.play(g_weights, keys[0], latents)
-                real_logits, d_statistics = d.play(d_weights, keys[1], _scaled(samples[shard]))
-                fake_logits, _ = d.play(d_weights, keys[2], fake)
-                d_loss = self._loss.discriminator(real_logits, fake_logits)
-                g_loss = self._loss.generator(fake_logits)
-            d_gradients = tape.gradient(d_loss, d_weights)
-            g_gradients = tape.gradient(g_loss, g_weights)
-            return [*d_gradients, *d_statistics, *g_gradients, *g_statistics, d_loss, g_loss]
-
-        averaged = self._average(play, [*_learnt(d), *_learnt(g), (), ()])
-        d_end = len(_learnt(d))
-        _learn(d, averaged[:d_end])
-        _learn(g, averaged[d_end:-2])
-        return tf.stack(averaged[-2:])
-
-    def _alternating(self, samples: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """``discriminator_steps`` updates of D, then one of G; an exchange for each."""
-        d_loss = tf.constant(0.0)
+    def _alternating(
+        self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor
+    ) -> tf.Tensor:
+        """``discriminator_steps`` turns of D, each on its own batch, then one of G."""
+        batch = self._parts * self._part
+        game, d_loss = self._game, tf.zeros(1)
         for number in range(self._rounds):
-            of_round = slice(number * self._batch, (number + 1) * self._batch)
-            d_loss = self._update_discriminator(samples[:, of_round], step, number)
-        return tf.stack([d_loss, self._update_generator(step)])
+            own = slice(number * batch, (number + 1) * batch)
+            d_loss = self._turn(
+                game.teach_discriminator,
+                (self._discriminator,),
+                samples[:, own],
+                None if labels is None else labels[:, own],
+                step,
+                number,
+            )
+        # G has latents of its own, and the labels of D's last batch.
+        last = None if labels is None else labels[:, -batch:]
+        g_loss = self._turn(
+            game.teach_generator, (self._generator,), samples[:, -batch:], last, step, self._rounds
+        )
+        return tf.concat([d_loss, g_loss], 0)
 
-    def _update_discriminator(self, real: tf.Tensor, step: tf.Tensor, number: int) -> tf.Tensor:
-        """One update of D on (hosted shards, batch, ...) samples; returns its loss."""
-        g, d = self._generator, self._discriminator
-        g_weights, d_weights = g.values(), d.values()
+    def _turn(
+        self,
+        play: Callable[[list[Batch]], Outcome],
+        players: tuple[Player, ...],
+        samples: tf.Tensor,
+        labels: tf.Tensor | None,
+        step: tf.Tensor,
+        turn: int,
+    ) -> tf.Tensor:
+        """Play a batch of every shard and let ``players`` learn; returns their mean losses.
 
-        def play(shard: tf.Tensor) -> Tensors:
-            key = noise.step_keys(self._keys[shard], step, self._rounds + 1)[number]
-            z_key, *keys = noise.step_keys(key, step, _KEYS)
-            latents = noise.latents(z_key, self._batch, self._latent_dim)
-            fake, _ = g.play(g_weights, keys[0], latents)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(d_weights)
-                real_logits, statistics = d.play(d_weights, keys[1], _scaled(real[shard]))
-                fake_logits, _ = d.play(d_weights, keys[2], fake)
-                loss = self._loss.discriminator(real_logits, fake_logits)
-            return [*tape.gradient(loss, d_weights), *statistics, loss]
-
-        averaged = self._average(play, [*_learnt(d), ()])
-        _learn(d, averaged[:-1])
-        return averaged[-1]
-
-    def _update_generator(self, step: tf.Tensor) -> tf.Tensor:
-        """One update of G; returns its loss."""
-        g, d = self._generator, self._discriminator
-        g_weights, d_weights = g.values(), d.values()
-
-        def play(shard: tf.Tensor) -> Tensors:
-            key = noise.step_keys(self._keys[shard], step, self._rounds + 1)[self._rounds]
-            z_key, *keys = noise.step_keys(key, step, _KEYS)
-            latents = noise.latents(z_key, self._batch, self._latent_dim)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(g_weights)
-                fake, statistics = g.play(g_weights, keys[0], latents)
-                fake_logits, _ = d.play(d_weights, keys[2], fake)
-                loss = self._loss.generator(fake_logits)
-            return [*tape.gradient(loss, g_weights), *statistics, loss]
-
-        averaged = self._average(play, [*_learnt(g), ()])
-        _learn(g, averaged[:-1])
-        return averaged[-1]
-
-    def _average(
-        self, play: Callable[[tf.Tensor], Tensors], shapes: list[tuple[int, ...]]
-    ) -> Tensors:
-        """Return the mean over all shards, on all ranks, of what ``play`` gives for a shard."""
-        vector = _Vector(shapes)
+        Args:
+            play: gives the sums over a group of shards.
+            players: those that learn from it.
+            samples: (hosted shards, batch, *sample_shape).
+            labels: (hosted shards, batch) or None.
+            step: updates made before.
+            turn: number of this turn in the step.
+        """
+        weights = [tuple(w.shape) for player in players for w in player.weights]
+        statistics = [tuple(s.shape) for player in players for s in player.statistics]
+        vector = _Vector([*weights, *statistics, *[()] * len(players)])
+        groups = self._groups(samples, labels, step, turn)
         total = tf.zeros([vector.length])
+        number = self._parts if self._together else self._parts * self._keys.shape[0]
+        for unit in range(number) if number <= _UNROLLED else tf.range(number):
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            outcome = play(groups(unit))
+            total += vector.join([*outcome.gradients, *outcome.statistics, *outcome.losses])
+        mean = total / float(self._shards * self._parts)
+        averaged = vector.split(self._sum(mean, _Vector(weights).length))
+        ends = (len(weights), len(weights) + len(statistics))
+        self._learn(players, averaged[: ends[0]], averaged[ends[0] : ends[1]], step)
+        return tf.stack(averaged[ends[1] :])
+
+    def _groups(
+        self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor, turn: int
+    ) -> Callable[[tf.Tensor | int], list[Batch]]:
+        """Return what gives the group of shards of a number, a part of their batches."""
         hosted = self._keys.shape[0]
-        for shard in range(hosted) if hosted <= _UNROLLED else tf.range(hosted):
-            total += vector.join(play(shard))
-        return vector.split(self._exchange(total) / float(self._shards))
+        shape = (hosted, self._parts, self._part)
+        parts = tf.reshape(samples, (*shape, *samples.shape[2:]))
+        label_parts = None if labels is None else tf.reshape(labels, shape)
+
+        def batch(shard: tf.Tensor | int, part: tf.Tensor | int) -> Batch:
+            keys = noise.turn_keys(self._keys[shard], step, turn * self._parts + part)
+            own = None if label_parts is None else label_parts[shard, part]
+            return Batch(keys, _scaled(parts[shard, part]), own)
+
+        def group(unit: tf.Tensor | int) -> list[Batch]:
+            if self._together:
+                return [batch(shard, unit) for shard in range(hosted)]
+            return [batch(unit // self._parts, unit % self._parts)]
+
+        return group
+
+    def _sum(self, vector: tf.Tensor, gradients: int) -> tf.Tensor:
+        """Return the sum over all ranks of a vector that begins with so many gradients."""
+        if self._exchange_gradients is None:
+            return self._exchange(vector)
+        return tf.concat(
+            [self._exchange_gradients(vector[:gradients]), self._exchange(vector[gradients:])], 0
+        )
+
+    def _learn(
+        self, players: tuple[Player, ...], gradients: Tensors, statistics: Tensors, step: tf.Tensor
+    ) -> None:
+        """Have the players learn; with scaled losses only if the gradients are finite.
+
+        The gradients are sums over all ranks, so all ranks decide alike.
+        """
+
+        def learn() -> None:
+            first_weight = first_statistic = 0
+            for player in players:
+                weights = slice(first_weight, first_weight + len(player.weights))
+                own = slice(first_statistic, first_statistic + len(player.statistics))
+                player.learn(gradients[weights], statistics[own], step)
+                first_weight, first_statistic = weights.stop, own.stop
+            if self._generator in players and self._ema is not None:
+                self._follow(step)
+
+        scale = self._state.loss_scale
+        if scale is None:
+            learn()
+            return
+        gradients = [gradient / scale.scale for gradient in gradients]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in gradients])
+        tf.cond(finite, learn, lambda: None)
+        scale.adapt(finite)
+
+    def _follow(self, step: tf.Tensor) -> None:
+        """Move the average of G towards G, with its moving statistics."""
+        assert self._state.average is not None
+        assert self._ema is not None
+        decay = ema_decay(step, self._ema)
+        average, current = self._state.average.variables, self._state.generator.variables
+        for mean, value in zip(average, current, strict=True):
+            if not value.path.endswith("seed_generator_state"):
+                mean.assign_add((1 - decay) * (value - mean))
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield all layers of a network, those of networks inside it too."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
 
 
 def _scaled(samples: tf.Tensor) -> tf.Tensor:
@@ -234,14 +302,3 @@ def _scaled(samples: tf.Tensor) -> tf.Tensor:
     if samples.dtype == tf.uint8:
         return tf.cast(samples, tf.float32) / 127.5 - 1.0
     return samples
-
-
-def _learnt(player: _Player) -> list[tuple[int, ...]]:
-    """Return the shapes of what ``_learn`` takes."""
-    return [tuple(v.shape) for v in [*player.weights, *player.statistics]]
-
-
-def _learn(player: _Player, averaged: Tensors) -> None:
-    """Give a player its averaged gradients and statistics, joined in one list."""
-    gradients = averaged[: len(player.weights)]
-    player.learn(gradients, averaged[len(player.weights) :])

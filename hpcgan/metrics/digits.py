@@ -79,9 +79,9 @@ def _report(run_dir: Path, real_path: Path, held_out_path: Path) -> None:
         held_out = file["images"][:]
     results = []
     for found in (first, last):
-        samples = sample(world, found, _SAMPLES, seed=1)
-        assert samples is not None
-        results.append(figures(real, labels, held_out, to_dtype(samples, "uint8")))
+        drawn = sample(world, found, _SAMPLES, seed=1)
+        assert drawn is not None
+        results.append(figures(real, labels, held_out, to_dtype(drawn[0], "uint8")))
     (before, digits_before), (after, digits_after) = results
     lines = _metrics(run_dir)
     speed = statistics.median(line["images_per_second"] for line in lines)

@@ -17,4 +17,7 @@ def make_update(world: World, config: Config, state: State, dtype: str, hosted: 
 
     All ranks must call it. Then each step of the update is a collective (``Update.run``).
     """
-    return Update(config, state, dtype, hosted, world.start_ring())
+    exchange = world.start_ring()
+    half = {"none": None, "fp16": "float16", "bf16": "bfloat16"}[config.parallel.compression]
+    gradients = world.start_half_ring(half) if half else None
+    return Update(config, state, dtype, hosted, exchange, gradients)

@@ -16,7 +16,7 @@ from hpcgan import pictures
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
 from hpcgan.files import write_whole, writing
-from hpcgan.gan import noise
+from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
 from hpcgan.training.plan import Plan
@@ -49,8 +49,8 @@ class Journal:
                 f"{self._directory}: the run directory cannot be written: {error}"
             ) from None
         self._wall_before = before
-        latent_dim = plan.config.model.latent_dim
-        self._latents = noise.sampling_latents(plan.config.seed, 0, latent_dim)[:_GRID]
+        inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0)
+        self._inputs = tf.nest.map_structure(lambda each: each[:_GRID], inputs)
         self._progress = _progress(plan.config.train.steps, state.step)
         self._say(_opening(plan, world, state.step))
         self._start = self._line_time = time.monotonic()
@@ -89,7 +89,7 @@ class Journal:
 
     def draw(self) -> None:
         """Write a grid of samples from the run's fixed latents."""
-        samples = np.array(self._state.generator(self._latents, training=False))
+        samples = np.array(self._state.sampler(self._inputs, training=False))
         picture = pictures.grid(samples)
         path = self._directory / "samples" / f"step_{self._state.step:08d}.png"
         with writing(path):

@@ -16,8 +16,9 @@ from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.data.feed import Feed
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.residency import label_shards, opened_shards
 from hpcgan.errors import DataError, RunError
+from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
 from hpcgan.gan.update import Update
 from hpcgan.parallel import synchronous
@@ -46,25 +47,46 @@ def train(world: World, plan: Plan) -> None:
         update = synchronous.make_update(world, config, state, plan.source.dtype, hosted)
         per_step = config.train.batch_size * config.train.discriminator_steps
         feed = Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)
+        labels = _label_feed(plan, per_step)
         journal = Journal(plan, state, world) if world.is_root else None
         if journal and state.step == 0:
             _save(plan, state)
-        _walk(plan, state, update, feed, journal)
+        _walk(plan, state, update, feed, labels, journal)
         if journal:
             journal.close()
         world.barrier()
 
 
-def _walk(plan: Plan, state: State, update: Update, feed: Feed, journal: Journal | None) -> None:
+def _label_feed(plan: Plan, per_step: int) -> Feed | None:
+    """Return the feed of the samples' labels, if the networks take any."""
+    model, division = plan.config.model, plan.division
+    if model.condition == "none":
+        return None
+    labels = {shard: as_input(model, own) for shard, own in division.labels.items()}
+    shards = label_shards(plan.config, division, labels)
+    return Feed(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
+
+
+def _walk(
+    plan: Plan,
+    state: State,
+    update: Update,
+    feed: Feed,
+    labels: Feed | None,
+    journal: Journal | None,
+) -> None:
     """Make the steps from the state's on. All ranks must call it."""
     config = plan.config
     losses: list[tf.Tensor] = []
     batches = feed.batches(spans(config, state.step))
+    label_batches = labels.batches(spans(config, state.step)) if labels else None
     for first, steps in spans(config, state.step):
         asked = time.monotonic()
-        batch = _next(batches, first)
+        batch = [_next(batches, first), tf.constant(first, tf.int64)]
+        if label_batches:
+            batch.append(next(label_batches))
         waited = time.monotonic() - asked
-        losses.append(update.run(batch, tf.constant(first, tf.int64)))
+        losses.append(update.run(*batch))
         state.step = first + steps
         saves = is_due(config.checkpoint.every_steps, state.step, config)
         logs = is_due(config.log.every_steps, state.step, config)

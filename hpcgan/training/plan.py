@@ -16,7 +16,8 @@ from hpcgan.config import Config
 from hpcgan.config_file import differences, from_yaml, load, to_yaml
 from hpcgan.data.division import Division, divide_data
 from hpcgan.data.source import Source, open_source
-from hpcgan.errors import CheckpointError, ConfigError, RunError
+from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
+from hpcgan.gan import conditions
 from hpcgan.world import World
 
 
@@ -79,6 +80,7 @@ def prepare(
     config = _with_shards(config, found, world.size)
     earlier = found.config.data if found else None
     config, division = divide_data(world, config, source, earlier)
+    config = world.together(lambda: _with_labels(config, division, found))
     plan = Plan(config, source, directory, found, division)
     world.together(lambda: _check_same_run(plan))
     world.on_root(lambda: _make_way(plan, resume))
@@ -130,6 +132,25 @@ def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config
         return config
     number = found.config.data.shards if found else ranks
     return dataclasses.replace(config, data=dataclasses.replace(config.data, shards=number))
+
+
+def _with_labels(config: Config, division: Division, found: Checkpoint | None) -> Config:
+    """Resolve what the networks must know of the labels, as in the checkpoint or from the data."""
+    model = config.model
+    if model.condition == "none":
+        return config
+    assert division.label_range is not None
+    if found:
+        earlier = found.config.model
+        classes = earlier.classes if model.classes is None else model.classes
+        label_range = model.label_range or earlier.label_range
+        model = dataclasses.replace(model, classes=classes, label_range=label_range)
+    whole = all(labels.dtype.kind in "iu" for labels in division.labels.values())
+    try:
+        model = conditions.resolve(model, *division.label_range, whole)
+    except DataError as error:
+        raise DataError(f"{', '.join(config.data.files)}: {error}") from None
+    return dataclasses.replace(config, model=model)
 
 
 def _check_same_run(plan: Plan) -> None:

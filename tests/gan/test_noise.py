@@ -8,17 +8,20 @@ import tensorflow as tf
 from hpcgan.gan import noise
 
 
-def _drawn(seed, shard, step, which=0):
+def _drawn(seed, shard, step, turn=0, purpose="latents"):
     shard_key = noise.shard_keys(seed, range(shard, shard + 1))[0]
-    return noise.latents(noise.step_keys(shard_key, tf.constant(step, tf.int64), 4)[which], 8, 5)
+    keys = noise.turn_keys(shard_key, tf.constant(step, tf.int64), turn)
+    return noise.latents(getattr(keys, purpose), 8, 5)
 
 
 def test_the_same_place_draws_the_same_latents():
     np.testing.assert_array_equal(_drawn(1, 2, 3), _drawn(1, 2, 3))
 
 
-def test_another_seed_shard_step_or_purpose_draws_others():
-    drawn = [_drawn(*place) for place in [(1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (1, 2, 3, 1)]]
+def test_another_seed_shard_step_turn_or_purpose_draws_others():
+    places = [(1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (1, 2, 3, 1)]
+    drawn = [_drawn(*place) for place in places]
+    drawn += [_drawn(1, 2, 3, 0, purpose) for purpose in noise.Keys._fields[1:]]
     drawn.append(noise.sampling_latents(1, 2, 5)[:8])
     for i, one in enumerate(drawn):
         for other in drawn[:i]:
@@ -45,3 +48,14 @@ def test_a_dropout_seed_has_the_shape_and_type_that_keras_keeps():
     seed = noise.dropout_seed(key, like)
     assert (seed.shape, seed.dtype) == (like.shape, like.dtype)
     np.testing.assert_array_equal(seed, noise.dropout_seed(key, like))
+
+
+def test_values_for_labels_are_uniform_and_their_own():
+    values = np.concatenate([noise.sampling_values(0, block) for block in range(400)])
+    assert values.shape == (400 * noise.BLOCK,)
+    assert (values >= 0).all()
+    assert (values < 1).all()
+    # 100,000 draws: the standard error of the mean is 0.001, that of a tenth's share too.
+    assert abs(values.mean() - 0.5) < 0.005
+    assert np.abs(np.histogram(values, 10, (0, 1))[0] / len(values) - 0.1).max() < 0.005
+    assert not np.array_equal(noise.sampling_values(0, 0), noise.sampling_values(1, 0))

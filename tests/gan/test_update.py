@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from hpcgan.config import AdamConfig, Config, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from hpcgan.gan import noise
+from hpcgan.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    OptimizersConfig,
+    TrainConfig,
+)
+from hpcgan.gan import noise, penalties
+from hpcgan.gan.game import Batch
+from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.losses import LOSSES
 from hpcgan.gan.state import State
 from hpcgan.gan.update import Update
@@ -19,7 +31,7 @@ def _config(model="mlp", shards=1, **train):
     return Config(
         data=DataConfig(files=["x"], shards=shards),
         model=ModelConfig(name=model, width=4, latent_dim=3),
-        optimizer=OptimizerConfig(discriminator=AdamConfig(learning_rate=1e-3)),
+        optimizer=OptimizersConfig(discriminator=OptimizerConfig(learning_rate=1e-3)),
         train=TrainConfig(batch_size=_BATCH, **train),
     )
 
@@ -49,8 +61,8 @@ def _adam_first_step(before, gradient, config):
 def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
     config, samples = _config(), _samples()
     reference = State(config, _SHAPE)
-    key = noise.step_keys(noise.shard_keys(0, range(1))[0], tf.constant(0, tf.int64), 4)[0]
-    latents = noise.latents(key, _BATCH, 3)
+    keys = noise.turn_keys(noise.shard_keys(0, range(1))[0], tf.constant(0, tf.int64), 0)
+    latents = noise.latents(keys.latents, _BATCH, 3)
     real = samples[0, 0].astype(np.float32) / 127.5 - 1
     g, d = reference.generator, reference.discriminator
     with tf.GradientTape(persistent=True) as tape:
@@ -149,3 +161,123 @@ def test_uint8_is_scaled_and_float32_is_used_as_it_is():
     from_bytes, _ = _run(_config(), samples)
     from_floats, _ = _run(_config(), scaled)
     np.testing.assert_allclose(from_bytes, from_floats, rtol=1e-6)
+
+
+def test_the_average_of_g_follows_it() -> None:
+    config, samples = _config("dcgan", ema=0.05), _samples(steps=3)
+    start = State(config, _SHAPE).arrays()["generator_ema"]
+    state = State(config, _SHAPE)
+    update = Update(config, state, "uint8", range(1), lambda tensor: tensor)
+    expected = dict(start)
+    for step in range(3):
+        update.run(tf.constant(samples[step : step + 1]), tf.constant(step, tf.int64))
+        decay = min(0.05, (1 + step) / (10 + step))
+        for name, value in state.arrays()["generator"].items():
+            expected[name] = decay * expected[name] + (1 - decay) * value
+    averaged = state.arrays()["generator_ema"]
+    assert averaged.keys() == state.arrays()["generator"].keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(averaged[name], value, atol=1e-6, err_msg=name)
+        assert "moving" in name or not np.array_equal(averaged[name], start[name])
+    assert state.sampler is state.average
+
+
+def test_parts_of_a_batch_are_averaged_like_shards() -> None:
+    """Two parts of 3 give the mean of the losses of two updates of 3 with the parts' keys."""
+    whole, samples = _config(accumulate=2), _samples()
+    losses, _ = _run(whole, samples)
+    single = dataclasses.replace(whole, train=TrainConfig(batch_size=3))
+    parts = []
+    for part in range(2):
+        state = State(single, _SHAPE)
+        update = Update(single, state, "uint8", range(1), lambda tensor: tensor)
+        keys = update._keys
+        # The keys of a turn are those of the part with its number.
+        game = update._game.both
+        batch = Batch(
+            noise.turn_keys(keys[0], tf.constant(0, tf.int64), part),
+            tf.constant(samples[0, 0, part * 3 : part * 3 + 3].astype(np.float32) / 127.5 - 1),
+            None,
+        )
+        parts.append([loss.numpy() for loss in game([batch]).losses])
+    np.testing.assert_allclose(losses[0], np.mean(parts, axis=0), rtol=1e-5)
+
+
+def test_an_update_whose_gradients_overflow_is_left_out_and_halves_the_scale() -> None:
+    config, samples = _config("mlp", precision="mixed_float16"), _samples(steps=2)
+    state = State(config, _SHAPE)
+    before = state.arrays()
+    broken = [True, False]
+
+    def exchange(vector):
+        return tf.py_function(
+            lambda v: v * (np.float32(np.inf) if broken.pop(0) else 1.0), [vector], tf.float32
+        )
+
+    update = Update(
+        config, state, "uint8", range(1), lambda v: tf.ensure_shape(exchange(v), v.shape)
+    )
+    update.run(tf.constant(samples[:1]), tf.constant(0, tf.int64))
+    after = state.arrays()
+    for group in ("generator", "discriminator", "generator_optimizer"):
+        for name, value in before[group].items():
+            np.testing.assert_array_equal(after[group][name], value)
+    assert after["loss_scale"] == {"scale": 2.0**14, "good": 0}
+    update.run(tf.constant(samples[1:]), tf.constant(1, tf.int64))
+    assert state.arrays()["loss_scale"] == {"scale": 2.0**14, "good": 1}
+    assert not np.array_equal(
+        state.arrays()["generator"]["pixels/kernel"], before["generator"]["pixels/kernel"]
+    )
+
+
+def test_scaled_losses_give_the_weights_of_losses_that_are_not_scaled() -> None:
+    samples = _samples(steps=3)
+    config = _config("mlp")
+    _, plain = _run(config, samples)
+    scaled = State(config, _SHAPE)
+    scaled.loss_scale = LossScale()
+    losses, arrays = _run(config, samples, state=scaled)
+    assert np.isfinite(losses).all()
+    for name, value in plain["generator"].items():
+        np.testing.assert_allclose(arrays["generator"][name], value, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_computes_about_the_same(precision: str) -> None:
+    samples = _samples()
+    exact, _ = _run(_config("dcgan"), samples)
+    mixed, arrays = _run(_config("dcgan", precision=precision), samples)
+    np.testing.assert_allclose(mixed, exact, rtol=0.05)
+    assert {a.dtype.name for a in arrays["generator"].values()} == {"float32"}
+    assert not np.array_equal(mixed, exact)
+
+
+def test_labels_decide_what_a_conditional_game_is_about() -> None:
+    config = _config("dcgan")
+    model = ModelConfig("dcgan", 3, 4, condition="auxiliary", classes=3)
+    config = dataclasses.replace(config, model=model)
+    samples = _samples(steps=30)
+    # Class 0 is dark, 1 grey, 2 bright: D must learn to tell them.
+    labels = np.random.default_rng(1).integers(0, 3, samples.shape[:3]).astype(np.int32)
+    samples = (samples // 8 + labels[..., None, None, None].astype(np.uint8) * 100).astype(np.uint8)
+    state = State(config, _SHAPE)
+    update = Update(config, state, "uint8", range(1), lambda tensor: tensor)
+    losses = update.run(tf.constant(samples), tf.constant(0, tf.int64), tf.constant(labels)).numpy()
+    _, guesses = state.discriminator(samples[-1, 0].astype(np.float32) / 127.5 - 1)
+    assert np.mean(np.argmax(guesses, 1) == labels[-1, 0]) > 0.8
+    assert losses[-1, 0] < losses[0, 0]
+
+
+def test_d_pays_for_its_gradients() -> None:
+    samples = _samples()
+    free, _ = _run(_config(), samples)
+    config = dataclasses.replace(_config(), loss=LossConfig(gradient_penalty=3.0, r1=2.0))
+    punished, _ = _run(config, samples)
+    state = State(config, _SHAPE)
+    keys = noise.turn_keys(noise.shard_keys(0, range(1))[0], tf.constant(0, tf.int64), 0)
+    real = tf.constant(samples[0, 0].astype(np.float32) / 127.5 - 1)
+    fake = state.generator(noise.latents(keys.latents, _BATCH, 3))
+    expected = 3.0 * penalties.gradient_penalty(state.discriminator, real, fake, keys.penalty)
+    expected += 2.0 * penalties.r1(state.discriminator, real)
+    np.testing.assert_allclose(punished[0, 0] - free[0, 0], expected, rtol=1e-4)
+    np.testing.assert_allclose(punished[0, 1], free[0, 1], rtol=1e-6)

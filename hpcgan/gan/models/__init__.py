@@ -1,8 +1,15 @@
-"""The networks: ``build`` chooses the family, a module each.
+"""The networks: ``build`` chooses the family, a module each, or the user's own.
 
-A family's ``build(config, sample_shape)`` returns a generator, (batch, latent_dim) ->
-(batch, *sample_shape) in [-1, 1], and a discriminator, (batch, *sample_shape) -> (batch, 1)
-logits. Layers have names of their own, since a checkpoint calls its variables by them.
+A family's ``build(config, sample_shape)`` returns a generator and a discriminator.
+
+- G maps latent (batch, latent_dim), or with a condition [latent, labels (batch,)], to
+  (batch, *sample_shape), in [-1, 1]; showers, of volume with regression, are not negative.
+- D maps (batch, *sample_shape), or with condition projection [samples, labels], to logits
+  (batch, 1); with auxiliary to [logits, logits of the classes (batch, classes)], with
+  regression to [logits, guesses (batch, 1)].
+
+Labels of classes are int32, real ones float32; outputs are float32 under any dtype policy, which
+the caller sets. Layers have names of their own, since a checkpoint calls its variables by them.
 """
 
 from __future__ import annotations
@@ -12,7 +19,16 @@ from typing import NamedTuple
 import keras
 
 from hpcgan.config import ModelConfig
-from hpcgan.gan.models import dcgan, mlp
+from hpcgan.errors import ConfigError
+from hpcgan.gan.models import dcgan, mlp, own, resnet, volume
+
+_FAMILIES = {"mlp": mlp, "dcgan": dcgan, "resnet": resnet, "volume": volume}
+_CONDITIONS = {
+    "mlp": ["none"],
+    "dcgan": ["none", "projection", "auxiliary"],
+    "resnet": ["none", "projection", "auxiliary"],
+    "volume": ["none", "regression"],
+}
 
 
 class Networks(NamedTuple):
@@ -26,13 +42,32 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...], seed: int) -> Netw
     """Build the networks of ``config`` for samples of ``sample_shape``, channels last.
 
     Args:
-        config: the family and its sizes.
+        config: the family and its sizes; with ``classes`` where the condition needs them.
         sample_shape: (H, W, C) or (D, H, W, C).
         seed: of the initial weights.
 
     Raises:
-        ConfigError: the family cannot make samples of this shape.
+        ConfigError: the family cannot make samples of this shape or has not this condition, or
+            the user's own networks do not fit.
     """
-    family = {"mlp": mlp, "dcgan": dcgan}[config.name]
     keras.utils.set_random_seed(seed)
-    return Networks(*family.build(config, sample_shape))
+    if config.generator and config.discriminator:
+        return Networks(
+            own.generator(config, sample_shape), own.discriminator(config, sample_shape)
+        )
+    networks = _of_family(config, sample_shape)
+    if config.generator:
+        return networks._replace(generator=own.generator(config, sample_shape))
+    if config.discriminator:
+        return networks._replace(discriminator=own.discriminator(config, sample_shape))
+    return networks
+
+
+def _of_family(config: ModelConfig, sample_shape: tuple[int, ...]) -> Networks:
+    if config.condition not in _CONDITIONS[config.name]:
+        able = [name for name, conditions in _CONDITIONS.items() if config.condition in conditions]
+        raise ConfigError(
+            f"model.condition {config.condition} is not one of model.name {config.name}; choose "
+            f"model.name {' or '.join(able)}, or another condition"
+        )
+    return Networks(*_FAMILIES[config.name].build(config, sample_shape))

@@ -15,9 +15,10 @@ from keras import layers
 
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
+from hpcgan.gan.models import parts
+from hpcgan.gan.models.layers import normalisation
 
 _KERNEL = 5
-_COARSEST = 7
 _DROPOUT = 0.3
 
 
@@ -28,10 +29,13 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
         ConfigError: the samples have another shape.
     """
     _check(sample_shape)
-    sizes = _level_sizes(sample_shape)
+    sizes = parts.level_sizes(sample_shape[:2])
     widths = [config.width * 2**level for level in range(len(sizes) - 1)]
-    generator = _generator(config.latent_dim, sizes, widths, sample_shape[2])
-    return generator, _discriminator(sample_shape, widths)
+    with keras.name_scope("generator"):
+        generator = _generator(config, sizes, widths, sample_shape[2])
+    with keras.name_scope("discriminator"):
+        discriminator = _discriminator(config, sample_shape, widths)
+    return generator, discriminator
 
 
 def _check(shape: tuple[int, ...]) -> None:
@@ -42,91 +46,48 @@ def _check(shape: tuple[int, ...]) -> None:
         )
 
 
-def _level_sizes(shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return (H, W) of each level, from the sample's own to the coarsest."""
-    sizes = [(shape[0], shape[1])]
-    while max(sizes[-1]) > _COARSEST:
-        height, width = sizes[-1]
-        sizes.append(((height + 1) // 2, (width + 1) // 2))
-    return sizes
-
-
-def _normalise_and_activate(level: int) -> list[keras.Layer]:
-    # Momentum 0.9: with Keras' 0.99, runs of some hundred steps would sample with statistics
-    # of networks long gone.
-    return [
-        layers.BatchNormalization(momentum=0.9, name=f"norm_{level}"),
-        layers.ReLU(name=f"relu_{level}"),
-    ]
-
-
 def _generator(
-    latent_dim: int, sizes: list[tuple[int, int]], widths: list[int], channels: int
+    config: ModelConfig, sizes: list[tuple[int, ...]], widths: list[int], channels: int
 ) -> keras.Model:
     """Return G: dense to the coarsest level, then one transposed convolution for each level."""
+    latent, labels = inputs = parts.generator_inputs(config)
     coarsest = len(widths)
     height, width = sizes[coarsest]
-    stack = [
-        keras.Input((latent_dim,)),
-        layers.Dense(
-            height * width * widths[-1],
-            use_bias=False,
-            name=f"dense_{coarsest}",
-        ),
-        *_normalise_and_activate(coarsest),
-        layers.Reshape((height, width, widths[-1]), name=f"reshape_{coarsest}"),
-    ]
+    units = height * width * widths[-1]
+    x = layers.Dense(units, use_bias=False, name=f"dense_{coarsest}")(latent)
+    x = normalisation(config, f"norm_{coarsest}", labels)(x)
+    x = layers.ReLU(name=f"relu_{coarsest}")(x)
+    x = layers.Reshape((height, width, widths[-1]), name=f"reshape_{coarsest}")(x)
     for level in range(coarsest - 1, 0, -1):
-        stack += _upsample(level, widths[level - 1], sizes)
-        stack += _normalise_and_activate(level)
-    stack += _upsample(0, channels, sizes, use_bias=True, activation="tanh")
-    return keras.Sequential(stack, name="generator")
+        x = _upsample(x, level, widths[level - 1], sizes[level], use_bias=False)
+        x = normalisation(config, f"norm_{level}", labels)(x)
+        x = layers.ReLU(name=f"relu_{level}")(x)
+    x = _upsample(x, 0, channels, sizes[0], use_bias=True)
+    x = layers.Activation("tanh", dtype="float32", name="tanh")(x)
+    return parts.network("generator", inputs, x)
 
 
 def _upsample(
-    level: int,
-    filters: int,
-    sizes: list[tuple[int, int]],
-    use_bias: bool = False,
-    activation: str | None = None,
-) -> list[keras.Layer]:
-    """Return the layers from level + 1 to level: twice the size, less a line where it is odd."""
-    stack: list[keras.Layer] = [
-        layers.Conv2DTranspose(
-            filters,
-            _KERNEL,
-            strides=2,
-            padding="same",
-            use_bias=use_bias,
-            activation=activation,
-            name=f"upsample_{level}",
-        )
-    ]
-    excess = [
-        2 * coarse - fine for coarse, fine in zip(sizes[level + 1], sizes[level], strict=True)
-    ]
-    if any(excess):
-        stack.append(layers.Cropping2D(((0, excess[0]), (0, excess[1])), name=f"crop_{level}"))
-    return stack
+    x: parts.Tensor, level: int, filters: int, size: tuple[int, ...], use_bias: bool
+) -> parts.Tensor:
+    """Return x brought from level + 1 to level: twice the size, less a line where it is odd."""
+    x = layers.Conv2DTranspose(
+        filters, _KERNEL, strides=2, padding="same", use_bias=use_bias, name=f"upsample_{level}"
+    )(x)
+    return parts.crop(x, size, f"crop_{level}")
 
 
-def _discriminator(sample_shape: tuple[int, ...], widths: list[int]) -> keras.Model:
-    """Return D: for each level a convolution, leaky ReLU and dropout; then the logit."""
-    stack: list[keras.Layer] = [keras.Input(sample_shape)]
+def _discriminator(
+    config: ModelConfig, sample_shape: tuple[int, ...], widths: list[int]
+) -> keras.Model:
+    """Return D: for each level a convolution, leaky ReLU and dropout; then the outputs."""
+    x, labels = inputs = parts.discriminator_inputs(config, sample_shape)
     for level, filters in enumerate(widths, start=1):
-        stack += [
-            layers.Conv2D(
-                filters,
-                _KERNEL,
-                strides=2,
-                padding="same",
-                name=f"downsample_{level}",
-            ),
-            layers.LeakyReLU(negative_slope=0.2, name=f"leaky_{level}"),
-            layers.Dropout(_DROPOUT, name=f"dropout_{level}"),
-        ]
-    stack += [
-        layers.Flatten(name="flatten"),
-        layers.Dense(1, name="logit"),
-    ]
-    return keras.Sequential(stack, name="discriminator")
+        x = layers.Conv2D(filters, _KERNEL, strides=2, padding="same", name=f"downsample_{level}")(
+            x
+        )
+        x = layers.LeakyReLU(negative_slope=0.2, name=f"leaky_{level}")(x)
+        x = layers.Dropout(_DROPOUT, name=f"dropout_{level}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    outputs = parts.class_outputs(config, x, labels)
+    return parts.network("discriminator", inputs, outputs)

@@ -18,8 +18,9 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
         [
             keras.Input((config.latent_dim,)),
             *_hidden_layers(),
-            layers.Dense(math.prod(sample_shape), activation="tanh", name="pixels"),
+            layers.Dense(math.prod(sample_shape), name="pixels"),
             layers.Reshape(sample_shape, name="sample"),
+            layers.Activation("tanh", dtype="float32", name="tanh"),
         ],
         name="generator",
     )
@@ -28,7 +29,7 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
             keras.Input(sample_shape),
             layers.Flatten(name="pixels"),
             *_hidden_layers(),
-            layers.Dense(1, name="logit"),
+            layers.Dense(1, dtype="float32", name="logit"),
         ],
         name="discriminator",
     )

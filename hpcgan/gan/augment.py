@@ -1,0 +1,102 @@
+"""DiffAugment: random changes of all samples that D sees, through which G's gradient flows.
+
+Zhao et al., 2020, https://arxiv.org/abs/2006.10738. Ranges, rounding and order within a policy
+are those of the authors' code. As there, what translation moves in and cutout covers is 0, which
+is mid-grey in [-1, 1], not black; and colours may leave [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+_SHIFT = 1 / 8  # of each side: the largest translation
+_CUTOUT = 1 / 2  # of each side: the side of the square
+
+
+def augment(samples: tf.Tensor, policies: Sequence[str], key: tf.Tensor) -> tf.Tensor:
+    """Return changed samples, each in its own way.
+
+    Color comes first, then translation, then cutout, however they are listed; a policy's random
+    numbers do not depend on which others there are.
+
+    Args:
+        samples: (batch, height, width, channels) in [-1, 1], with a static shape; any float.
+        policies: of color, translation and cutout.
+        key: of all the random numbers.
+    """
+    changed = tf.cast(samples, tf.float32)  # sums of half precision pixels overflow
+    keys = _split(key, len(_POLICIES))
+    for (name, policy), policy_key in zip(_POLICIES.items(), keys, strict=True):
+        if name in policies:
+            changed = policy(changed, policy_key)
+    return tf.cast(changed, samples.dtype)
+
+
+def _color(samples: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Change brightness, then saturation, then contrast."""
+    brightness, saturation, contrast = _split(key, 3)
+    samples += _uniform(samples, brightness, -0.5, 0.5)
+    grey = tf.reduce_mean(samples, axis=3, keepdims=True)
+    samples = grey + (samples - grey) * _uniform(samples, saturation, 0.0, 2.0)
+    mean = tf.reduce_mean(samples, axis=[1, 2, 3], keepdims=True)
+    return mean + (samples - mean) * _uniform(samples, contrast, 0.5, 1.5)
+
+
+def _translation(samples: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Shift by whole pixels, up to 1/8 of each side, rounded."""
+    for axis, axis_key in zip((1, 2), _split(key, 2), strict=True):
+        side = samples.shape[axis]
+        most = _rounded(side * _SHIFT)
+        padded = tf.pad(samples, [[most, most] if a == axis else [0, 0] for a in range(4)])
+        start = _integers(samples, axis_key, 2 * most + 1)
+        samples = tf.gather(padded, start + tf.range(side), axis=axis, batch_dims=1)
+    return samples
+
+
+def _cutout(samples: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Set a square of half of each side to 0.
+
+    Its centre is anywhere in the sample, and what lies outside is lost: a square that had to be
+    inside would nearly always cover the sample's middle.
+    """
+    row_key, column_key = _split(key, 2)
+    rows = _covered(samples, row_key, samples.shape[1])
+    columns = _covered(samples, column_key, samples.shape[2])
+    square = tf.logical_and(rows[:, :, None, None], columns[:, None, :, None])
+    return tf.where(square, 0.0, samples)
+
+
+def _covered(samples: tf.Tensor, key: tf.Tensor, side: int) -> tf.Tensor:
+    """Return which rows, or columns, each sample's square covers, (batch, side), bool."""
+    length = _rounded(side * _CUTOUT)
+    # An even square's centre is between two pixels, so it has one place more.
+    centre = _integers(samples, key, side + 1 - length % 2)
+    place = tf.range(side) - (centre - length // 2)
+    return tf.logical_and(place >= 0, place < length)
+
+
+def _split(key: tf.Tensor, number: int) -> list[tf.Tensor]:
+    return tf.unstack(tf.random.split(key, number, alg="philox"))
+
+
+def _uniform(samples: tf.Tensor, key: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """Return a number for each sample, (batch, 1, 1, 1)."""
+    shape = (samples.shape[0], 1, 1, 1)
+    return tf.random.stateless_uniform(shape, key, low, high, alg="philox")
+
+
+def _integers(samples: tf.Tensor, key: tf.Tensor, number: int) -> tf.Tensor:
+    """Return one of 0 to number - 1 for each sample, (batch, 1), int32."""
+    shape = (samples.shape[0], 1)
+    return tf.random.stateless_uniform(shape, key, 0, number, tf.int32, alg="philox")
+
+
+def _rounded(length: float) -> int:
+    """Round half up, as the authors do; Python's ``round`` takes halves to even numbers."""
+    return int(length + 0.5)
+
+
+# In the order of their application.
+_POLICIES = {"color": _color, "translation": _translation, "cutout": _cutout}

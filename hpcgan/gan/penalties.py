@@ -1,0 +1,57 @@
+"""Penalties on the gradient of D's logit by its samples.
+
+Both are called inside a tape that watches D's weights: their gradient is a second derivative.
+They are of each sample's own gradient, which batch normalisation in D would mix with the others'.
+The samples go to D as float32, whatever D computes in, so their gradients are float32 too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+# From samples to logits of shape (batch, 1).
+Critic = Callable[[tf.Tensor], tf.Tensor]
+
+# Smallest square that a root is taken of: the root's slope at 0 is infinite.
+_SMALLEST = 1e-12
+
+
+def gradient_penalty(critic: Critic, real: tf.Tensor, fake: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Return the mean of (||grad critic(x)||_2 - 1)^2 between real and generated samples.
+
+    Each x = real + e (fake - real) has its own e, uniform in [0, 1) (Gulrajani et al., 2017,
+    algorithm 1).
+
+    Args:
+        critic: D, of samples.
+        real: (batch, ...), with a static shape.
+        fake: the same shape.
+        key: of the random e.
+    """
+    real, fake = tf.cast(real, tf.float32), tf.cast(fake, tf.float32)
+    per_sample = (real.shape[0], *(1 for _ in real.shape[1:]))
+    e = tf.random.stateless_uniform(per_sample, key, alg="philox")
+    squares = _squared_norms(critic, real + e * (fake - real))
+    # Where the norm is 0 its gradient is none; the maximum's is 0.
+    norms = tf.sqrt(tf.maximum(squares, _SMALLEST))
+    return tf.reduce_mean(tf.square(norms - 1.0))
+
+
+def r1(critic: Critic, real: tf.Tensor) -> tf.Tensor:
+    """Return the mean of ||grad critic(x)||^2 / 2 at real samples, (batch, ...).
+
+    Mescheder et al., 2018, equation 9, whose gamma is the weight of this penalty.
+    """
+    return tf.reduce_mean(_squared_norms(critic, tf.cast(real, tf.float32))) / 2.0
+
+
+def _squared_norms(critic: Critic, samples: tf.Tensor) -> tf.Tensor:
+    """Return the squared norm of the critic's gradient at each sample, (batch,), float32."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(samples)
+        logits = critic(samples)
+    # Of the sum of the logits: a sample changes its own only.
+    gradient = tape.gradient(logits, samples)
+    return tf.reduce_sum(tf.square(gradient), axis=list(range(1, len(samples.shape))))

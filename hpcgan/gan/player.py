@@ -1,0 +1,103 @@
+"""One of the two players: a network, its optimizer, and its variables as plain tensors.
+
+In an update a network is a pure function of weights, moving statistics, a key and its inputs:
+nothing is assigned until the averages over all shards are there.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from hpcgan.config import OptimizerConfig, OptimizersConfig
+from hpcgan.gan import noise
+from hpcgan.gan.schedule import learning_rate
+
+Tensors = list[tf.Tensor]
+
+
+class Player:
+    """A network that learns."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        own: OptimizerConfig,
+        both: OptimizersConfig,
+        shards: int,
+        steps: int,
+    ) -> None:
+        """Prepare the player.
+
+        Args:
+            model: the network.
+            optimizer: built for its weights.
+            own: the optimizer's configuration.
+            both: what changes the learning rates.
+            shards: of the run.
+            steps: of the run.
+        """
+        self._model = model
+        self._optimizer = optimizer
+        self._own = own
+        self._both = both
+        self._shards = shards
+        self._steps = steps
+        self._other = model.non_trainable_variables
+        self._is_seed = [v.path.endswith("seed_generator_state") for v in self._other]
+        self.weights: list[keras.Variable] = model.trainable_variables
+        self.statistics: list[keras.Variable] = [
+            v for v, seed in zip(self._other, self._is_seed, strict=True) if not seed
+        ]
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether the network has labels for its second input."""
+        return len(self._model.inputs) == 2
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the network has random layers, such as dropout."""
+        return any(self._is_seed)
+
+    def values(self) -> Tensors:
+        """Return the weights as tensors, which a tape can watch."""
+        return [tf.convert_to_tensor(v) for v in self.weights]
+
+    def play(
+        self, weights: Tensors, key: tf.Tensor, inputs: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> tuple[Tensors, Tensors]:
+        """Return the network's outputs in training and its new moving statistics.
+
+        Every random layer draws from its own key; nothing is assigned.
+        """
+        keys = iter(tf.unstack(tf.random.split(key, max(1, sum(self._is_seed)))))
+        other = [
+            noise.dropout_seed(next(keys), v.value) if seed else tf.convert_to_tensor(v)
+            for v, seed in zip(self._other, self._is_seed, strict=True)
+        ]
+        given = [inputs, labels] if self.takes_labels else inputs
+        outputs, new = self._model.stateless_call(weights, other, given, training=True)
+        statistics = [v for v, seed in zip(new, self._is_seed, strict=True) if not seed]
+        return tf.nest.flatten(outputs), statistics
+
+    def learn(self, gradients: Tensors, statistics: Tensors, step: tf.Tensor) -> None:
+        """Apply the averaged gradients and take the averaged moving statistics."""
+        if self._own.clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._own.clip_norm)
+        both = self._both
+        if (both.scaling, both.warmup_steps, both.decay) != ("none", 0, "none"):
+            rate = learning_rate(
+                step,
+                self._own.learning_rate,
+                self._shards,
+                both.scaling,
+                both.warmup_steps,
+                both.decay,
+                self._steps,
+            )
+            self._optimizer.learning_rate.assign(rate)
+        self._optimizer.apply(gradients, self.weights)
+        for variable, value in zip(self.statistics, statistics, strict=True):
+            variable.assign(value)

@@ -1,0 +1,175 @@
+"""A user's own networks: good ones are used, others refused with what was found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpcgan.config import ModelConfig
+from hpcgan.errors import ConfigError
+from hpcgan.gan.models import build
+
+_SHAPE = (4, 4, 1)
+
+_GOOD = """
+import keras
+from keras import layers
+
+def generator(config, shape):
+    latent = keras.Input((config.latent_dim,))
+    x = layers.Dense(16, name="one")(latent)
+    x = layers.BatchNormalization(name="norm")(x)
+    return keras.Model(latent, layers.Reshape(shape)(layers.Dense(16, name="two")(x)))
+
+def discriminator(config, shape):
+    return keras.Sequential([layers.Flatten(), layers.Dense(1, name="one")], name="any")
+
+def conditional(config, shape):
+    latent, labels = keras.Input((config.latent_dim,)), keras.Input((), dtype="int32")
+    x = layers.Embedding(config.classes, 16, name="table")(labels)
+    x = x + layers.Dense(16, name="one")(latent)
+    return keras.Model([latent, labels], layers.Reshape(shape)(x))
+
+def guessing(config, shape):
+    sample = keras.Input(shape)
+    x = layers.Flatten()(sample)
+    outputs = [layers.Dense(1, name="one")(x), layers.Dense(config.classes, name="two")(x)]
+    return keras.Model(sample, outputs)
+
+def twice(config, shape):
+    latent = keras.Input((config.latent_dim,))
+    with keras.name_scope("a"):
+        x = layers.Dense(16, name="one")(latent)
+    inner = keras.Sequential([layers.Dense(16, name="one")], name="a")
+    return keras.Model(latent, layers.Reshape(shape)(inner(x)))
+
+def half(config, shape):
+    latent = keras.Input((config.latent_dim,))
+    x = layers.Reshape(shape, dtype="float16")(layers.Dense(16, name="one")(latent))
+    return keras.Model(latent, x)
+
+def broken(config, shape):
+    return 1 / 0
+
+def nothing(config, shape):
+    return None
+
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch, request):
+    """Return the name of a module in the current directory, another one for each test."""
+    name = f"networks_{abs(hash(request.node.name))}"
+    (tmp_path / f"{name}.py").write_text(_GOOD)
+    monkeypatch.chdir(tmp_path)
+    return name
+
+
+def _config(module, **values):
+    keys = ("generator", "discriminator")
+    own = {key: f"{module}:{value}" for key, value in values.items() if key in keys}
+    return ModelConfig(**{"latent_dim": 3, **values, **own})
+
+
+def _names(model):
+    return [v.path.split("/", 1)[1] for v in model.trainable_variables]
+
+
+def test_both_networks_can_be_the_users(module):
+    networks = build(
+        _config(module, generator="generator", discriminator="discriminator"), _SHAPE, 0
+    )
+    assert (networks.generator.name, networks.discriminator.name) == ("generator", "discriminator")
+    assert _names(networks.generator) == [
+        "one/kernel",
+        "one/bias",
+        "norm/gamma",
+        "norm/beta",
+        "two/kernel",
+        "two/bias",
+    ]
+    assert _names(networks.discriminator) == ["any/one/kernel", "any/one/bias"]
+    samples = networks.generator(np.zeros((5, 3), "float32"))
+    assert samples.shape == (5, *_SHAPE)
+    assert networks.discriminator(samples).shape == (5, 1)
+    assert networks.discriminator.input_shape == (None, *_SHAPE)
+
+
+def test_the_other_network_is_the_familys(module):
+    networks = build(_config(module, generator="generator"), _SHAPE, 0)
+    assert "hidden_1/kernel" in _names(networks.discriminator)
+    assert "hidden_1/kernel" not in _names(networks.generator)
+    networks = build(_config(module, discriminator="discriminator"), _SHAPE, 0)
+    assert "hidden_1/kernel" in _names(networks.generator)
+    assert _names(networks.discriminator) == ["any/one/kernel", "any/one/bias"]
+
+
+def test_a_condition_adds_labels_and_guesses(module):
+    config = _config(
+        module,
+        condition="auxiliary",
+        classes=4,
+        generator="conditional",
+        discriminator="guessing",
+    )
+    networks = build(config, _SHAPE, 0)
+    samples = networks.generator([np.zeros((5, 3), "float32"), np.zeros(5, "int32")])
+    logits, classes = networks.discriminator(samples)
+    assert (logits.shape, classes.shape) == ((5, 1), (5, 4))
+
+
+def test_the_seed_decides_the_weights_of_the_users_networks(module):
+    config = _config(module, generator="generator", discriminator="discriminator")
+    first, same, other = (
+        np.array(build(config, _SHAPE, s).generator.weights[0]) for s in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_an_own_network_of_a_family_that_lacks_the_condition_is_refused(module):
+    config = _config(module, condition="auxiliary", classes=4, generator="conditional")
+    with pytest.raises(ConfigError, match=r"model\.condition auxiliary is not one of .* mlp"):
+        build(config, _SHAPE, 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "function", "message"),
+    [
+        ("generator", "discriminator", r"gives \(2, 1\) float32 .* give \(2, 4, 4, 1\) float32"),
+        ("discriminator", "generator", r"does not take its inputs: ValueError: "),
+        ("discriminator", "guessing", r"fails: ValueError: .*units"),
+        ("generator", "conditional", r"fails: ValueError"),
+        ("generator", "half", r"gives \(2, 4, 4, 1\) float16 for .* float32"),
+        ("generator", "twice", r"has two variables generator/a/one/"),
+        ("generator", "broken", r"fails: ZeroDivisionError: division by zero"),
+        ("generator", "nothing", r"returns NoneType, not a keras\.Model"),
+        ("generator", "number", r"networks_\d+\.py has no function number"),
+        ("generator", "missing", r"networks_\d+\.py has no function missing"),
+    ],
+)
+def test_other_functions_are_refused(module, key, function, message):
+    with pytest.raises(ConfigError, match=rf"^model\.{key} networks_\d+:{function}.*{message}"):
+        build(_config(module, **{key: function}), _SHAPE, 0)
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ("networks.generator", r"must be written package\.module:function"),
+        (":generator", r"must be written package\.module:function"),
+        ("no_such_module:f", r"cannot be imported: ModuleNotFoundError: No module named"),
+    ],
+)
+def test_other_origins_are_refused(origin, message):
+    with pytest.raises(ConfigError, match=rf"^model\.generator {origin} {message}"):
+        build(ModelConfig(generator=origin), _SHAPE, 0)
+
+
+def test_a_module_with_an_error_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "networks_with_an_error.py").write_text("x = (")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"cannot be imported: SyntaxError: '\(' was never"):
+        build(ModelConfig(generator="networks_with_an_error:f"), _SHAPE, 0)

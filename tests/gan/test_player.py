@@ -1,0 +1,48 @@
+"""A player: gradients are clipped, learning rates follow their schedule, averages are taken."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hpcgan.config import OptimizerConfig, OptimizersConfig
+from hpcgan.gan.player import Player
+
+
+def _player(clip_norm=None, **both):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="d")], name="m")
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(model.trainable_variables)
+    own = OptimizerConfig("sgd", learning_rate=1.0, clip_norm=clip_norm)
+    return Player(model, optimizer, own, OptimizersConfig(own, own, **both), shards=4, steps=100)
+
+
+def _moved(player, gradients, step=0):
+    """Return by how much a step of gradient descent moves the weights."""
+    before = [np.array(w) for w in player.weights]
+    player.learn([tf.constant(g) for g in gradients], [], tf.constant(step, tf.int64))
+    return [b - np.array(w) for b, w in zip(before, player.weights, strict=True)]
+
+
+GRADIENTS = [np.array([[3.0], [0.0]], np.float32), np.array([4.0], np.float32)]  # of norm 5
+
+
+def test_gradients_are_applied_as_they_are() -> None:
+    for moved, gradient in zip(_moved(_player(), GRADIENTS), GRADIENTS, strict=True):
+        np.testing.assert_allclose(moved, gradient, rtol=1e-6)
+
+
+def test_all_gradients_together_are_clipped_to_a_norm() -> None:
+    for moved, gradient in zip(_moved(_player(clip_norm=0.5), GRADIENTS), GRADIENTS, strict=True):
+        np.testing.assert_allclose(moved, gradient / 10, rtol=1e-5)
+    for moved, gradient in zip(_moved(_player(clip_norm=6.0), GRADIENTS), GRADIENTS, strict=True):
+        np.testing.assert_allclose(moved, gradient, rtol=1e-5)
+
+
+def test_the_learning_rate_follows_its_schedule() -> None:
+    player = _player(scaling="sqrt", warmup_steps=10, decay="linear")
+    # Half of the warm-up, of a rate twice as large for four shards: 2 * 5 / 10.
+    np.testing.assert_allclose(_moved(player, GRADIENTS, step=4)[1], [4.0], rtol=1e-5)
+    # After it; half of the decay from step 10 to 100 is over: 2 * 0.5.
+    np.testing.assert_allclose(_moved(player, GRADIENTS, step=55)[1], [4.0], rtol=1e-5)
