@@ -43,7 +43,9 @@ def _only_line(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
     """Return what a failed command said; check that it is one line, once, without a traceback."""
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    lines = [line for line in done.stderr.splitlines() if line.startswith("hpcgan: ")]
+    # mpirun may put a blank of its own banner before a rank's line.
+    lines = [line.strip() for line in done.stderr.splitlines()]
+    lines = [line for line in lines if line.startswith("hpcgan: ")]
     assert len(lines) == 1, done.stderr
     assert not [line for line in done.stdout.splitlines() if line.startswith("hpcgan: ")]
     return lines[0].removeprefix("hpcgan: ")

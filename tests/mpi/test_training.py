@@ -30,6 +30,7 @@ def _data(path):
     rng = np.random.default_rng(3)
     with h5py.File(path, "w") as file:
         file["images"] = rng.integers(0, 256, (_SAMPLES, 8, 8, 1), np.uint8)
+        file["labels"] = np.arange(_SAMPLES) % 3
 
 
 def _write_config(world, directory, **sections):
@@ -185,6 +186,87 @@ def test_another_seed_of_one_shard_is_seen_in_the_weights(world, monkeypatch, ca
         _, expected = _run_updates(config, range(_SHARDS), lambda tensor: tensor)
         _, odd = _run_updates(config, range(_SHARDS), lambda tensor: tensor, odd_shard=2)
         assert _relative_difference(_networks(odd), _networks(expected)) > 1e-4
+
+
+def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, shared_path):
+    import tensorflow as tf
+
+    from hpcgan.data.feed import Feed
+    from hpcgan.data.residency import opened_shards
+    from hpcgan.gan import noise
+
+    path = _write_config(world, shared_path)
+    run = plan.prepare(world, path, [], shared_path / "run", "auto")
+    with opened_shards(world, run.config, run.source, run.division) as own:
+        batches = list(Feed(own.values(), 5, (8, 8, 1), "uint8").batches([(0, 7), (7, 4)]))
+    samples = np.concatenate([batch.numpy() for batch in batches]).swapaxes(0, 1)
+    keys = noise.shard_keys(run.config.seed, run.division.hosted)
+    latents = [
+        noise.latents(noise.turn_keys(key, tf.constant(9, tf.int64), 0).latents, 5, 6)
+        for key in keys
+    ]
+    samples, latents = world.gather_arrays(samples), world.gather_arrays(np.stack(latents))
+    if not world.is_root:
+        return
+    with h5py.File(shared_path / "data.h5") as file:
+        images = file["images"][:]
+    for shard in range(_SHARDS):
+        begin, end = (_SAMPLES * s // _SHARDS for s in (shard, shard + 1))
+        orders = [shards.epoch_order(0, shard, epoch, end - begin) for epoch in range(4)]
+        places = np.concatenate(orders)[: 11 * 5].reshape(11, 5)
+        assert np.array_equal(samples[shard], images[begin:end][places])
+        key = noise.shard_keys(0, range(_SHARDS))[shard]
+        expected = noise.latents(noise.turn_keys(key, tf.constant(9, tf.int64), 0).latents, 5, 6)
+        assert np.array_equal(latents[shard], expected)
+
+
+def test_gradients_sent_in_half_precision_train_about_the_same_networks(world, shared_path):
+    sgd = {"name": "sgd", "learning_rate": 0.005}
+    config = _write_config(world, shared_path, optimizer={"generator": sgd, "discriminator": sgd})
+    _train(world, config, shared_path / "whole")
+    start = _networks_of(world, shared_path / "whole", 0)
+    whole = _networks_of(world, shared_path / "whole", 10)
+    for compression in ("fp16", "bf16"):
+        run = shared_path / compression
+        _train(world, config, run, f"--parallel.compression={compression}")
+        half = _networks_of(world, run, 10)
+        if world.is_root:
+            moved = _relative_difference(whole, start)
+            assert _relative_difference(half, whole) < 0.02 * moved
+            assert np.array_equal(*map(_joined, (half, whole))) == (world.size == 1)
+
+
+def _networks_of(world, run_dir, step):
+    found = _final(world, run_dir, step)
+    return None if found is None else _networks(found)
+
+
+def _joined(weights):
+    return np.concatenate([weights[name].ravel() for name in sorted(weights)])
+
+
+def test_a_conditional_run_learns_and_makes_the_labels_it_is_asked_for(world, shared_path):
+    model = {"name": "dcgan", "latent_dim": 6, "width": 4, "condition": "projection"}
+    config = _write_config(world, shared_path, model=model)
+    overrides = ["--data.labels=labels", "--data.partition=balanced"]
+    _train(world, config, shared_path / "run", *overrides)
+    path = checkpoint.path_of(shared_path / "run" / "checkpoints", 10)
+    found = checkpoint.read_together(world, lambda: checkpoint.read(path))
+    assert found.config.model.classes == 3
+    drawn = [generate.sample(world, found, 9, 0, label) for label in (None, 2)]
+    if world.is_root:
+        (in_turn, labels), (twos, all_two) = drawn
+        assert labels.tolist() == [0, 1, 2] * 3
+        assert all_two.tolist() == [2] * 9
+        same = [np.array_equal(one, two) for one, two in zip(in_turn, twos, strict=True)]
+        assert same == [False, False, True] * 3
+    generate.generate(world, path, 5, shared_path / "samples.h5")
+    if world.is_root:
+        with h5py.File(shared_path / "samples.h5") as file:
+            assert file["images"].shape == (5, 8, 8, 1)
+            assert file["labels"][:].tolist() == [0, 1, 2, 0, 1]
+    with pytest.raises(ConfigError, match=r"--label 3: the labels of .* are 0 to 2"):
+        generate.generate(world, path, 5, shared_path / "samples.h5", label=3)
 
 
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])

@@ -103,3 +103,24 @@ def test_the_ring_works_in_a_compiled_loop(world, ring):
         return value
 
     assert repeated(tf.ones([3])).numpy().tolist() == [float(world.size**5)] * 3
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("float16", 11), ("bfloat16", 8)])
+def test_the_half_ring_adds_up_all_ranks_within_its_digits(world, dtype, digits):
+    import tensorflow as tf
+
+    # Not a multiple of the ranks; of the fourth decimal place, so that half precision rounds.
+    own = np.random.default_rng(world.rank).normal(size=1001).astype(np.float32)
+    exchange = world.start_half_ring(dtype)
+    total = tf.function(exchange)(tf.constant(own)).numpy()
+    everyone = world.gather_json(own.tolist())
+    exact = np.sum(everyone, axis=0)
+    size = np.sum(np.abs(everyone), axis=0)
+    assert total.shape == (1001,)
+    if world.size > 1:
+        assert (np.abs(total - exact) <= 2.0**-digits * 2 * size).all()
+        assert not np.array_equal(total, exact.astype(np.float32))
+        # All ranks hold the very same numbers.
+        assert world.gather_json(total.tolist()) == [total.tolist()] * world.size
+    else:
+        assert np.array_equal(total, own)

@@ -1,0 +1,114 @@
+"""What each family of networks learns of real digits, at equal numbers of real images seen.
+
+    python -m benchmarks.learning [--out DIR] [CASE ...]
+
+Each case is a run of two ranks. It prints the Fréchet distance of the demo (docs/models.md) before
+and after, the speed, and where labels are given how many samples a logistic regression takes for
+the label that they were asked to have. The sample grids are in DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from data_tools import digits
+from hpcgan import checkpoint
+from hpcgan.generate import sample
+from hpcgan.metrics.digits import figures
+from hpcgan.metrics.frechet import flat
+from hpcgan.pictures import to_dtype
+from hpcgan.world import World
+
+RANKS = 2
+IMAGES = 51_200
+SAMPLES = 1000
+
+_HINGE = ["--model.name=resnet", "--model.width=16", "--loss.name=hinge", "--train.ema=0.99"]
+_RATES = "--optimizer.{}.learning_rate={}"
+CASES: dict[str, list[str]] = {
+    "dcgan": [],
+    "dcgan bfloat16": ["--train.precision=mixed_bfloat16"],
+    "resnet hinge": [
+        *_HINGE,
+        "--optimizer.generator.beta_1=0",
+        "--optimizer.discriminator.beta_1=0",
+        _RATES.format("generator", 0.0002),
+        _RATES.format("discriminator", 0.0004),
+    ],
+    "wgan-gp": [
+        "--loss.name=wasserstein",
+        "--train.ema=0.99",
+        _RATES.format("generator", 0.0004),
+        _RATES.format("discriminator", 0.0008),
+    ],
+    "conditional dcgan": ["--model.condition=projection", "--data.labels=labels"],
+}
+
+
+def main() -> None:
+    """Run the cases and print a line for each."""
+    parser = argparse.ArgumentParser("python -m benchmarks.learning")
+    parser.add_argument("cases", nargs="*", default=[], metavar="CASE", choices=[*CASES, []])
+    parser.add_argument("--out", type=Path, default=Path("learning"))
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    world = World()
+    print(f"{IMAGES} real images seen by {RANKS} ranks; {SAMPLES} samples")
+    with tempfile.TemporaryDirectory() as directory:
+        data = Path(directory) / "digits.h5"
+        digits.write(data, 28, 0.2, 0)
+        for name in arguments.cases or CASES:
+            run = Path(directory) / name.replace(" ", "-")
+            train(data, run, CASES[name])
+            print(f"{name:<20}{report(world, data, run)}", flush=True)
+            grid = sorted((run / "samples").iterdir())[-1]
+            shutil.copy(grid, arguments.out / f"{run.name}.png")
+
+
+def train(data: Path, run: Path, overrides: list[str]) -> None:
+    """Train a case from the preset of the digits."""
+    mpirun = [str(Path(sys.executable).with_name("mpirun")), "-np", str(RANKS)]
+    words = ["-m", "hpcgan", "train", "digits", f"--data.files=[{data}]", f"--run-dir={run}"]
+    subprocess.run(
+        [*mpirun, sys.executable, *words, "--checkpoint.every_steps=800", *overrides],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def report(world: World, data: Path, run: Path) -> str:
+    """Return the figures of a finished run."""
+    with h5py.File(data) as file, h5py.File(data.with_stem("digits-held-out")) as other:
+        real, labels, held_out = file["images"][:], file["labels"][:], other["images"][:]
+    last, _ = checkpoint.newest(run / "checkpoints")
+    assert last is not None
+    assert last.images == IMAGES
+    distances = []
+    for found in (checkpoint.read(checkpoint.path_of(run / "checkpoints", 0)), last):
+        drawn = sample(world, found, SAMPLES, seed=1)
+        assert drawn is not None
+        images = to_dtype(drawn[0], "uint8")
+        distances.append(figures(real, labels, held_out, images)[0])
+    lines = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
+    speed = statistics.median(line["images_per_second"] for line in lines)
+    text = f"Fréchet {distances[0]:6.1f} -> {distances[1]:5.1f}   {speed:5.0f} images/s"
+    if drawn[1] is not None:
+        classifier = LogisticRegression(max_iter=1000).fit(flat(real), labels)
+        right = np.mean(classifier.predict(flat(images)) == drawn[1])
+        text += f"   {right:.1%} have their label"
+    return text
+
+
+if __name__ == "__main__":
+    main()
