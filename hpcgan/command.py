@@ -45,7 +45,7 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     except UserError as error:
         if not error.agreed:
             where = f"rank {world.rank} of {world.size}: " if world.size > 1 else ""
-            print(f"{program}: {where}{error}", file=sys.stderr, flush=True)
+            _say(f"{program}: {where}{error}")
             world.abort(error.status)
         _print(program, error, world)
         return error.status
@@ -55,4 +55,10 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
 def _print(program: str, error: UserError, world: World) -> None:
     """Print an error that all ranks have."""
     if world.is_root:
-        print(f"{program}: {error}", file=sys.stderr, flush=True)
+        _say(f"{program}: {error}")
+
+
+def _say(line: str) -> None:
+    """Print a line in one piece, so that nothing of mpirun's gets between it and its end."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -82,6 +82,15 @@ class ModelConfig:
     discriminator: str | None = None
 
 
+# The conditions that each family of networks can have; a user's own may have any.
+CONDITIONS = {
+    "mlp": ("none",),
+    "dcgan": ("none", "projection", "auxiliary"),
+    "resnet": ("none", "projection", "auxiliary"),
+    "volume": ("none", "regression"),
+}
+
+
 @dataclass(frozen=True)
 class LossConfig:
     """The game.

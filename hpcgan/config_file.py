@@ -15,7 +15,7 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from hpcgan.config import Config, DataConfig
+from hpcgan.config import CONDITIONS, Config, DataConfig
 from hpcgan.errors import ConfigError
 from hpcgan.files import check_is_file
 
@@ -299,20 +299,16 @@ def _check_game(config: Config, origin: str) -> None:
             f"{origin}: model.condition is {model.condition}, which needs data.labels: name their "
             "dataset"
         )
-    own = model.generator is not None
-    if own is not (model.discriminator is not None):
-        raise ConfigError(f"{origin}: give both model.generator and model.discriminator, or none")
     for key, value in {"generator": model.generator, "discriminator": model.discriminator}.items():
         if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
             raise ConfigError(
                 f"{origin}: model.{key} is '{value}'; it must be package.module:function"
             )
-    allowed = {"mlp": ("none",), "volume": ("none", "regression")}
-    conditions = allowed.get(model.name, ("none", "projection", "auxiliary"))
-    if not own and model.condition not in conditions:
+    own = model.generator is not None and model.discriminator is not None
+    if not own and model.condition not in CONDITIONS[model.name]:
         raise ConfigError(
             f"{origin}: model.condition is {model.condition}; {model.name} can have "
-            f"{', '.join(conditions)}"
+            f"{', '.join(CONDITIONS[model.name])}"
         )
     if model.attention and model.name != "resnet":
         raise ConfigError(f"{origin}: model.attention is for model.name: resnet")

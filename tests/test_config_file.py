@@ -325,7 +325,6 @@ def test_an_unknown_preset_is_told_with_those_there_are() -> None:
         (["--model.condition=auxiliary", "--data.labels=y"], "mlp can have none"),
         (["--model.name=volume", "--model.condition=projection", "--data.labels=y"], "none, regr"),
         (["--model.attention=true"], "model.attention is for model.name: resnet"),
-        (["--model.generator=a:b"], "give both model.generator and model.discriminator"),
         (["--model.generator=a", "--model.discriminator=a:b"], "must be package.module:function"),
         (["--loss.name=hinge", "--loss.label_smoothing=0.1"], "loss.label_smoothing is for"),
         (["--loss.r1=-1"], "loss.r1 is -1.0; it must be at least 0"),

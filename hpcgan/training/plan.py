@@ -82,6 +82,7 @@ def prepare(
     config, division = divide_data(world, config, source, earlier)
     config = world.together(lambda: _with_labels(config, division, found))
     plan = Plan(config, source, directory, found, division)
+    world.together(lambda: _check_augmentation(plan))
     world.together(lambda: _check_same_run(plan))
     world.on_root(lambda: _make_way(plan, resume))
     return plan
@@ -151,6 +152,16 @@ def _with_labels(config: Config, division: Division, found: Checkpoint | None) -
     except DataError as error:
         raise DataError(f"{', '.join(config.data.files)}: {error}") from None
     return dataclasses.replace(config, model=model)
+
+
+def _check_augmentation(plan: Plan) -> None:
+    """Refuse to augment what has no height and width."""
+    augment, shape = plan.config.train.augment, plan.source.sample_shape
+    if augment and len(shape) != 3:
+        raise ConfigError(
+            f"train.augment is {augment}, which is for samples (H, W, C), but the data's are "
+            f"{shape}; leave it out"
+        )
 
 
 def _check_same_run(plan: Plan) -> None:

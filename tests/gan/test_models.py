@@ -340,17 +340,3 @@ def test_the_gradient_of_an_empty_shower_is_finite():
 def test_resnet_and_volume_refuse_other_shapes(name, shape):
     with pytest.raises(ConfigError, match=rf"{name} makes samples .* choose model\.name mlp"):
         build(ModelConfig(name=name), shape, 0)
-
-
-@pytest.mark.parametrize(
-    ("name", "condition", "able"),
-    [
-        ("mlp", "projection", "dcgan or resnet"),
-        ("volume", "auxiliary", "dcgan or resnet"),
-        ("resnet", "regression", "volume"),
-    ],
-)
-def test_conditions_that_a_family_has_not_are_refused(name, condition, able):
-    message = rf"model\.condition {condition} is not one of .* {name}; choose model\.name {able},"
-    with pytest.raises(ConfigError, match=message):
-        build(ModelConfig(name=name, condition=condition), (16, 16, 1), 0)

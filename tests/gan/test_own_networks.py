@@ -129,12 +129,6 @@ def test_the_seed_decides_the_weights_of_the_users_networks(module):
     assert not np.allclose(first, other)
 
 
-def test_an_own_network_of_a_family_that_lacks_the_condition_is_refused(module):
-    config = _config(module, condition="auxiliary", classes=4, generator="conditional")
-    with pytest.raises(ConfigError, match=r"model\.condition auxiliary is not one of .* mlp"):
-        build(config, _SHAPE, 0)
-
-
 @pytest.mark.parametrize(
     ("key", "function", "message"),
     [

@@ -271,3 +271,39 @@ def test_a_plan_that_is_refused_sets_nothing_aside(runs: Runs) -> None:
     runs.refusal(ConfigError, "--train.batch_size=41", resume="never")
     runs.refusal(DataError, "--data.images=none", resume="never")
     assert runs.names() == ["step_00000003.h5", "step_00000005.h5"]
+
+
+def _labelled(runs: Runs, data_file: Path, labels: np.ndarray, condition: str) -> list[str]:
+    """Write labels to the data and return the options of a game about them."""
+    with h5py.File(data_file, "a") as file:
+        file.pop("labels", None)
+        file["labels"] = labels
+    name = "volume" if condition == "regression" else "dcgan"
+    return ["--data.labels=labels", f"--model.name={name}", f"--model.condition={condition}"]
+
+
+def test_classes_are_counted_and_stay_when_the_run_goes_on(runs: Runs, data_file: Path) -> None:
+    game = _labelled(runs, data_file, np.arange(40) % 7, "projection")
+    assert runs.plan(*game).config.model.classes == 7
+    runs.save(10, *game, "--model.classes=7")
+    game = _labelled(runs, data_file, np.arange(40) % 5, "projection")
+    assert runs.plan(*game).config.model.classes == 7
+
+
+def test_real_labels_have_the_range_of_the_data(runs: Runs, data_file: Path) -> None:
+    game = _labelled(runs, data_file, np.linspace(2, 8, 40, dtype=np.float32), "regression")
+    assert runs.plan(*game).config.model.label_range == [2, 8]
+
+
+def test_labels_that_do_not_fit_the_condition_are_told_with_their_file(
+    runs: Runs, data_file: Path
+) -> None:
+    game = _labelled(runs, data_file, np.zeros(40, np.float32), "auxiliary")
+    assert runs.refusal(DataError, *game).startswith(f"{data_file}: the labels are no integers")
+
+
+def test_volumes_are_not_augmented(runs: Runs, data_file: Path) -> None:
+    with h5py.File(data_file, "a") as file:
+        file["volumes"] = np.zeros((40, 8, 8, 8, 1), np.float32)
+    refusal = runs.refusal(ConfigError, "--data.images=volumes", "--train.augment=[cutout]")
+    assert refusal.startswith("train.augment is ['cutout'], which is for samples (H, W, C)")

@@ -19,16 +19,9 @@ from typing import NamedTuple
 import keras
 
 from hpcgan.config import ModelConfig
-from hpcgan.errors import ConfigError
 from hpcgan.gan.models import dcgan, mlp, own, resnet, volume
 
 _FAMILIES = {"mlp": mlp, "dcgan": dcgan, "resnet": resnet, "volume": volume}
-_CONDITIONS = {
-    "mlp": ["none"],
-    "dcgan": ["none", "projection", "auxiliary"],
-    "resnet": ["none", "projection", "auxiliary"],
-    "volume": ["none", "regression"],
-}
 
 
 class Networks(NamedTuple):
@@ -47,27 +40,17 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...], seed: int) -> Netw
         seed: of the initial weights.
 
     Raises:
-        ConfigError: the family cannot make samples of this shape or has not this condition, or
-            the user's own networks do not fit.
+        ConfigError: the family cannot make samples of this shape, or the user's own networks do
+            not fit.
     """
     keras.utils.set_random_seed(seed)
     if config.generator and config.discriminator:
         return Networks(
             own.generator(config, sample_shape), own.discriminator(config, sample_shape)
         )
-    networks = _of_family(config, sample_shape)
+    networks = Networks(*_FAMILIES[config.name].build(config, sample_shape))
     if config.generator:
         return networks._replace(generator=own.generator(config, sample_shape))
     if config.discriminator:
         return networks._replace(discriminator=own.discriminator(config, sample_shape))
     return networks
-
-
-def _of_family(config: ModelConfig, sample_shape: tuple[int, ...]) -> Networks:
-    if config.condition not in _CONDITIONS[config.name]:
-        able = [name for name, conditions in _CONDITIONS.items() if config.condition in conditions]
-        raise ConfigError(
-            f"model.condition {config.condition} is not one of model.name {config.name}; choose "
-            f"model.name {' or '.join(able)}, or another condition"
-        )
-    return Networks(*_FAMILIES[config.name].build(config, sample_shape))
