@@ -34,32 +34,53 @@ RANKS = 2
 IMAGES = 51_200
 SAMPLES = 1000
 
-_HINGE = ["--model.name=resnet", "--model.width=16", "--loss.name=hinge", "--train.ema=0.99"]
-_RATES = "--optimizer.{}.learning_rate={}"
+_LABELS = "--data.labels=labels"
+
+
+def _resnet() -> list[str]:
+    """Return the resnet's networks, loss and rates, as SNGAN has them but for its size."""
+    players = ("generator", "discriminator")
+    return [
+        "--model.name=resnet",
+        "--model.width=16",
+        "--loss.name=hinge",
+        *[f"--optimizer.{player}.beta_1=0" for player in players],
+        "--optimizer.discriminator.learning_rate=0.0004",
+    ]
+
+
+# What each case changes of the preset of the digits, which is the first.
 CASES: dict[str, list[str]] = {
     "dcgan": [],
-    "dcgan bfloat16": ["--train.precision=mixed_bfloat16"],
-    "resnet hinge": [
-        *_HINGE,
-        "--optimizer.generator.beta_1=0",
-        "--optimizer.discriminator.beta_1=0",
-        _RATES.format("generator", 0.0002),
-        _RATES.format("discriminator", 0.0004),
-    ],
+    "resnet hinge": _resnet(),
     "wgan-gp": [
         "--loss.name=wasserstein",
-        "--train.ema=0.99",
-        _RATES.format("generator", 0.0004),
-        _RATES.format("discriminator", 0.0008),
+        "--optimizer.generator.learning_rate=0.0004",
+        "--optimizer.discriminator.learning_rate=0.0008",
     ],
-    "conditional dcgan": ["--model.condition=projection", "--data.labels=labels"],
+    "conditional dcgan": ["--model.condition=projection", _LABELS],
+    "dcgan bfloat16": ["--train.precision=mixed_bfloat16"],
+    "mlp": ["--model.name=mlp"],
+    "dcgan minimax": ["--loss.name=minimax", "--loss.label_smoothing=0.1"],
+    "dcgan least squares": ["--loss.name=least_squares", "--train.update=alternating"],
+    "dcgan hinge r1": ["--loss.name=hinge", "--loss.r1=1"],
+    "dcgan augmented": ["--train.augment=[translation,cutout]"],
+    "dcgan synchronised": ["--model.normalisation=synchronised", "--train.accumulate=2"],
+    "dcgan 16 bits sent": ["--parallel.compression=bf16", "--train.precision=mixed_float16"],
+    "auxiliary dcgan": ["--model.condition=auxiliary", _LABELS],
+    "conditional resnet": [
+        *_resnet(),
+        "--model.condition=projection",
+        "--model.attention=true",
+        _LABELS,
+    ],
 }
 
 
 def main() -> None:
     """Run the cases and print a line for each."""
     parser = argparse.ArgumentParser("python -m benchmarks.learning")
-    parser.add_argument("cases", nargs="*", default=[], metavar="CASE", choices=[*CASES, []])
+    parser.add_argument("cases", nargs="*", default=[], metavar="CASE")
     parser.add_argument("--out", type=Path, default=Path("learning"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
