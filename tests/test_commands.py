@@ -313,6 +313,10 @@ def test_generate_writes_each_format(python, trained, tmp_path, name):
         ("none.h5 --count 1 --out x.h5", r"none\.h5: there is no such checkpoint \(seen from .*"),
         ("CHECKPOINT --count 0 --out x.h5", r"--count 0 --seed 0: count is at least 1, .*"),
         ("CHECKPOINT --count 1 --out x.jpg", r"--out x\.jpg: the suffix must be one of .*"),
+        (
+            "CHECKPOINT --count 1 --label 2 --out x.h5",
+            r"--label 2: .* is of networks without labels",
+        ),
     ],
 )
 def test_generate_refuses_what_is_wrong(python, trained, tmp_path, words, line):
@@ -320,3 +324,46 @@ def test_generate_refuses_what_is_wrong(python, trained, tmp_path, words, line):
     done = python("-m", "hpcgan", "generate", *words.replace("CHECKPOINT", path).split(), ranks=2)
     assert re.fullmatch(line, _only_line(done))
     assert list(tmp_path.iterdir()) == []
+
+
+_OWN_NETWORKS = """
+import keras
+
+def generator(config, sample_shape):
+    return keras.Sequential([
+        keras.Input((config.latent_dim,)),
+        keras.layers.Dense(64, activation="tanh", name="pixels"),
+        keras.layers.Dropout(0.1, name="dropout"),
+        keras.layers.Reshape(sample_shape, name="sample"),
+    ])
+
+def discriminator(config, sample_shape):
+    return keras.Sequential([
+        keras.Input(sample_shape),
+        keras.layers.Flatten(name="flat"),
+        keras.layers.GaussianNoise(0.1, name="noise"),
+        keras.layers.Dense(1, name="logit"),
+    ])
+"""
+
+
+def test_networks_of_ones_own_are_trained_and_run_from_a_checkpoint_only_with_leave(python, place):
+    (place / "mynets.py").write_text(_OWN_NETWORKS)
+    own = ["--model.generator=mynets:generator", "--model.discriminator=mynets:discriminator"]
+    words = ["-m", "hpcgan", "train", "config.yaml", *own, "--train.steps"]
+    for steps in ("10", "20"):
+        done = python(*words, steps, ranks=2)
+        assert done.returncode == 0, done.stderr
+    assert "step_00000010.h5, step 10, in" in done.stdout
+    path = "runs/hpcgan/checkpoints/step_00000020.h5"
+    generate = ["-m", "hpcgan", "generate", path, "--count", "3", "--out", "s.npz"]
+    refused = python(*generate)
+    assert _only_line(refused) == (
+        f"{path}: its generator is built by mynets:generator; if you trust that code and the file, "
+        "add --trust-networks"
+    )
+    done = python(*generate, "--trust-networks")
+    assert done.returncode == 0, done.stderr
+    assert np.load(place / "s.npz")["images"].shape == (3, 8, 8, 1)
+    wrong = python(*words[:-1], "--model.generator=mynets:nothing", "--run-dir=other", ranks=2)
+    assert "mynets.py has no function nothing" in _only_line(wrong)
