@@ -66,7 +66,7 @@ CASES: dict[str, list[str]] = {
     "dcgan hinge r1": ["--loss.name=hinge", "--loss.r1=1"],
     "dcgan augmented": ["--train.augment=[translation,cutout]"],
     "dcgan synchronised": ["--model.normalisation=synchronised", "--train.accumulate=2"],
-    "dcgan 16 bits sent": ["--parallel.compression=bf16", "--train.precision=mixed_float16"],
+    "dcgan 16 bits sent": ["--parallel.compression=bf16"],
     "auxiliary dcgan": ["--model.condition=auxiliary", _LABELS],
     "conditional resnet": [
         *_resnet(),
@@ -83,6 +83,9 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=[], metavar="CASE")
     parser.add_argument("--out", type=Path, default=Path("learning"))
     arguments = parser.parse_args()
+    unknown = set(arguments.cases) - set(CASES)
+    if unknown:
+        parser.error(f"no such case: {', '.join(unknown)}; there are: {', '.join(CASES)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     world = World()
     print(f"{IMAGES} real images seen by {RANKS} ranks; {SAMPLES} samples")

@@ -212,6 +212,34 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True)
+class RunConfig:
+    """What ends a run before its last step.
+
+    Args:
+        time_limit: minutes after which the run writes a checkpoint and stops with status 85, to be
+            gone on with; null for none. The end of a Slurm job stops it in the same way.
+    """
+
+    time_limit: float | None = None
+
+
+@dataclass(frozen=True)
+class WatchConfig:
+    """What goes wrong unseen.
+
+    Args:
+        nonfinite: what happens when losses or gradients are not finite: stop (the run ends), or
+            skip (the update is left out). With mixed_float16 such updates are always left out.
+        skips: updates in a row that may be left out.
+        drift_steps: steps between two comparisons of the ranks' networks; null for none.
+    """
+
+    nonfinite: Literal["stop", "skip"] = "stop"
+    skips: int = 10
+    drift_steps: int | None = 1000
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """The journal.
 
@@ -243,3 +271,5 @@ class Config:
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)

@@ -74,6 +74,9 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "checkpoint.every_steps": (1, True),
     "checkpoint.keep": (1, True),
     "log.every_steps": (1, True),
+    "run.time_limit": (0, False),
+    "watch.skips": (0, True),
+    "watch.drift_steps": (1, True),
     "log.samples_every_steps": (1, True),
 }
 

@@ -40,3 +40,10 @@ class RunError(UserError):
     """The run could not go on, though what the user asked for was right (disk full, say)."""
 
     status = 1
+
+
+class Stopped(UserError):
+    """The run was asked to stop, has written a checkpoint, and can be gone on with."""
+
+    status = 85
+    agreed = True

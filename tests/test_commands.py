@@ -155,11 +155,10 @@ def _ranks_of(launcher: int) -> list[int]:
     return sorted(int(child) for child in children)
 
 
-def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, place):
-    steps = 20_000
-    words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", str(steps)]
-    mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", "2"]
-    process = subprocess.Popen(
+def _start(place: Path, words: list[str], ranks: int) -> subprocess.Popen[str]:
+    """Start a program under mpirun and return it while it runs."""
+    mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", str(ranks)]
+    return subprocess.Popen(
         [*mpirun, sys.executable, *words],
         cwd=place,
         env=os.environ
@@ -168,12 +167,21 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, pla
             "OMPI_ALLOW_RUN_AS_ROOT": "1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, place):
+    steps = 20_000
+    words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", str(steps)]
+    process = _start(place, words, ranks=2)
     # The line of step 40 comes after the checkpoint of step 30.
     _wait_for_step(place, process, 40)
     os.kill(_ranks_of(process.pid)[-1], signal.SIGKILL)
-    assert process.wait(timeout=10) != 0
+    process.communicate(timeout=10)
+    assert process.returncode != 0
     run = place / "runs" / "hpcgan"
     found, _ = checkpoint.newest(run / "checkpoints")
     assert found is not None
@@ -188,6 +196,44 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, pla
     again = python(*words, ranks=2)
     assert again.returncode == 0
     assert again.stdout.count("finished already") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "to"),
+    [
+        (signal.SIGUSR1, [0]),
+        (signal.SIGTERM, [1]),
+        (signal.SIGINT, [0, 1]),
+        (signal.SIGUSR1, "mpirun"),
+    ],
+)
+def test_a_signal_stops_the_run_with_a_checkpoint_and_the_same_command_goes_on(
+    python, place, number, to
+):
+    words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", "20000"]
+    words += ["--checkpoint.every_steps=100000", "--log.samples_every_steps=100000"]
+    process = _start(place, words, ranks=2)
+    _wait_for_step(place, process, 20)
+    targets = [process.pid] if to == "mpirun" else [_ranks_of(process.pid)[rank] for rank in to]
+    for target in targets:
+        os.kill(target, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 85, errors
+    line = _only_line(subprocess.CompletedProcess([], 85, "", errors), 85)
+    said = re.fullmatch(r"stopped after step (\d+) by (.*); its checkpoint is written: .*", line)
+    asked = [0, 1] if to == "mpirun" else to
+    assert said[2] == ", ".join(f"{number.name} (rank {rank})" for rank in asked)
+    step = int(said[1])
+    words[words.index("20000")] = str(step + 10)
+    done = python(*words, ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert f"step_{step:08d}.h5, step {step}, in" in done.stdout
+
+
+def test_a_time_limit_stops_the_run_the_same_way(python, place):
+    done = python("-m", "hpcgan", "train", "config.yaml", "--run.time_limit=1e-6", ranks=2)
+    line = _only_line(subprocess.CompletedProcess([], done.returncode, "", done.stderr), 85)
+    assert line.startswith("stopped after step 10 by its time limit of 1e-06 minutes (rank 0)")
 
 
 _ONE_FAILS = """

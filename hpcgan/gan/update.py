@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -28,6 +29,20 @@ Exchange = Callable[[tf.Tensor], tf.Tensor]
 
 # A loop in the graph costs 5% of an update; a copy for each turn costs seconds of tracing.
 _UNROLLED = 4
+
+
+class Report(NamedTuple):
+    """What happened in some steps: the same on all ranks.
+
+    Attributes:
+        losses: of D and G, (steps, 2), means over all shards.
+        stop: (steps,), not 0 where a rank wants to stop.
+        skipped: (steps,), not 0 where an update was left out: its numbers were not finite.
+    """
+
+    losses: tf.Tensor
+    stop: tf.Tensor
+    skipped: tf.Tensor
 
 
 class _Vector:
@@ -96,6 +111,7 @@ class Update:
         )
         scale = state.loss_scale.scale.value if state.loss_scale else None
         self._game = Game(config, self._generator, self._discriminator, scale)
+        self._stop = tf.Variable(0.0, trainable=False)
         self._together = self._synchronise()
         self._step = {"simultaneous": self._simultaneous, "alternating": self._alternating}[
             train.update
@@ -132,9 +148,13 @@ class Update:
             )
         return bool(layers)
 
+    def ask_to_stop(self) -> None:
+        """Tell all ranks in the next step's exchange that this one wants to stop."""
+        self._stop.assign(1.0)
+
     def _run(
         self, samples: tf.Tensor, first_step: tf.Tensor, labels: tf.Tensor | None = None
-    ) -> tf.Tensor:
+    ) -> Report:
         """Make one update for each step of ``samples``.
 
         All ranks must call it for the same steps, in any division into calls: each step
@@ -147,32 +167,34 @@ class Update:
                 take none.
 
         Returns:
-            The losses of D and G, (steps, 2), means over all shards.
+            What happened in each step, the same on all ranks.
         """
         steps = tf.shape(samples)[0]
-        losses = tf.TensorArray(tf.float32, size=steps, element_shape=(2,))
+        rows = tf.TensorArray(tf.float32, size=steps, element_shape=(4,))
         for i in tf.range(steps):
             step = first_step + tf.cast(i, tf.int64)
             of_step = None if labels is None else labels[i]
-            losses = losses.write(i, self._step(samples[i], of_step, step))
-        return losses.stack()
+            rows = rows.write(i, self._step(samples[i], of_step, step))
+        table = rows.stack()
+        return Report(table[:, :2], table[:, 2], table[:, 3])
 
     def _simultaneous(
         self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor
     ) -> tf.Tensor:
         """Both players learn from one forward pass, averaged in one exchange."""
         players = (self._discriminator, self._generator)
-        return self._turn(self._game.both, players, samples, labels, step, 0)
+        losses, notes = self._turn(self._game.both, players, samples, labels, step, 0)
+        return tf.concat([losses, notes], 0)
 
     def _alternating(
         self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor
     ) -> tf.Tensor:
         """``discriminator_steps`` turns of D, each on its own batch, then one of G."""
         batch = self._parts * self._part
-        game, d_loss = self._game, tf.zeros(1)
+        game, d_loss, d_notes = self._game, tf.zeros(1), tf.zeros(2)
         for number in range(self._rounds):
             own = slice(number * batch, (number + 1) * batch)
-            d_loss = self._turn(
+            d_loss, notes = self._turn(
                 game.teach_discriminator,
                 (self._discriminator,),
                 samples[:, own],
@@ -180,12 +202,13 @@ class Update:
                 step,
                 number,
             )
+            d_notes += notes
         # G has latents of its own, and the labels of D's last batch.
         last = None if labels is None else labels[:, -batch:]
-        g_loss = self._turn(
+        g_loss, g_notes = self._turn(
             game.teach_generator, (self._generator,), samples[:, -batch:], last, step, self._rounds
         )
-        return tf.concat([d_loss, g_loss], 0)
+        return tf.concat([d_loss, g_loss, d_notes + g_notes], 0)
 
     def _turn(
         self,
@@ -195,8 +218,8 @@ class Update:
         labels: tf.Tensor | None,
         step: tf.Tensor,
         turn: int,
-    ) -> tf.Tensor:
-        """Play a batch of every shard and let ``players`` learn; returns their mean losses.
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Play a batch of every shard and let ``players`` learn, if all numbers are finite.
 
         Args:
             play: gives the sums over a group of shards.
@@ -205,22 +228,31 @@ class Update:
             labels: (hosted shards, batch) or None.
             step: updates made before.
             turn: number of this turn in the step.
+
+        Returns:
+            The mean losses, one a player; and two notes, not 0 where a rank wants to stop and where
+            the players did not learn.
         """
         weights = [tuple(w.shape) for player in players for w in player.weights]
         statistics = [tuple(s.shape) for player in players for s in player.statistics]
-        vector = _Vector([*weights, *statistics, *[()] * len(players)])
+        vector = _Vector([*weights, *statistics, *[()] * len(players), ()])
         groups = self._groups(samples, labels, step, turn)
         total = tf.zeros([vector.length])
         number = self._parts if self._together else self._parts * self._keys.shape[0]
         for unit in range(number) if number <= _UNROLLED else tf.range(number):
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             outcome = play(groups(unit))
-            total += vector.join([*outcome.gradients, *outcome.statistics, *outcome.losses])
+            said = [*outcome.gradients, *outcome.statistics, *outcome.losses, self._stop]
+            total += vector.join(said)
         mean = total / float(self._shards * self._parts)
-        averaged = vector.split(self._sum(mean, _Vector(weights).length))
+        summed = self._sum(mean, _Vector(weights).length)
+        # All ranks see the same sum. Infinite or no number at all in it, and it is so too.
+        finite = tf.math.is_finite(tf.reduce_sum(summed))
+        averaged = vector.split(summed)
         ends = (len(weights), len(weights) + len(statistics))
-        self._learn(players, averaged[: ends[0]], averaged[ends[0] : ends[1]], step)
-        return tf.stack(averaged[ends[1] :])
+        self._learn(players, averaged[: ends[0]], averaged[ends[0] : ends[1]], step, finite)
+        *losses, stop = averaged[ends[1] :]
+        return tf.stack(losses), tf.stack([stop, 1.0 - tf.cast(finite, tf.float32)])
 
     def _groups(
         self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor, turn: int
@@ -252,12 +284,17 @@ class Update:
         )
 
     def _learn(
-        self, players: tuple[Player, ...], gradients: Tensors, statistics: Tensors, step: tf.Tensor
+        self,
+        players: tuple[Player, ...],
+        gradients: Tensors,
+        statistics: Tensors,
+        step: tf.Tensor,
+        finite: tf.Tensor,
     ) -> None:
-        """Have the players learn; with scaled losses only if the gradients are finite.
-
-        The gradients are sums over all ranks, so all ranks decide alike.
-        """
+        """Have the players learn if all that they would learn from is finite."""
+        scale = self._state.loss_scale
+        if scale is not None:
+            gradients = [gradient / scale.scale for gradient in gradients]
 
         def learn() -> None:
             first_weight = first_statistic = 0
@@ -269,14 +306,9 @@ class Update:
             if self._generator in players and self._ema is not None:
                 self._follow(step)
 
-        scale = self._state.loss_scale
-        if scale is None:
-            learn()
-            return
-        gradients = [gradient / scale.scale for gradient in gradients]
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(each)) for each in gradients])
         tf.cond(finite, learn, lambda: None)
-        scale.adapt(finite)
+        if scale is not None:
+            scale.adapt(finite)
 
     def _follow(self, step: tf.Tensor) -> None:
         """Move the average of G towards G, with its moving statistics."""

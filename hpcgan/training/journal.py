@@ -55,16 +55,30 @@ class Journal:
         self._say(_opening(plan, world, state.step))
         self._start = self._line_time = time.monotonic()
         self._line_step = self._first_step = state.step
+        self._losses: list[np.ndarray] = []
+        self._skipped = 0
         self._waited = 0.0
 
-    def advance(self, steps: int, waited: float) -> None:
-        """Count a call of the update, and the seconds that it waited for its batch."""
+    def advance(self, losses: np.ndarray, skipped: int, waited: float) -> None:
+        """Count a call of the update.
+
+        Args:
+            losses: (updates, 2), of D and G.
+            skipped: updates that were left out.
+            waited: seconds that it waited for its batch.
+        """
+        self._losses.append(losses)
+        self._skipped += skipped
         self._waited += waited
         if self._progress is not None:
-            self._progress.update(steps)
+            self._progress.update(len(losses) + skipped)
 
-    def log(self, discriminator_loss: float, generator_loss: float) -> None:
-        """Write a line for the steps since the last one; losses are their means."""
+    def log(self) -> None:
+        """Write a line for the steps since the last one; losses are the means of their updates."""
+        losses = np.concatenate(self._losses)
+        if not len(losses):
+            return  # all were left out: the next line tells of them
+        means = losses.mean(axis=0, dtype=np.float64)
         now, step = time.monotonic(), self._state.step
         seconds = now - self._line_time
         images = (step - self._line_step) * self._plan.images_per_step
@@ -73,9 +87,10 @@ class Journal:
             "images": step * self._plan.images_per_step,
             "wall_seconds": round(self._wall_before + now - self._start, 3),
             "images_per_second": round(images / seconds, 1),
-            "discriminator_loss": discriminator_loss,
-            "generator_loss": generator_loss,
+            "discriminator_loss": float(means[0]),
+            "generator_loss": float(means[1]),
             "input_wait_seconds": round(self._waited, 4),
+            "skipped_updates": self._skipped,
         }
         with writing(self._directory / "metrics.jsonl"):
             self._metrics.write(json.dumps(line) + "\n")
@@ -85,7 +100,8 @@ class Journal:
                 tf.summary.scalar(name, line[name])
         self._board.flush()
         self._show(line)
-        self._line_time, self._line_step, self._waited = now, step, 0.0
+        self._losses, self._skipped, self._waited = [], 0, 0.0
+        self._line_time, self._line_step = now, step
 
     def draw(self) -> None:
         """Write a grid of samples from the run's fixed latents."""

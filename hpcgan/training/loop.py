@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
-import numpy as np
 import tensorflow as tf
 
 from hpcgan import checkpoint
@@ -17,13 +17,15 @@ from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.data.feed import Feed
 from hpcgan.data.residency import label_shards, opened_shards
-from hpcgan.errors import DataError, RunError
+from hpcgan.errors import DataError, RunError, Stopped
 from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
 from hpcgan.gan.update import Update
 from hpcgan.parallel import synchronous
 from hpcgan.training.journal import Journal
 from hpcgan.training.plan import Plan
+from hpcgan.training.stop import Request
+from hpcgan.training.watch import Skips, compare_ranks
 from hpcgan.world import World
 
 # Steps inside one call of the compiled update: enough to make a call's own cost invisible, few
@@ -38,11 +40,16 @@ def train(world: World, plan: Plan) -> None:
         DataError: the samples cannot be loaded or staged (on all ranks).
         RunError: a loss is no longer finite (on all ranks), rank 0 cannot write, or a rank cannot
             read on.
+        Stopped: somebody asked for it; the checkpoint is written (on all ranks).
     """
     config = plan.config
     state = world.together(lambda: State(config, plan.source.sample_shape))
     checkpoint.restore(world, state, plan.found)
-    with opened_shards(world, config, plan.source, plan.division) as shards:
+    request = Request(config.run.time_limit)
+    with (
+        request.listening(),
+        opened_shards(world, config, plan.source, plan.division) as shards,
+    ):
         hosted = plan.division.hosted
         update = synchronous.make_update(world, config, state, plan.source.dtype, hosted)
         per_step = config.train.batch_size * config.train.discriminator_steps
@@ -51,7 +58,7 @@ def train(world: World, plan: Plan) -> None:
         journal = Journal(plan, state, world) if world.is_root else None
         if journal and state.step == 0:
             _save(plan, state)
-        _walk(plan, state, update, feed, labels, journal)
+        _walk(world, plan, state, update, feed, labels, journal, request)
         if journal:
             journal.close()
         world.barrier()
@@ -68,16 +75,22 @@ def _label_feed(plan: Plan, per_step: int) -> Feed | None:
 
 
 def _walk(
+    world: World,
     plan: Plan,
     state: State,
     update: Update,
     feed: Feed,
     labels: Feed | None,
     journal: Journal | None,
+    request: Request,
 ) -> None:
-    """Make the steps from the state's on. All ranks must call it."""
+    """Make the steps from the state's on. All ranks must call it.
+
+    Raises:
+        Stopped: a rank was asked to stop; all ranks raise it after the same step.
+    """
     config = plan.config
-    losses: list[tf.Tensor] = []
+    skips = Skips(config.watch, config.train.precision)
     batches = feed.batches(spans(config, state.step))
     label_batches = labels.batches(spans(config, state.step)) if labels else None
     for first, steps in spans(config, state.step):
@@ -86,22 +99,38 @@ def _walk(
         if label_batches:
             batch.append(next(label_batches))
         waited = time.monotonic() - asked
-        losses.append(update.run(*batch))
+        if request.is_made():
+            update.ask_to_stop()
+        report = update.run(*batch)
         state.step = first + steps
-        saves = is_due(config.checkpoint.every_steps, state.step, config)
-        logs = is_due(config.log.every_steps, state.step, config)
-        if saves or logs:
-            means = _means(losses, state.step)  # before saving: it refuses what is not finite
-        if logs:
-            losses.clear()
-            if journal:
-                journal.log(*means)
+        skipped = report.skipped.numpy() > 0
+        skips.check(skipped, state.step)
+        stops = bool(report.stop.numpy().any())
         if journal:
-            journal.advance(steps, waited)
+            journal.advance(report.losses.numpy()[~skipped], int(skipped.sum()), waited)
+            if is_due(config.log.every_steps, state.step, config):
+                journal.log()
             if is_due(samples_period(config), state.step, config):
                 journal.draw()
-            if saves:
+            if stops or is_due(config.checkpoint.every_steps, state.step, config):
                 _save(plan, state)
+        drift = config.watch.drift_steps
+        if drift and state.step // drift > first // drift:
+            compare_ranks(world, state)
+        if stops and state.step < config.train.steps:
+            _stop(world, state, request)
+
+
+def _stop(world: World, state: State, request: Request) -> NoReturn:
+    """End the run after its checkpoint. All ranks must call it, after the same step."""
+    reasons = world.gather_json(request.reason)
+    why = ", ".join(
+        f"{reason} (rank {rank})" for rank, reason in enumerate(reasons) if reason is not None
+    )
+    raise Stopped(
+        f"stopped after step {state.step} by {why}; its checkpoint is written: the same command "
+        "goes on"
+    )
 
 
 def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
@@ -133,23 +162,6 @@ def is_due(period: int, step: int, config: Config) -> bool:
 def samples_period(config: Config) -> int:
     """Return the steps between two sample grids."""
     return config.log.samples_every_steps or config.checkpoint.every_steps
-
-
-def _means(losses: list[tf.Tensor], step: int) -> tuple[float, float]:
-    """Return the mean losses of D and G since the last line.
-
-    They are averages over all shards, the same on all ranks: so all ranks stop here if one is
-    not finite. All ranks must call it at the same steps.
-    """
-    means = np.concatenate([each.numpy() for each in losses]).mean(axis=0, dtype=np.float64)
-    if not np.isfinite(means).all():
-        error = RunError(
-            f"the losses up to step {step} are not finite (discriminator {means[0]}, generator "
-            f"{means[1]}); go on from an earlier checkpoint with a lower learning rate"
-        )
-        error.agreed = True
-        raise error
-    return float(means[0]), float(means[1])
 
 
 def _save(plan: Plan, state: State) -> None:

@@ -48,7 +48,7 @@ def _run(config, samples, hosted=None, first=0, state=None):
     state = state or State(config, _SHAPE)
     hosted = hosted or range(samples.shape[1])
     update = Update(config, state, samples.dtype.name, hosted, lambda tensor: tensor)
-    losses = update.run(tf.constant(samples), tf.constant(first, tf.int64)).numpy()
+    losses = update.run(tf.constant(samples), tf.constant(first, tf.int64)).losses.numpy()
     return losses, state.arrays()
 
 
@@ -113,7 +113,7 @@ def test_several_steps_in_one_call_equal_one_step_a_call(model):
     state = State(config, _SHAPE)
     update = Update(config, state, "uint8", range(1), lambda tensor: tensor)
     one_by_one = [
-        update.run(tf.constant(samples[i : i + 1]), tf.constant(i, tf.int64)).numpy()
+        update.run(tf.constant(samples[i : i + 1]), tf.constant(i, tf.int64)).losses.numpy()
         for i in range(4)
     ]
     np.testing.assert_allclose(np.concatenate(one_by_one), losses, rtol=1e-5)
@@ -262,7 +262,8 @@ def test_labels_decide_what_a_conditional_game_is_about() -> None:
     samples = (samples // 8 + labels[..., None, None, None].astype(np.uint8) * 100).astype(np.uint8)
     state = State(config, _SHAPE)
     update = Update(config, state, "uint8", range(1), lambda tensor: tensor)
-    losses = update.run(tf.constant(samples), tf.constant(0, tf.int64), tf.constant(labels)).numpy()
+    report = update.run(tf.constant(samples), tf.constant(0, tf.int64), tf.constant(labels))
+    losses = report.losses.numpy()
     _, guesses = state.discriminator(samples[-1, 0].astype(np.float32) / 127.5 - 1)
     assert np.mean(np.argmax(guesses, 1) == labels[-1, 0]) > 0.8
     assert losses[-1, 0] < losses[0, 0]

@@ -133,7 +133,7 @@ def _run_updates(config, hosted, exchange, steps=20, odd_shard=None):
         keys = update._keys.numpy()
         keys[place] = noise.shard_keys(1, range(odd_shard, odd_shard + 1))[0]
         update._keys = tf.constant(keys)
-    losses = update.run(*given).numpy()
+    losses = update.run(*given).losses.numpy()
     return losses, {
         f"{group}/{name}": array
         for group, named in state.arrays().items()
@@ -269,6 +269,65 @@ def test_a_conditional_run_learns_and_makes_the_labels_it_is_asked_for(world, sh
         generate.generate(world, path, 5, shared_path / "samples.h5", label=3)
 
 
+def test_a_bad_number_of_one_rank_leaves_the_update_out_on_all(world, ring):
+    import tensorflow as tf
+
+    from hpcgan.gan.state import State
+    from hpcgan.gan.update import Update
+
+    config = _config("mlp", "adam")
+    hosted = shards.hosted_shards(_SHARDS, world.size, world.rank)
+    state = State(config, (8, 8, 1))
+    before = state.arrays()
+    samples = np.zeros((1, len(hosted), 6, 8, 8, 1), np.float32)
+    if world.rank == world.size - 1:
+        samples[0, -1, 2, 3, 4, 0] = np.nan
+    update = Update(config, state, "float32", hosted, ring)
+    report = update.run(tf.constant(samples), tf.constant(0, tf.int64))
+    assert report.skipped.numpy().tolist() == [1]
+    for group, named in state.arrays().items():
+        for name, array in named.items():
+            assert np.array_equal(array, before[group][name])
+    good = update.run(tf.constant(np.zeros_like(samples)), tf.constant(1, tf.int64))
+    assert (good.skipped.numpy().tolist(), good.stop.numpy().tolist()) == ([0], [0])
+    assert np.isfinite(good.losses).all()
+
+
+def test_one_rank_that_wants_to_stop_is_heard_by_all(world, ring):
+    import tensorflow as tf
+
+    from hpcgan.gan.state import State
+    from hpcgan.gan.update import Update
+
+    config = _config("mlp alternating", "adam")
+    hosted = shards.hosted_shards(_SHARDS, world.size, world.rank)
+    update = Update(config, State(config, (8, 8, 1)), "uint8", hosted, ring)
+    samples = tf.zeros((2, len(hosted), 12, 8, 8, 1), tf.uint8)
+    assert not update.run(samples, tf.constant(0, tf.int64)).stop.numpy().any()
+    if world.rank == world.size - 1:
+        update.ask_to_stop()
+    assert (update.run(samples, tf.constant(2, tf.int64)).stop.numpy() > 0).all()
+
+
+def test_a_rank_whose_networks_drift_is_named(world):
+    from hpcgan.gan.state import State
+    from hpcgan.training.watch import compare_ranks
+
+    state = State(_config("mlp", "adam"), (8, 8, 1))
+    state.step = 30
+    compare_ranks(world, state)
+    if world.rank == 1:
+        bias = state.discriminator.trainable_variables[1]
+        bias.assign(bias + 1e-7)
+    if world.size == 1:
+        return
+    with pytest.raises(
+        RunError, match=r"^after step 30 the networks of rank 1 on .* differ"
+    ) as caught:
+        compare_ranks(world, state)
+    assert caught.value.agreed
+
+
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])
 def test_a_run_stopped_and_resumed_ends_as_one_that_never_stopped(world, shared_path, model):
     sections = {"model": {"name": model, "latent_dim": 6, "width": 4}}
@@ -341,7 +400,7 @@ def test_losses_that_are_not_finite_stop_all_ranks(world, shared_path):
     overrides = ["--optimizer.generator.learning_rate=1e30"]
     # A line only at the end: what is not finite must be seen before a checkpoint is made of it.
     overrides += ["--train.steps=100", "--log.every_steps=100", "--checkpoint.keep=1"]
-    with pytest.raises(RunError, match="not finite") as caught:
+    with pytest.raises(RunError, match=r"of step \d+ are not finite") as caught:
         _train(world, config, shared_path / "run", *overrides)
     assert caught.value.agreed
     if world.is_root:

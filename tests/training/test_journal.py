@@ -58,7 +58,8 @@ def log_steps(journal: Journal, state: State, *steps: int) -> None:
     """Write a line at each of ``steps``, with losses that tell it."""
     for step in steps:
         state.step = step
-        journal.log(step + 0.25, step + 0.5)
+        journal.advance(np.array([[step, step], [step + 0.5, step + 1]]), 0, 0.0)
+        journal.log()
     journal.close()
 
 
@@ -79,16 +80,32 @@ def test_speed_and_waiting_are_those_since_the_line_before(
     clock = iter([100.0, 102.0, 102.5, 103.0])
     monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: next(clock))
     journal = Journal(plan, state, world)
-    journal.advance(1, 0.5)
-    journal.advance(1, 0.25)
+    journal.advance(np.zeros((1, 2)), 0, 0.5)
+    journal.advance(np.zeros((1, 2)), 0, 0.25)
     state.step = 2
-    journal.log(0, 0)
-    journal.advance(3, 0.125)
+    journal.log()
+    journal.advance(np.zeros((3, 2)), 0, 0.125)
     log_steps(journal, state, 5)
     lines = metrics(plan)
     assert [line["wall_seconds"] for line in lines] == [2.0, 2.5]
     assert [line["images_per_second"] for line in lines] == [12.0, 72.0]
     assert [line["input_wait_seconds"] for line in lines] == [0.75, 0.125]
+
+
+def test_updates_that_were_left_out_are_counted_and_have_no_losses(
+    plan: Plan, state: State, world: World
+) -> None:
+    journal = Journal(plan, state, world)
+    journal.advance(np.zeros((0, 2)), 2, 0.0)
+    state.step = 2
+    journal.log()  # no update was made: there is nothing to tell yet
+    journal.advance(np.array([[1.0, 2.0]]), 1, 0.0)
+    state.step = 4
+    journal.log()
+    journal.close()
+    (line,) = metrics(plan)
+    assert (line["step"], line["skipped_updates"]) == (4, 3)
+    assert (line["discriminator_loss"], line["generator_loss"]) == (1, 2)
 
 
 def test_a_resumed_run_keeps_the_lines_up_to_its_step_and_the_clock_goes_on(
@@ -183,6 +200,7 @@ def test_tensorboard_shows_the_losses_the_speed_and_the_grids(
         "images_per_second",
         "input_wait_seconds",
         "samples",
+        "skipped_updates",
     }
     losses = [
         (event.step, float(tf.make_ndarray(event.tensor_proto)))

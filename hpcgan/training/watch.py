@@ -1,0 +1,89 @@
+"""Numbers that are not finite, and ranks whose networks drift apart.
+
+What is looked at is the same on all ranks, so all of them decide alike: updates are averages over
+all shards, and hashes of weights are compared by all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from hpcgan.config import WatchConfig
+from hpcgan.errors import RunError
+from hpcgan.gan.state import State
+from hpcgan.world import World
+
+
+class Skips:
+    """Updates that were left out since they were not finite."""
+
+    def __init__(self, config: WatchConfig, precision: str) -> None:
+        """Count from 0.
+
+        Args:
+            config: what is to be done.
+            precision: of the run; with mixed_float16 gradients overflow now and then, and its
+                losses' scale follows (Micikevicius et al., 2018).
+        """
+        self._most = config.skips
+        self._stops = config.nonfinite == "stop" and precision != "mixed_float16"
+        self._in_a_row = 0
+
+    def check(self, skipped: np.ndarray, last: int) -> None:
+        """Take note of some steps.
+
+        Args:
+            skipped: (steps,), not 0 where something was left out.
+            last: updates made after them.
+
+        Raises:
+            RunError: a step was skipped and must not be, or too many were in a row.
+        """
+        for place, each in enumerate(skipped):
+            self._in_a_row = self._in_a_row + 1 if each else 0
+            step = last - len(skipped) + place + 1
+            if each and self._stops:
+                raise _agreed(
+                    f"the losses or gradients of step {step} are not finite; the networks are "
+                    "as they were before it; go on from a checkpoint with a lower learning rate, "
+                    "or with watch.nonfinite: skip"
+                )
+            if self._in_a_row > self._most:
+                raise _agreed(
+                    f"{self._in_a_row} updates in a row, to step {step}, were left out since they "
+                    "were not finite (watch.skips); go on from an earlier checkpoint with a lower "
+                    "learning rate"
+                )
+
+
+def compare_ranks(world: World, state: State) -> None:
+    """Refuse to go on with ranks that hold different networks.
+
+    All ranks must call it, after the same step.
+
+    Raises:
+        RunError: a rank's weights, statistics or optimizers differ from those of most.
+    """
+    digest = hashlib.sha256()
+    for named in state.arrays().values():
+        for array in named.values():
+            digest.update(np.ascontiguousarray(array).data)
+    digests = world.gather_json([digest.hexdigest(), world.host])
+    names = [name for name, _ in digests]
+    most = max(names, key=names.count)
+    odd = [f"{rank} on {host}" for rank, (name, host) in enumerate(digests) if name != most]
+    if odd:  # of two that differ, the second: nobody knows which is right
+        raise _agreed(
+            f"after step {state.step} the networks of rank {', '.join(odd)} differ from those of "
+            "the others: a memory or processor fault, or a fault in the network; go on without "
+            "that host, from the newest checkpoint"
+        )
+
+
+def _agreed(message: str) -> RunError:
+    """Return an error that all ranks raise at the same step."""
+    error = RunError(message)
+    error.agreed = True
+    return error

@@ -1,0 +1,34 @@
+"""Updates that are left out: when a run goes on without them, and when not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpcgan.config import WatchConfig
+from hpcgan.errors import RunError
+from hpcgan.training.watch import Skips
+
+
+def test_the_first_bad_step_ends_a_run_that_must_not_skip() -> None:
+    skips = Skips(WatchConfig(nonfinite="stop"), "float32")
+    skips.check(np.array([0, 0, 0]), 10)
+    with pytest.raises(RunError, match=r"of step 12 are not finite") as caught:
+        skips.check(np.array([0, 1, 1]), 13)
+    assert caught.value.agreed
+
+
+def test_so_many_in_a_row_may_be_skipped_across_calls() -> None:
+    skips = Skips(WatchConfig(nonfinite="skip", skips=3), "float32")
+    skips.check(np.array([0, 1, 1]), 3)
+    skips.check(np.array([1, 0, 1]), 6)
+    skips.check(np.array([1, 1, 0]), 9)
+    with pytest.raises(RunError, match=r"^4 updates in a row, to step 13, were left out"):
+        skips.check(np.array([1, 1, 1, 1]), 13)
+
+
+def test_half_precision_skips_in_any_case() -> None:
+    skips = Skips(WatchConfig(nonfinite="stop", skips=1), "mixed_float16")
+    skips.check(np.array([1, 0, 1, 0]), 4)
+    with pytest.raises(RunError, match="2 updates in a row"):
+        skips.check(np.array([1, 1]), 6)
