@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from hpcgan import checkpoint
-from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.data.feed import Feed
 from hpcgan.data.residency import label_shards, opened_shards
@@ -24,6 +23,7 @@ from hpcgan.gan.update import Update
 from hpcgan.parallel import synchronous
 from hpcgan.training.journal import Journal
 from hpcgan.training.plan import Plan
+from hpcgan.training.saver import Saver
 from hpcgan.world import World
 
 # Steps inside one call of the compiled update: enough to make a call's own cost invisible, few
@@ -49,9 +49,12 @@ def train(world: World, plan: Plan) -> None:
         feed = Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)
         labels = _label_feed(plan, per_step)
         journal = Journal(plan, state, world) if world.is_root else None
-        if journal and state.step == 0:
-            _save(plan, state)
-        _walk(plan, state, update, feed, labels, journal)
+        saver = Saver(plan, state) if world.is_root else None
+        if saver and state.step == 0:
+            saver.save_first()
+        _walk(plan, state, update, feed, labels, journal, saver)
+        if saver:
+            saver.close()
         if journal:
             journal.close()
         world.barrier()
@@ -74,6 +77,7 @@ def _walk(
     feed: Feed,
     labels: Feed | None,
     journal: Journal | None,
+    saver: Saver | None,
 ) -> None:
     """Make the steps from the state's on. All ranks must call it."""
     config = plan.config
@@ -100,8 +104,8 @@ def _walk(
             journal.advance(steps, waited)
             if is_due(samples_period(config), state.step, config):
                 journal.draw()
-            if saves:
-                _save(plan, state)
+        if saver:
+            saver.after_span(saves, lambda: _are_finite(losses))
 
 
 def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
@@ -117,21 +121,21 @@ def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
 
 def spans(config: Config, start: int) -> Iterator[tuple[int, int]]:
     """Yield (first step, number of steps) of each call of the update from ``start`` on."""
-    periods = (config.log.every_steps, samples_period(config), config.checkpoint.every_steps)
+    periods = [config.log.every_steps, samples_period(config), config.checkpoint.every_steps]
     while start < config.train.steps:
         ends = [start + _LONGEST_SPAN, config.train.steps]
-        end = min(ends + [(start // period + 1) * period for period in periods])
+        end = min(ends + [(start // period + 1) * period for period in periods if period])
         yield start, end - start
         start = end
 
 
-def is_due(period: int, step: int, config: Config) -> bool:
+def is_due(period: int | None, step: int, config: Config) -> bool:
     """Return whether what happens every ``period`` steps and at the end happens now."""
-    return step % period == 0 or step == config.train.steps
+    return step == config.train.steps or (period is not None and step % period == 0)
 
 
-def samples_period(config: Config) -> int:
-    """Return the steps between two sample grids."""
+def samples_period(config: Config) -> int | None:
+    """Return the steps between two sample grids; None for one at the end."""
     return config.log.samples_every_steps or config.checkpoint.every_steps
 
 
@@ -152,17 +156,6 @@ def _means(losses: list[tf.Tensor], step: int) -> tuple[float, float]:
     return float(means[0]), float(means[1])
 
 
-def _save(plan: Plan, state: State) -> None:
-    """Write a checkpoint and delete those that are too old; rank 0 alone calls it."""
-    checkpoint.write(
-        Checkpoint(
-            path=checkpoint.path_of(plan.checkpoints, state.step),
-            step=state.step,
-            images=state.step * plan.images_per_step,
-            config=plan.config,
-            sample_shape=plan.source.sample_shape,
-            dtype=plan.source.dtype,
-            groups=state.arrays(),
-        )
-    )
-    checkpoint.prune(plan.checkpoints, plan.config.checkpoint.keep)
+def _are_finite(losses: list[tf.Tensor]) -> bool:
+    """Return whether all losses since the last line are finite; one rank alone may ask."""
+    return all(np.isfinite(each.numpy()).all() for each in losses)
