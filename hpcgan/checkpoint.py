@@ -3,13 +3,15 @@
 A checkpoint is one HDF5 file that holds all a run needs to go on as if it had never stopped. It
 is written beside its name, flushed to the disk and renamed, so that a name never stands for half
 a file. Its user block holds a SHA-256 of all that follows, which is checked before HDF5 reads a
-byte: HDF5 may hang on a damaged file. Only rank 0 reads and writes; ``restore`` brings the state
-to the others.
+byte: HDF5 may hang on a damaged file. HDF5's own Fletcher32 would add nothing to it: it is weaker,
+leaves out scalars and all that is no data, and is checked only while HDF5 reads. Only rank 0 reads
+and writes; ``restore`` brings the state to the others.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ import numpy as np
 from hpcgan import __version__
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
-from hpcgan.errors import CheckpointError, ConfigError
+from hpcgan.errors import CheckpointError, ConfigError, RunError
 from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
 from hpcgan.world import World
 
@@ -120,10 +122,29 @@ def newest(directory: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, warnings
 
 
-def prune(directory: Path, keep: int) -> None:
-    """Delete all but the ``keep`` newest checkpoints, and what a killed run left half written."""
-    for path in [*_paths(directory)[:-keep], *directory.glob("step_*.h5.partial")]:
-        path.unlink(missing_ok=True)
+def prune(directory: Path, keep: int, keep_every: int | None = None) -> None:
+    """Delete old checkpoints, and what a killed run left half written.
+
+    Args:
+        directory: where they are.
+        keep: the newest ones, which stay.
+        keep_every: those of steps that are multiples of it stay too; None for none.
+
+    Raises:
+        RunError: one cannot be deleted.
+    """
+    try:
+        old = _paths(directory)[:-keep]
+        if keep_every is not None:
+            old = [path for path in old if _step_of(path) % keep_every]
+        for path in [*old, *directory.glob("step_*.h5.partial")]:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise RunError(
+            f"{error.filename or directory}: cannot be deleted: {reason}; delete it yourself, or "
+            "allow this user to"
+        ) from None
 
 
 def set_aside_after(directory: Path, step: int) -> None:

@@ -203,12 +203,22 @@ class CheckpointConfig:
     """The checkpoints.
 
     Args:
-        every_steps: steps between two of them; the first and last step have one too.
+        every_steps: steps between two of them; null for not by steps. The first and last step have
+            one in any case.
+        every_minutes: minutes between two of them; null for not by time; auto for what loses the
+            least time, by a checkpoint's cost and mtbf_hours (Young, 1974; Daly, 2006).
+        mtbf_hours: mean time between two failures of the machine, for every_minutes: auto.
         keep: the newest ones that stay; older ones are deleted.
+        keep_every: those of steps that are multiples of it stay for ever; null for none.
+        failures: attempts to write one that may fail in a row before the run ends.
     """
 
-    every_steps: int = 500
+    every_steps: int | None = 500
+    every_minutes: float | Literal["auto"] | None = None
+    mtbf_hours: float = 24.0
     keep: int = 3
+    keep_every: int | None = None
+    failures: int = 3
 
 
 @dataclass(frozen=True)
@@ -245,7 +255,7 @@ class LogConfig:
 
     Args:
         every_steps: steps between two lines of metrics.
-        samples_every_steps: steps between two sample grids; null for as often as checkpoints.
+        samples_every_steps: steps between two sample grids; null for checkpoint.every_steps.
     """
 
     every_steps: int = 50

@@ -72,13 +72,20 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "train.accumulate": (1, True),
     "train.ema": (0, True),
     "checkpoint.every_steps": (1, True),
+    "checkpoint.every_minutes": (0, False),
+    "checkpoint.mtbf_hours": (0, False),
     "checkpoint.keep": (1, True),
+    "checkpoint.keep_every": (1, True),
+    "checkpoint.failures": (1, True),
     "log.every_steps": (1, True),
     "run.time_limit": (0, False),
     "watch.skips": (0, True),
     "watch.drift_steps": (1, True),
     "log.samples_every_steps": (1, True),
 }
+
+# Keys that may be null though their default is not.
+_NULLABLE = ("checkpoint.every_steps",)
 
 
 def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
@@ -223,7 +230,7 @@ def _check_keys(content: dict[str, Any], origin: str, section: str = "") -> None
         elif key not in defaults:
             held = "empty" if value is None else value
             raise ConfigError(f"{origin}: section '{key}' is {held}; it must hold keys")
-        elif value is None and defaults[key] is not None:
+        elif value is None and defaults[key] is not None and key not in _NULLABLE:
             raise ConfigError(f"{origin}: {key} is null; give it a value or leave it out")
 
 
@@ -253,7 +260,9 @@ def _check_values(config: Config, origin: str) -> None:
             raise ConfigError(f"{origin}: {key} is {value}; it must be a finite number")
     for key, (smallest, inclusive) in _BOUNDS.items():
         value = values[key]
-        if value is not None and not (value >= smallest if inclusive else value > smallest):
+        if isinstance(value, str) or value is None:  # a word in the place of a number, as auto
+            continue
+        if not (value >= smallest if inclusive else value > smallest):
             bound = "at least" if inclusive else "greater than"
             raise ConfigError(f"{origin}: {key} is {value}; it must be {bound} {smallest}")
     for key, value in values.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import random
 import subprocess
@@ -196,6 +197,31 @@ def test_pruning_keeps_the_newest_and_deletes_what_is_half_written(tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} == kept
     prune(tmp_path, 3)
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_pruning_keeps_the_multiples_of_a_step_for_ever(tmp_path: Path) -> None:
+    for step in (0, 40, 50, 100, 110, 120):
+        write(sample_checkpoint(tmp_path, step))
+    prune(tmp_path, 2, keep_every=50)
+    assert [read(path).step for path in sorted(tmp_path.iterdir())] == [0, 50, 100, 110, 120]
+    prune(tmp_path, 1, keep_every=100)
+    assert [read(path).step for path in sorted(tmp_path.iterdir())] == [0, 100, 120]
+
+
+def test_what_cannot_be_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (1, 2):
+        write(sample_checkpoint(tmp_path, step))
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "as told by the system", str(self))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(RunError) as caught:
+        prune(tmp_path, 1)
+    assert str(caught.value) == (
+        f"{path_of(tmp_path, 1)}: cannot be deleted: Read-only file system; delete it yourself, or "
+        "allow this user to"
+    )
 
 
 def test_checkpoints_after_a_step_are_set_aside_with_their_content(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcgan.config import (
+    CheckpointConfig,
     Config,
     DataConfig,
     LogConfig,
@@ -162,7 +163,11 @@ def test_one_file_in_place_of_a_list_is_refused(config_file: Path) -> None:
         ("train.batch_size", "1", "0", "at least 1"),
         ("train.discriminator_steps", "1", "0", "at least 1"),
         ("checkpoint.every_steps", "1", "0", "at least 1"),
+        ("checkpoint.every_minutes", "0.1", "0", "greater than 0"),
+        ("checkpoint.mtbf_hours", "0.1", "0", "greater than 0"),
         ("checkpoint.keep", "1", "0", "at least 1"),
+        ("checkpoint.keep_every", "1", "0", "at least 1"),
+        ("checkpoint.failures", "1", "0", "at least 1"),
         ("log.every_steps", "1", "0", "at least 1"),
         ("log.samples_every_steps", "1", "0", "at least 1"),
     ],
@@ -200,6 +205,33 @@ def test_null_is_refused_where_a_value_is_needed(config_file: Path, key: str) ->
     assert refusal(config_file, text) == (
         f"{config_file}: {key} is null; give it a value or leave it out"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "every_steps", "every_minutes"),
+    [
+        ("every_steps: null", None, None),
+        ("every_minutes: auto", 500, "auto"),
+        ("every_steps: null, every_minutes: 10", None, 10),
+        ("every_minutes: 0.5", 500, 0.5),
+        ("every_minutes: null", 500, None),
+    ],
+)
+def test_checkpoints_are_made_by_steps_by_minutes_or_by_neither(
+    config_file: Path, text: str, every_steps: int | None, every_minutes: float | str | None
+) -> None:
+    config_file.write_text(f"{DATA}checkpoint: {{{text}}}\n")
+    made = load(config_file).checkpoint
+    assert (made.every_steps, made.every_minutes) == (every_steps, every_minutes)
+    words = [f"--checkpoint.{each.replace(': ', '=')}" for each in text.split(", ")]
+    config_file.write_text(DATA)
+    assert load(config_file, words).checkpoint == made
+
+
+def test_a_word_other_than_auto_is_refused_for_minutes(config_file: Path) -> None:
+    message = refusal(config_file, DATA + "checkpoint: {every_minutes: often}\n")
+    assert "checkpoint.every_minutes" in message
+    assert "often" in message
 
 
 @pytest.mark.parametrize(("text", "held"), [("", "empty"), ("7", "7"), ("[1]", "[1]")])
@@ -284,6 +316,11 @@ adams = st.builds(OptimizerConfig, learning_rate=rates, beta_1=rates, beta_2=rat
         model=st.builds(ModelConfig, name=st.sampled_from(["mlp", "dcgan"]), latent_dim=counts),
         optimizer=st.builds(OptimizersConfig, generator=adams, discriminator=adams),
         train=st.builds(TrainConfig, steps=counts, update=st.just("alternating")),
+        checkpoint=st.builds(
+            CheckpointConfig,
+            every_steps=st.none() | counts,
+            every_minutes=st.none() | st.just("auto") | rates,
+        ),
         log=st.builds(LogConfig, samples_every_steps=st.none() | counts),
     )
 )

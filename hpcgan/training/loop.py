@@ -13,7 +13,6 @@ from typing import NoReturn
 import tensorflow as tf
 
 from hpcgan import checkpoint
-from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.data.feed import Feed
 from hpcgan.data.residency import label_shards, opened_shards
@@ -24,6 +23,7 @@ from hpcgan.gan.update import Update
 from hpcgan.parallel import synchronous
 from hpcgan.training.journal import Journal
 from hpcgan.training.plan import Plan
+from hpcgan.training.saver import Saver
 from hpcgan.training.stop import Request
 from hpcgan.training.watch import Skips, compare_ranks
 from hpcgan.world import World
@@ -56,9 +56,12 @@ def train(world: World, plan: Plan) -> None:
         feed = Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)
         labels = _label_feed(plan, per_step)
         journal = Journal(plan, state, world) if world.is_root else None
-        if journal and state.step == 0:
-            _save(plan, state)
-        _walk(world, plan, state, update, feed, labels, journal, request)
+        saver = Saver(plan, state) if world.is_root else None
+        if saver and state.step == 0:
+            saver.save_now()
+        _walk(world, plan, state, update, feed, labels, journal, saver, request)
+        if saver:
+            saver.close()
         if journal:
             journal.close()
         world.barrier()
@@ -82,6 +85,7 @@ def _walk(
     feed: Feed,
     labels: Feed | None,
     journal: Journal | None,
+    saver: Saver | None,
     request: Request,
 ) -> None:
     """Make the steps from the state's on. All ranks must call it.
@@ -112,12 +116,14 @@ def _walk(
                 journal.log()
             if is_due(samples_period(config), state.step, config):
                 journal.draw()
-            if stops or is_due(config.checkpoint.every_steps, state.step, config):
-                _save(plan, state)
+        if saver:
+            saver.after_span(is_due(config.checkpoint.every_steps, state.step, config))
         drift = config.watch.drift_steps
         if drift and state.step // drift > first // drift:
             compare_ranks(world, state)
         if stops and state.step < config.train.steps:
+            if saver:
+                saver.save_now()
             _stop(world, state, request)
 
 
@@ -146,35 +152,19 @@ def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
 
 def spans(config: Config, start: int) -> Iterator[tuple[int, int]]:
     """Yield (first step, number of steps) of each call of the update from ``start`` on."""
-    periods = (config.log.every_steps, samples_period(config), config.checkpoint.every_steps)
+    periods = [config.log.every_steps, samples_period(config), config.checkpoint.every_steps]
     while start < config.train.steps:
         ends = [start + _LONGEST_SPAN, config.train.steps]
-        end = min(ends + [(start // period + 1) * period for period in periods])
+        end = min(ends + [(start // period + 1) * period for period in periods if period])
         yield start, end - start
         start = end
 
 
-def is_due(period: int, step: int, config: Config) -> bool:
+def is_due(period: int | None, step: int, config: Config) -> bool:
     """Return whether what happens every ``period`` steps and at the end happens now."""
-    return step % period == 0 or step == config.train.steps
+    return step == config.train.steps or (period is not None and step % period == 0)
 
 
-def samples_period(config: Config) -> int:
-    """Return the steps between two sample grids."""
+def samples_period(config: Config) -> int | None:
+    """Return the steps between two sample grids; None for one at the end."""
     return config.log.samples_every_steps or config.checkpoint.every_steps
-
-
-def _save(plan: Plan, state: State) -> None:
-    """Write a checkpoint and delete those that are too old; rank 0 alone calls it."""
-    checkpoint.write(
-        Checkpoint(
-            path=checkpoint.path_of(plan.checkpoints, state.step),
-            step=state.step,
-            images=state.step * plan.images_per_step,
-            config=plan.config,
-            sample_shape=plan.source.sample_shape,
-            dtype=plan.source.dtype,
-            groups=state.arrays(),
-        )
-    )
-    checkpoint.prune(plan.checkpoints, plan.config.checkpoint.keep)

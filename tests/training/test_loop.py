@@ -1,0 +1,38 @@
+"""The spans of a run: each ends where something is due."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpcgan.config import CheckpointConfig, Config, DataConfig, LogConfig, TrainConfig
+from hpcgan.training.loop import is_due, samples_period, spans
+
+
+def config(every_steps: int | None, samples_every_steps: int | None = None) -> Config:
+    return Config(
+        data=DataConfig(files=[]),
+        train=TrainConfig(steps=40),
+        checkpoint=CheckpointConfig(every_steps=every_steps),
+        log=LogConfig(every_steps=16, samples_every_steps=samples_every_steps),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "ends"),
+    [
+        (config(None), [10, 16, 26, 32, 40]),
+        (config(7), [7, 14, 16, 21, 28, 32, 35, 40]),
+        (config(None, samples_every_steps=36), [10, 16, 26, 32, 36, 40]),
+    ],
+)
+def test_spans_end_where_something_is_due(given: Config, ends: list[int]) -> None:
+    made = list(spans(given, 0))
+    assert [first + steps for first, steps in made] == ends
+    assert [first for first, _ in made] == [0, *ends[:-1]]
+
+
+def test_without_a_period_only_the_last_step_is_due() -> None:
+    given = config(None)
+    assert samples_period(given) is None
+    assert [step for step in range(1, 41) if is_due(None, step, given)] == [40]
+    assert [step for step in range(1, 41) if is_due(15, step, given)] == [15, 30, 40]
