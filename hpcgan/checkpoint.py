@@ -108,7 +108,7 @@ def read(path: Path) -> Checkpoint:
             groups=groups,
         )
     except ConfigError as error:
-        raise CheckpointError(str(error)) from None
+        raise CheckpointError(" ".join(str(error).splitlines())) from None
     except (OSError, Hdf5Error) as error:
         raise CheckpointError(f"{path}: damaged or no checkpoint: {error}") from None
 

@@ -47,6 +47,8 @@ def _bytes(array: h5py.Dataset) -> int:
 
 def _attributes(file: h5py.File, path: str) -> dict[str, Any]:
     """Return the attributes that a run needs."""
+    if _text(file, "sample_dtype", path) not in ("uint8", "float32"):
+        raise _wrong("sample_dtype", path)
     return {
         "step": _whole(file, "step", path),
         "images": _whole(file, "images", path),
@@ -112,6 +114,7 @@ def _datasets(file: h5py.File, path: str) -> Iterator[tuple[str, str, h5py.Datas
 def _item(parent: h5py.Group, names: tuple[str, ...], seen: set[int], path: str) -> Any:
     """Return what a name stands for; it must stand in this file, once."""
     name = "/".join(names)
+    name.encode()  # as in _text
     if not isinstance(parent.get(names[-1], getlink=True), h5py.HardLink):
         raise CheckpointError(f"{path}: damaged or no checkpoint: '{name}' is a link")
     item = parent[names[-1]]

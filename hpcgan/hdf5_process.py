@@ -75,13 +75,19 @@ def answer(question: list[Any], answers: BinaryIO) -> None:
                 value = each
         reply = {"value": value}
     except UserError as error:
-        reply = {"error": str(error), "kind": type(error).__name__}
+        reply = {"error": one_line(error), "kind": type(error).__name__}
     except MemoryError:
         reply = {"error": "it claims more than there is memory: it is damaged", "kind": ""}
     except Exception as error:  # damage has h5py raise anything; what it is matters to no one
-        reply = {"error": f"{' '.join(str(error).split()) or type(error).__name__}", "kind": ""}
+        reply = {"error": one_line(error) or type(error).__name__, "kind": ""}
     limits.end()
     tell(answers, reply)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's text on one line that can be printed, whatever names the file holds."""
+    text = " ".join(str(error).split())
+    return text.encode(errors="backslashreplace").decode()
 
 
 def send(array: np.ndarray, answers: BinaryIO) -> None:

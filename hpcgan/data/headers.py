@@ -199,10 +199,10 @@ def _file_bytes(array: h5py.Dataset) -> int:
 
 def _dataset(opened: Any, file: str, name: str) -> Any:
     """Return a dataset of an open file; of this file, not of one that a link inside it names."""
-    parts = name.split("/")
-    paths = ["/".join(parts[:number]) or "/" for number in range(1, len(parts) + 1)]
-    links = [opened.get(path, getlink=True) for path in paths]
-    is_elsewhere = any(isinstance(link, h5py.ExternalLink) for link in links)
+    parts = name.strip("/").split("/")
+    paths = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+    # Whether one of them leads out of the file; where one is missing, those behind it are.
+    is_elsewhere = any(isinstance(_link(opened, path), h5py.ExternalLink) for path in paths)
     found = None if is_elsewhere else opened.get(name)
     # A soft link may lead to a link to another file.
     if is_elsewhere or (found is not None and not _is_in(found, opened)):
@@ -215,6 +215,14 @@ def _dataset(opened: Any, file: str, name: str) -> Any:
             f"{file}: '{name}' keeps its content in files that are not HDF5; convert it"
         )
     return found
+
+
+def _link(opened: h5py.File, path: str) -> Any:
+    """Return the link that a path ends with, or None if there is none."""
+    try:
+        return opened.get(path, getlink=True)
+    except KeyError:
+        return None
 
 
 def _is_in(found: Any, opened: h5py.File) -> bool:
