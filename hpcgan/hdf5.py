@@ -9,6 +9,7 @@ fork: ranks may not fork once MPI has started.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from hpcgan.errors import RunError
 # What the process must do with, besides what a file's honest content needs.
 SECONDS = 60.0  # of a core
 MEMORY = 2 * 2**30
+
+_PIPE_BYTES = 2**20  # 16 times the system's own: fewer turns for each chunk
 
 # HDF5 may have been stuck or waiting for a disk: asking again would only take as long again.
 _OUT_OF_TIME = (signal.SIGPROF, signal.SIGALRM)
@@ -61,7 +65,8 @@ class Hdf5Process:
             UserError: the function raised it.
             Hdf5Error: HDF5 could not read the file, or the process died of it.
         """
-        question = json.dumps([function, *words]).encode() + b"\n"
+        # Names of files are seen from where this process is now.
+        question = json.dumps([str(Path.cwd()), function, *words]).encode() + b"\n"
         with self._lock:
             for is_last in (False, True):
                 is_fresh = self._process is None
@@ -113,6 +118,9 @@ class Hdf5Process:
             self._process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
             )
+            assert self._process.stdout is not None
+            with suppress(OSError):  # a system may allow less
+                fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             self._read_line(self._process)
         except (OSError, _Died) as error:
             status = self.close()

@@ -1,8 +1,8 @@
 """The process that opens HDF5 files for a rank: ``python -m hpcgan.hdf5_process SECONDS BYTES``.
 
-Questions come as a JSON list a line, the function and its arguments. The answer is any number of
-arrays, each an object a line that is followed by its bytes, and at last the value or the error. It
-imports neither MPI nor TensorFlow.
+Questions come as a JSON list a line: directory, function and its arguments. The answer is any
+number of arrays, each an object a line that is followed by its bytes, and at last the value or the
+error. It imports neither MPI nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def questions() -> Iterator[list[Any]]:
 
 def answer(question: list[Any], answers: BinaryIO) -> None:
     """Answer one question."""
-    function, *words = question
+    directory, function, *words = question
+    os.chdir(directory)
     if function not in _FUNCTIONS:
         raise ValueError(f"no such function: {function}")
     module, name = function.split(":")

@@ -62,6 +62,14 @@ def test_a_process_that_died_between_questions_is_started_again(
     assert header(process, data_file) == 40
 
 
+def test_names_are_seen_from_where_the_asking_process_is(
+    process: Hdf5Process, data_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header(process, data_file)
+    monkeypatch.chdir(data_file.parent)
+    assert header(process, Path(data_file.name)) == 40
+
+
 DIES = """#!/bin/sh
 echo started >> {log}
 echo '{{"value": "ready"}}'

@@ -17,7 +17,7 @@ import numpy as np
 
 from hpcgan import limits
 from hpcgan.errors import DataError
-from hpcgan.files import check_is_file, default_chunk
+from hpcgan.files import check_is_file
 
 GZIP = [h5py.h5z.FILTER_DEFLATE]
 SHUFFLED_GZIP = [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
@@ -29,7 +29,7 @@ _SPARE_BYTES = 4096
 
 
 def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
-    """Yield one file's number of samples, samples a chunk, sample shape and dtype."""
+    """Yield one file's number of samples, samples of HDF5's chunks if any, shape and dtype."""
     try:
         opened = h5py.File(file, "r", locking=False)
     except OSError as error:
@@ -53,7 +53,7 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
             _check_labels(_dataset(opened, file, labels), shape[0], file, labels)
         yield {
             "length": shape[0],
-            "chunk": _samples_a_read(array),
+            "chunk": array.chunks[0] if array.chunks else None,
             "shape": list(shape[1:]),
             "dtype": array.dtype.name,
         }
@@ -130,16 +130,6 @@ def _check_claim(array: Any, file: str) -> None:
 
 def _number_of_chunks(array: Any) -> int:
     return math.prod(-(-n // c) for n, c in zip(array.shape, array.chunks, strict=True))
-
-
-def _samples_a_read(array: Any) -> int:
-    """Return how many samples are read at once: whole chunks of HDF5's, of about 1 MiB."""
-    sample_bytes = _bytes_of(array.shape[1:], array)
-    most = default_chunk(sample_bytes, max(1, array.shape[0]))
-    if array.chunks is None:  # in one piece, or a view of other files
-        return most
-    chunk = int(array.chunks[0])
-    return chunk * max(1, most // chunk)
 
 
 def _places(

@@ -20,7 +20,7 @@ import numpy as np
 
 from hpcgan.config import DataConfig
 from hpcgan.errors import DataError
-from hpcgan.files import check_is_file
+from hpcgan.files import check_is_file, default_chunk
 from hpcgan.hdf5 import Hdf5Error, ask
 from hpcgan.world import World
 
@@ -150,9 +150,19 @@ def _header(file: str, images: str, labels: str | None) -> dict[str, Any]:
     try:
         Path(file).open("rb").close()
         found: dict[str, Any] = ask("hpcgan.data.headers:header", file, images, labels)[0]
-        return found
     except (OSError, Hdf5Error) as error:
         raise DataError(f"{file}: not readable as HDF5: {error}") from None
+    return found | {"chunk": _samples_a_read(found)}
+
+
+def _samples_a_read(header: dict[str, Any]) -> int:
+    """Return how many samples are read at once: whole chunks of HDF5's, of about 1 MiB."""
+    sample_bytes = math.prod(header["shape"]) * np.dtype(header["dtype"]).itemsize
+    most = default_chunk(sample_bytes, max(1, header["length"]))
+    chunk = header["chunk"]
+    if chunk is None:  # in one piece, or a view of other files
+        return most
+    return int(chunk) * max(1, most // chunk)
 
 
 def _join(files: list[str], headers: list[dict[str, Any]], data: DataConfig) -> Source:
