@@ -4,8 +4,10 @@ A checkpoint is one HDF5 file that holds all a run needs to go on as if it had n
 is written beside its name, flushed to the disk and renamed, so that a name never stands for half
 a file. Its user block holds a SHA-256 of all that follows, which is checked before HDF5 reads a
 byte: HDF5 may hang on a damaged file. HDF5's own Fletcher32 would add nothing to it: it is weaker,
-leaves out scalars and all that is no data, and is checked only while HDF5 reads. Only rank 0 reads
-and writes; ``restore`` brings the state to the others.
+leaves out scalars and all that is no data, and is checked only while HDF5 reads. A file with a
+right seal may still not be from hpcgan: it is read by another process, which takes only what a
+checkpoint may hold (``checkpoint_content``). Only rank 0 reads and writes; ``restore`` brings the
+state to the others.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError, RunError
 from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
+from hpcgan.hdf5 import Hdf5Error, ask
 from hpcgan.world import World
 
 if TYPE_CHECKING:
@@ -92,22 +95,24 @@ def read(path: Path) -> Checkpoint:
     check_is_file(path, "checkpoint", CheckpointError)
     try:
         _check_seal(path)
-        with h5py.File(path, "r", locking=False) as file:
-            attributes = dict(file.attrs)
-            names = {*GROUPS, *(name for name in file if isinstance(file[name], h5py.Group))}
-            groups = {group: _arrays(file[group]) for group in names}
+        found, arrays = ask("hpcgan.checkpoint_content:content", str(path))
+        if missing := sorted(set(GROUPS) - set(found["groups"])):
+            raise CheckpointError(f"{path}: damaged or no checkpoint: no group '{missing[0]}'")
+        groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in found["groups"]}
+        for (group, name), array in zip(found["names"], arrays, strict=True):
+            groups[group][name] = array
         return Checkpoint(
             path=path,
-            step=int(attributes["step"]),
-            images=int(attributes["images"]),
-            config=from_yaml(attributes["config"], str(path)),
-            sample_shape=tuple(int(n) for n in attributes["sample_shape"]),
-            dtype=str(attributes["sample_dtype"]),
+            step=found["step"],
+            images=found["images"],
+            config=from_yaml(found["config"], str(path)),
+            sample_shape=tuple(found["sample_shape"]),
+            dtype=found["sample_dtype"],
             groups=groups,
         )
     except ConfigError as error:
-        raise CheckpointError(str(error)) from None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(" ".join(str(error).splitlines())) from None
+    except (OSError, Hdf5Error) as error:
         raise CheckpointError(f"{path}: damaged or no checkpoint: {error}") from None
 
 
@@ -223,18 +228,6 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
         "h5py_version": h5py.__version__,
         "numpy_version": np.__version__,
     }
-
-
-def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
-    """Return every dataset below ``group`` by its path."""
-    found: dict[str, np.ndarray] = {}
-
-    def take(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()] if item.shape else np.asarray(item[()])
-
-    group.visititems(take)
-    return found
 
 
 def _seal(content: memoryview) -> bytes:

@@ -42,6 +42,8 @@ _DEFINING = (
     "parallel",
 )
 
+_DEEPEST = 8  # sections and lists in one another
+
 _PRESETS = Path(__file__).parent / "presets"
 
 # key: (smallest value, whether that value itself is allowed)
@@ -147,6 +149,7 @@ def from_yaml(text: str, origin: str) -> Config:
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Config, nested_key=None)
     try:
+        _check_plain(text)
         content = yaml.safe_load(text)
         if not isinstance(content, dict):
             raise ConfigError(f"{origin}: its configuration is not a mapping of sections")
@@ -156,6 +159,20 @@ def from_yaml(text: str, origin: str) -> Config:
     except (jsonargparse.ArgumentError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{origin}: {_one_line(error)}") from None
     return Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+
+
+def _check_plain(text: str) -> None:
+    """Refuse YAML that ``to_yaml`` never makes and that may grow without bound when it is read.
+
+    Raises:
+        ValueError: it has aliases, or is deeper than sections and lists are.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
+            raise ValueError("its configuration holds aliases or is too deep")
 
 
 def to_yaml(config: Config) -> str:

@@ -1,9 +1,9 @@
 """Samples from files, a chunk at a time, by several threads at once.
 
-HDF5 lets one thread in at a time. So it is asked once where a file's chunks are; then their bytes
-are read from there with the system's own calls, and gzip is undone by zlib-ng, which both let
-other threads run. Chunks that need more than that (other filters, views of other files, foreign
-byte order) are read through HDF5, one at a time.
+HDF5 lets one thread in at a time, and damaged files crash it. So another process is asked once
+where a file's chunks are; then their bytes are read from there with the system's own calls, and
+gzip is undone by zlib-ng, which both let other threads run. Chunks that need more than that (other
+filters, views of other files, foreign byte order) are read by that process, one at a time.
 """
 
 from __future__ import annotations
@@ -12,18 +12,15 @@ import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-import h5py
 import numpy as np
 from zlib_ng import zlib_ng
 
+from hpcgan.data.headers import SHUFFLED_GZIP
 from hpcgan.data.shards import Piece
-from hpcgan.data.source import Source, check_filters, virtual_path
+from hpcgan.data.source import Source
 from hpcgan.errors import DataError
-
-_GZIP = [h5py.h5z.FILTER_DEFLATE]
-_SHUFFLED_GZIP = [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
+from hpcgan.hdf5 import Hdf5Error, ask
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class ChunkReader:
         self.paths = {file: source.files[file] for file in files}
         self.places: dict[int, Places | None] = {}
         self._kept = threading.local()
-        self._views: dict[int, list[tuple[int, int, Path]]] = {}
+        self._views: dict[int, list[tuple[int, int, str]]] = {}
         for file in self.paths:
             self._look_up(file)
 
@@ -86,7 +83,7 @@ class ChunkReader:
         last = first + int(piece[-1]) - int(piece[0])
         try:
             rows = self._read_rows(file, first, last + 1)
-        except (OSError, KeyError, EOFError, zlib_ng.error) as error:  # type: ignore[misc]
+        except (OSError, Hdf5Error, EOFError, zlib_ng.error) as error:  # type: ignore[misc]
             reason = os.strerror(error.errno) if getattr(error, "errno", None) else error
             raise DataError(
                 f"{self.paths[file]}: samples {first} to {last} of '{self.source.images}' cannot "
@@ -105,17 +102,18 @@ class ChunkReader:
         """Find out how the samples of one file are reached."""
         path, source = self.paths[file], self.source
         try:
-            with h5py.File(path, "r", locking=False) as opened:
-                array = opened[source.images]
-                expected = (source.lengths[file], *source.sample_shape)
-                if (array.shape, array.dtype.name) != (expected, source.dtype):
-                    raise DataError(f"{path}: '{source.images}' has changed since it was opened")
-                check_filters(array, path)
-                self.places[file] = _places(opened, array)
-                if array.is_virtual:
-                    self._views[file] = _view(array, path)
-        except (OSError, KeyError) as error:
+            found, arrays = ask("hpcgan.data.headers:places", path, source.images)
+        except Hdf5Error as error:
             raise DataError(f"{path}: '{source.images}' cannot be read: {error}") from None
+        expected = [source.lengths[file], *source.sample_shape]
+        if (found["shape"], found["dtype"]) != (expected, source.dtype):
+            raise DataError(f"{path}: '{source.images}' has changed since it was opened")
+        self.places[file] = None
+        if arrays:
+            offsets, sizes = arrays
+            self.places[file] = Places(found["rows"], offsets, sizes, found["filters"])
+        if found["view"]:
+            self._views[file] = found["view"]
 
     def _read_rows(self, file: int, start: int, stop: int) -> np.ndarray:
         """Return rows of a file."""
@@ -159,7 +157,7 @@ class ChunkReader:
         if len(content) != length or not stream.eof:
             raise EOFError(f"a chunk is damaged: it holds {len(content)} bytes, not {length}")
         values = np.frombuffer(content, np.uint8)
-        if places.filters == _SHUFFLED_GZIP:
+        if places.filters == SHUFFLED_GZIP:
             # Stored are the first bytes of all values, then the second ones, and so on.
             values = values.reshape(np.dtype(self.source.dtype).itemsize, -1).T.reshape(-1)
         return values.view(self.source.dtype).reshape(places.rows, *self.source.sample_shape)
@@ -170,8 +168,8 @@ class ChunkReader:
             # HDF5 reads zeros where the file of a view is missing.
             if begin < stop and start < end and not os.path.isfile(path):  # noqa: PTH113
                 raise OSError(f"it is a view of {path}, which is gone")
-        with h5py.File(self.paths[file], "r", locking=False) as opened:
-            opened[self.source.images].read_direct(out, np.s_[start:stop])
+        words = (self.paths[file], self.source.images, start, stop)
+        out[:] = ask("hpcgan.data.headers:rows", *words)[1][0]
 
     def _check_finite(self, rows: np.ndarray, file: int, piece: Piece) -> None:
         """Refuse samples that hold NaN or infinity: they would spoil the networks for ever."""
@@ -185,45 +183,6 @@ class ChunkReader:
                     f"{self.paths[file]}: sample {row} of '{self.source.images}' holds values "
                     "that are not finite; hpcgan-data verify lists all of them"
                 )
-
-
-def _places(opened: h5py.File, array: h5py.Dataset) -> Places | None:
-    """Return where a dataset's samples are, or None if HDF5 has to be asked for each chunk."""
-    if not array.dtype.isnative or opened.userblock_size or not array.size:
-        return None
-    if array.chunks is None:
-        offset = array.id.get_offset()  # None for one that is virtual or has no content yet
-        if offset is None:
-            return None
-        return Places(len(array), np.array([offset]), np.array([array.nbytes]), [])
-    plan = array.id.get_create_plist()
-    filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
-    if filters not in ([], _GZIP, _SHUFFLED_GZIP) or array.chunks[1:] != array.shape[1:]:
-        return None
-    rows = array.chunks[0]
-    number = -(-len(array) // rows)
-    offsets, sizes = np.full(number, -1, np.int64), np.zeros(number, np.int64)
-    as_written = True
-
-    def note(chunk: h5py.h5d.StoreInfo) -> None:
-        nonlocal as_written
-        index = chunk.chunk_offset[0] // rows
-        offsets[index], sizes[index] = chunk.byte_offset, chunk.size
-        as_written = as_written and chunk.filter_mask == 0
-
-    array.id.chunk_iter(note)
-    # Chunks that were never written have no place; HDF5 knows what to put there.
-    return Places(rows, offsets, sizes, filters) if as_written and offsets.min() >= 0 else None
-
-
-def _view(array: h5py.Dataset, path: str) -> list[tuple[int, int, Path]]:
-    """Return the first and last row + 1 that each file of a virtual dataset fills, and the file."""
-    view = []
-    for part in array.virtual_sources():
-        first, last = part.vspace.get_select_bounds()
-        file = Path(path) if part.file_name == "." else virtual_path(path, part.file_name)
-        view.append((first[0], last[0] + 1, file))
-    return view
 
 
 def _read_bytes(descriptor: int, out: np.ndarray, offset: int) -> None:

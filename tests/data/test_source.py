@@ -332,3 +332,59 @@ def test_a_view_of_other_files_that_holds_less_than_it_says_is_told(
     message = refusal(str(tmp_path / "v.h5"))
     assert message.startswith(f"{tmp_path / 'v.h5'}: a view of ")
     assert "1.h5, which is not readable: " in message
+
+
+HUGE = {
+    "never written": {"shape": (10**15, 3, 2, 1)},
+    "chunks never written": {"shape": (10**15, 3, 2, 1), "chunks": (100, 3, 2, 1)},
+    "more values than int64": {"shape": (2**40, 2**20, 2**20, 1), "chunks": (1, 64, 64, 1)},
+    "a chunk of many GiB": {"shape": (2**33, 3, 2, 1), "chunks": (2**30, 3, 2, 1)},
+    "a chunk beyond the file": {
+        "shape": (2, 3, 2, 1),
+        "chunks": (2**28, 3, 2, 1),
+        "maxshape": (None, 3, 2, 1),
+    },
+    "a large sample": {"shape": (1, 2**20, 2**20, 1), "compression": "gzip"},
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_more_samples_than_the_file_can_hold_are_told(
+    refusal: Callable[..., str], tmp_path: Path, case: str
+) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", dtype=np.uint8, **HUGE[case])
+    message = refusal(str(path))
+    assert message.startswith(f"{path}: '/images' says to hold ")
+    assert message.endswith(" bytes cannot: it is damaged")
+
+
+@pytest.mark.parametrize("chunks", [None, (1000,)])
+def test_more_labels_than_the_file_can_hold_are_told(
+    refusal: Callable[..., str], tmp_path: Path, chunks: tuple[int, ...] | None
+) -> None:
+    path = tmp_path / "a.h5"
+    pixels = np.zeros((10**5, 1, 1, 1), np.uint8)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=pixels, chunks=(10**4, 1, 1, 1), compression="gzip")
+        file.create_dataset("labels", (10**5,), np.int64, chunks=chunks)
+    if chunks is None:
+        assert "'/labels' says to hold 800000 bytes" in refusal(str(path), labels="labels")
+    with h5py.File(path, "r+") as file:
+        del file["images"], file["labels"]
+        file.create_dataset("images", (10**6, 1, 1, 1), np.uint8, chunks=(10**6, 1, 1, 1))
+        file.create_dataset("labels", (10**6,), "S4000", chunks=(1,))
+    assert "labels" in refusal(str(path), labels="labels")
+
+
+def test_links_through_others_are_not_followed(refusal: Callable[..., str], tmp_path: Path) -> None:
+    other = make(tmp_path / "other.h5", **{"sub/images": images(2)})
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["group"] = h5py.ExternalLink(other, "sub")
+        file["images"] = h5py.SoftLink("/group/images")
+    for name in ("group/images", "/group/images", "images"):
+        assert refusal(str(path), images=name).endswith("name that file instead")
+    os.mkfifo(tmp_path / "pipe")
+    assert "not readable" in refusal(view(tmp_path / "v.h5", [("pipe", 4)], 4))

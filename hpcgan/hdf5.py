@@ -1,0 +1,175 @@
+"""HDF5 files that came from others, read by a process of its own.
+
+HDF5 may crash, never return or take all memory on a damaged file, where no Python code can catch
+it. So no rank opens such a file itself: it asks a process (``hdf5_process``), which limits its own
+time and memory and may die. It is started by the first question, answers those of all threads one
+after the other, and ends when nothing has been asked for a while. It is a fresh interpreter and no
+fork: ranks may not fork once MPI has started.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcgan import errors
+from hpcgan.errors import RunError
+
+# What the process must do with, besides what a file's honest content needs.
+SECONDS = 60.0  # of a core
+MEMORY = 2 * 2**30
+
+_PIPE_BYTES = 2**20  # 16 times the system's own: fewer turns for each chunk
+
+# HDF5 may have been stuck or waiting for a disk: asking again would only take as long again.
+_OUT_OF_TIME = (signal.SIGPROF, signal.SIGALRM)
+
+
+class Hdf5Error(Exception):
+    """HDF5 cannot read a file; the text says why, on one line."""
+
+
+class _Died(Exception):
+    """The process ended instead of answering."""
+
+
+class Hdf5Process:
+    """The process, started when it is needed."""
+
+    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        self._limits = [str(seconds), str(memory)]
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, function: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
+        """Have the process call one of its functions, and return what it returns.
+
+        Args:
+            function: "module:name", one of those ``hdf5_process`` allows.
+            words: the arguments, which JSON can hold.
+
+        Returns:
+            The function's value, and its arrays.
+
+        Raises:
+            UserError: the function raised it.
+            Hdf5Error: HDF5 could not read the file, or the process died of it.
+        """
+        # Names of files are seen from where this process is now.
+        question = json.dumps([str(Path.cwd()), function, *words]).encode() + b"\n"
+        with self._lock:
+            for is_last in (False, True):
+                is_fresh = self._process is None
+                try:
+                    return self._ask(question)
+                except _Died:
+                    status = self.close()
+                    # An earlier file may have harmed it, or it had just ended by itself.
+                    if is_fresh or is_last or -status in _OUT_OF_TIME:
+                        raise Hdf5Error(_cause(status)) from None
+        raise AssertionError
+
+    def close(self) -> int:
+        """End the process and return its status."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        return process.wait()
+
+    def _ask(self, question: bytes) -> tuple[Any, list[np.ndarray]]:
+        process = self._process or self._start()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(question)
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise _Died from None
+        arrays: list[np.ndarray] = []
+        while True:
+            answer = self._read_line(process)
+            if "shape" in answer:
+                arrays.append(_read_array(process, answer))
+            elif "error" in answer:
+                raise _error(answer["kind"], answer["error"])
+            else:
+                return answer["value"], arrays
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start the process and wait until it is ready."""
+        words = [sys.executable, "-m", "hpcgan.hdf5_process", *self._limits]
+        # Threads that it has no use for would count against its memory.
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+        try:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            )
+            assert self._process.stdout is not None
+            with suppress(OSError):  # a system may allow less
+                fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            self._read_line(self._process)
+        except (OSError, _Died) as error:
+            status = self.close()
+            raise RunError(
+                f"{' '.join(words)}: could not be started to read HDF5 files "
+                f"({error or f'status {status}'}); try that command"
+            ) from None
+        return self._process
+
+    @staticmethod
+    def _read_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise _Died
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+def _read_array(process: subprocess.Popen[bytes], answer: dict[str, Any]) -> np.ndarray:
+    """Return the array whose bytes follow."""
+    assert process.stdout is not None
+    array = np.empty(answer["shape"], answer["dtype"])
+    rest = array.reshape(-1).view(np.uint8).data
+    while rest:
+        count = process.stdout.readinto(rest)  # type: ignore[attr-defined]
+        if not count:
+            raise _Died
+        rest = rest[count:]
+    return array
+
+
+def _error(kind: str, message: str) -> Exception:
+    """Return the error that the function raised, or what HDF5 said."""
+    known = getattr(errors, kind, None)
+    return known(message) if known else Hdf5Error(message)
+
+
+def _cause(status: int) -> str:
+    """Return why the process died."""
+    if -status in _OUT_OF_TIME:
+        return "HDF5 does not return from it: it is damaged"
+    name = signal.Signals(-status).name if status < 0 else f"status {status}"
+    return f"HDF5 crashes on it ({name}): it is damaged"
+
+
+_process = Hdf5Process()
+
+
+def ask(function: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
+    """Have this rank's process call a function, as ``Hdf5Process.ask`` does."""
+    return _process.ask(function, *words)

@@ -1,0 +1,112 @@
+"""The process that opens HDF5 files for a rank: ``python -m hpcgan.hdf5_process SECONDS BYTES``.
+
+Questions come as a JSON list a line: directory, function and its arguments. The answer is any
+number of arrays, each an object a line that is followed by its bytes, and at last the value or the
+error. It imports neither MPI nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hpcgan import limits
+from hpcgan.errors import UserError
+
+_IDLE = 60.0  # seconds after which it ends; its memory is better used by the run
+_FUNCTIONS = {
+    "hpcgan.checkpoint_content:content",
+    "hpcgan.data.headers:header",
+    "hpcgan.data.headers:labels",
+    "hpcgan.data.headers:places",
+    "hpcgan.data.headers:rows",
+}
+
+
+def main(seconds: float, memory: int) -> None:
+    """Answer until there are no more questions."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing else may write between the answers
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limits.begin(seconds, memory)
+    tell(answers, {"value": "ready"})
+    # HDF5 and the C library write about damage, which our error tells.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    for question in questions():
+        answer(question, answers)
+
+
+def questions() -> Iterator[list[Any]]:
+    """Yield the questions; no limits hold while the process waits for one."""
+    raw = os.fdopen(0, "rb", buffering=0)
+    while select.select([raw], [], [], _IDLE)[0]:
+        line = b""
+        while not line.endswith(b"\n"):
+            part = raw.readline()
+            if not part:
+                return
+            line += part
+        yield json.loads(line)
+
+
+def answer(question: list[Any], answers: BinaryIO) -> None:
+    """Answer one question."""
+    directory, function, *words = question
+    os.chdir(directory)
+    if function not in _FUNCTIONS:
+        raise ValueError(f"no such function: {function}")
+    module, name = function.split(":")
+    call = getattr(importlib.import_module(module), name)
+    limits.allow(0)
+    try:
+        value = None
+        for each in call(*words):
+            if isinstance(each, np.ndarray):
+                send(each, answers)
+            else:
+                value = each
+        reply = {"value": value}
+    except UserError as error:
+        reply = {"error": one_line(error), "kind": type(error).__name__}
+    except MemoryError:
+        reply = {"error": "it claims more than there is memory: it is damaged", "kind": ""}
+    except Exception as error:  # damage has h5py raise anything; what it is matters to no one
+        reply = {"error": one_line(error) or type(error).__name__, "kind": ""}
+    limits.end()
+    tell(answers, reply)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's text on one line that can be printed, whatever names the file holds."""
+    text = " ".join(str(error).split())
+    return text.encode(errors="backslashreplace").decode()
+
+
+def send(array: np.ndarray, answers: BinaryIO) -> None:
+    """Send an array."""
+    array = np.require(array, requirements="C").reshape(array.shape)
+    tell(answers, {"dtype": array.dtype.str, "shape": array.shape})
+    answers.write(array.reshape(-1).view(np.uint8).data)
+
+
+def tell(answers: BinaryIO, news: dict[str, Any]) -> None:
+    """Send a line."""
+    answers.write(json.dumps(news).encode() + b"\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    # When the rank is gone, the write that fails ends the process without a word.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # Ctrl-C is the rank's to handle; its end is the end of the questions.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main(float(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,51 @@
+"""What the process that reads HDF5 files (``hdf5_process``) may take, so that damage ends it.
+
+Time is that of a core, since a slow disk is no damage; ten times that on the clock ends what waits
+for something that never comes.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+
+_BYTES_A_SECOND = 1e7  # no decompression is slower
+_seconds = 0.0
+_memory = 0
+
+# gzip makes at most 1,032 bytes of one; what a file says to hold beyond that was never written.
+_RATIO = 1100
+
+
+def begin(seconds: float, memory: int) -> None:
+    """Set what each question may take besides its content; a signal then ends the process."""
+    global _seconds, _memory
+    _seconds, _memory = seconds, memory
+    for out_of_time in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(out_of_time, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [out_of_time])
+
+
+def allow(work: int) -> None:
+    """Start the time anew for ``work`` bytes of content, and allow the memory that they need."""
+    if not _seconds:  # no process of its own: a test calls the functions
+        return
+    seconds = _seconds + work / _BYTES_A_SECOND
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = _memory + 4 * work
+    resource.setrlimit(
+        resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
+    )
+
+
+def end() -> None:
+    """Stop the time."""
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def can_hold(content: int, file_bytes: int) -> bool:
+    """Return whether a file can hold so many bytes, if they are compressed as well as can be."""
+    return content <= _RATIO * file_bytes

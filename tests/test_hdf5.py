@@ -1,0 +1,159 @@
+"""The process that opens HDF5 files: what kills it is told, and it is there for the next file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcgan.errors import DataError, RunError
+from hpcgan.hdf5 import Hdf5Error, Hdf5Process
+
+HEADER = "hpcgan.data.headers:header"
+
+
+@pytest.fixture
+def process() -> Iterator[Hdf5Process]:
+    """Return a process of the test's own."""
+    made = Hdf5Process()
+    yield made
+    made.close()
+
+
+def header(process: Hdf5Process, file: Path) -> int:
+    """Return a file's number of samples."""
+    value, _ = process.ask(HEADER, str(file), "images", None)
+    return int(value["length"])
+
+
+def test_one_process_answers_many_questions(process: Hdf5Process, data_file: Path) -> None:
+    assert header(process, data_file) == 40
+    first = process._process
+    with pytest.raises(DataError, match="there is no dataset 'other'"):
+        process.ask(HEADER, str(data_file), "other", None)
+    assert header(process, data_file) == 40
+    assert process._process is first
+
+
+def test_arrays_of_any_shape_arrive(process: Hdf5Process, data_file: Path) -> None:
+    with h5py.File(data_file) as file:
+        expected = file["images"][:]
+    words = (str(data_file), "images")
+    for start, stop in ((0, 40), (3, 4), (2, 2)):
+        _, (rows,) = process.ask("hpcgan.data.headers:rows", *words, start, stop)
+        np.testing.assert_array_equal(rows, expected[start:stop])
+
+
+def test_a_process_that_died_between_questions_is_started_again(
+    process: Hdf5Process, data_file: Path
+) -> None:
+    header(process, data_file)
+    assert process._process is not None
+    process._process.send_signal(signal.SIGSEGV)
+    process._process.wait()
+    assert header(process, data_file) == 40
+
+
+def test_names_are_seen_from_where_the_asking_process_is(
+    process: Hdf5Process, data_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header(process, data_file)
+    monkeypatch.chdir(data_file.parent)
+    assert header(process, Path(data_file.name)) == 40
+
+
+DIES = """#!/bin/sh
+echo started >> {log}
+echo '{{"value": "ready"}}'
+read question
+kill -{signal} $$
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGSEGV, "HDF5 crashes on it (SIGSEGV): it is damaged"),
+        (signal.SIGPROF, "HDF5 does not return from it: it is damaged"),
+    ],
+)
+def test_a_file_that_kills_the_process_is_told(
+    process: Hdf5Process,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    said: str,
+) -> None:
+    script, log = tmp_path / "dies", tmp_path / "log"
+    script.write_text(DIES.format(log=log, signal=number.name.removeprefix("SIG")))
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(Hdf5Error) as caught:
+        process.ask(HEADER, "a.h5", "images", None)
+    assert str(caught.value) == said
+    assert log.read_text() == "started\n"  # a fresh one: the file alone did it
+
+
+def test_a_file_that_kills_a_used_process_is_read_once_more_alone(
+    process: Hdf5Process, tmp_path: Path, data_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header(process, data_file)
+    assert process._process is not None
+    os.kill(process._process.pid, signal.SIGABRT)
+    process._process.wait()
+    script, log = tmp_path / "dies", tmp_path / "log"
+    script.write_text(DIES.format(log=log, signal="SEGV"))
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(Hdf5Error, match="SIGSEGV"):
+        header(process, data_file)
+    assert log.read_text() == "started\n"
+
+
+def test_time_is_limited(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # opening it waits for a writer that never comes
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["link"] = h5py.ExternalLink(str(tmp_path / "pipe"), "images")
+        file["images"] = h5py.SoftLink("/link")
+    process = Hdf5Process(seconds=0.1)
+    with pytest.raises(Hdf5Error, match="does not return"):
+        header(process, path)
+
+
+def test_memory_is_limited(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    shape = (1, 8, 8, 1)
+    with h5py.File(path, "w") as file:
+        array = file.create_dataset("images", shape, np.uint8, chunks=shape, compression="gzip")
+        # HDF5 makes room for whatever a chunk becomes.
+        array.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(3 * 10**8)))
+    process = Hdf5Process(memory=2**28)
+    with pytest.raises(Hdf5Error):
+        process.ask("hpcgan.data.headers:rows", str(path), "images", 0, 1)
+    process.close()
+
+
+def test_an_interpreter_that_cannot_start_is_told(
+    process: Hdf5Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RunError, match="could not be started to read HDF5 files"):
+        process.ask(HEADER, "a.h5", "images", None)
+
+
+def test_it_imports_neither_mpi_nor_tensorflow() -> None:
+    code = (
+        "import sys, hpcgan.hdf5_process, hpcgan.data.headers, hpcgan.checkpoint_content;"
+        "print(sorted({'mpi4py', 'tensorflow', 'keras', 'horovod'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
