@@ -170,8 +170,8 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, pla
         },
         text=True,
     )
-    # The line of step 40 comes after the checkpoint of step 30.
-    _wait_for_step(place, process, 40)
+    # The checkpoint of step 40 waits for that of step 30, and comes before the line of step 50.
+    _wait_for_step(place, process, 50)
     os.kill(_ranks_of(process.pid)[-1], signal.SIGKILL)
     assert process.wait(timeout=10) != 0
     run = place / "runs" / "hpcgan"

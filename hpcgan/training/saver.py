@@ -54,7 +54,7 @@ class Saver:
             RunError: the checkpoint cannot be written.
         """
         self.save()
-        self._wait()
+        self.wait()
         self._refuse_failure()
 
     def after_span(self, due: bool, are_finite: Callable[[], bool]) -> None:
@@ -66,13 +66,13 @@ class Saver:
                 If they are not, none is made: all ranks will find it out together and stop.
         """
         if self._writing and (due or self._writing.done()):
-            self._wait()
+            self.wait()
         if self._writing is None and self._is_time(due) and (due or are_finite()):
             self.save()
 
     def save(self) -> None:
         """Copy the state and let the thread write it, when it has written the last one."""
-        self._wait()
+        self.wait()
         began = self._clock()
         copied = Checkpoint(
             path=checkpoint.path_of(self._plan.checkpoints, self._state.step),
@@ -87,23 +87,23 @@ class Saver:
         self._cost = self._saved_at - began
         self._writing = self._thread.submit(self._write, copied)
 
-    def close(self) -> None:
-        """Wait for the last checkpoint.
-
-        Raises:
-            RunError: it cannot be written.
-        """
-        self._wait()
-        self._thread.shutdown()
-        self._refuse_failure()
-
-    def _wait(self) -> None:
+    def wait(self) -> None:
         """Wait until nothing is being written, and raise what must end the run."""
         if self._writing:
             writing, self._writing = self._writing, None
             writing.result()
         if len(self._failed) >= self._plan.config.checkpoint.failures:
             self._refuse_failure()
+
+    def close(self) -> None:
+        """Wait for the last checkpoint.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self.wait()
+        self._thread.shutdown()
+        self._refuse_failure()
 
     def _refuse_failure(self) -> None:
         """Raise the last failure, if the last checkpoint was not written."""
