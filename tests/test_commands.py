@@ -177,8 +177,8 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, pla
     steps = 20_000
     words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", str(steps)]
     process = _start(place, words, ranks=2)
-    # The line of step 40 comes after the checkpoint of step 30.
-    _wait_for_step(place, process, 40)
+    # The checkpoint of step 40 waits for that of step 30, and comes before the line of step 50.
+    _wait_for_step(place, process, 50)
     os.kill(_ranks_of(process.pid)[-1], signal.SIGKILL)
     process.communicate(timeout=10)
     assert process.returncode != 0

@@ -57,7 +57,7 @@ class Saver:
             RunError: the checkpoint cannot be written.
         """
         self.save()
-        self._wait()
+        self.wait()
         self._refuse_failure()
 
     def after_span(self, due: bool) -> None:
@@ -67,13 +67,13 @@ class Saver:
             due: whether the number of steps says that it is time.
         """
         if self._writing and (due or self._writing.done()):
-            self._wait()
+            self.wait()
         if self._writing is None and self._is_time(due):
             self.save()
 
     def save(self) -> None:
         """Copy the state and let the thread write it, when it has written the last one."""
-        self._wait()
+        self.wait()
         began = self._clock()
         copied = Checkpoint(
             path=checkpoint.path_of(self._plan.checkpoints, self._state.step),
@@ -88,23 +88,23 @@ class Saver:
         self._cost = self._saved_at - began
         self._writing = self._thread.submit(self._write, copied)
 
-    def close(self) -> None:
-        """Wait for the last checkpoint.
-
-        Raises:
-            RunError: it cannot be written.
-        """
-        self._wait()
-        self._thread.shutdown()
-        self._refuse_failure()
-
-    def _wait(self) -> None:
+    def wait(self) -> None:
         """Wait until nothing is being written, and raise what must end the run."""
         if self._writing:
             writing, self._writing = self._writing, None
             writing.result()
         if len(self._failed) >= self._plan.config.checkpoint.failures:
             self._refuse_failure()
+
+    def close(self) -> None:
+        """Wait for the last checkpoint.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self.wait()
+        self._thread.shutdown()
+        self._refuse_failure()
 
     def _refuse_failure(self) -> None:
         """Raise the last failure, if the last checkpoint was not written."""
