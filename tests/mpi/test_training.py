@@ -409,6 +409,40 @@ def test_losses_that_are_not_finite_stop_all_ranks(world, shared_path):
         assert kept.step < 10
 
 
+def test_rank_0_makes_checkpoints_by_its_clock_and_never_of_losses_that_are_not_finite(
+    world, shared_path
+):
+    by_time = {"every_steps": None, "every_minutes": 1e-9, "keep": 100}
+    config = _write_config(world, shared_path, checkpoint=by_time, log={"every_steps": 60})
+    _train(world, config, shared_path / "run", "--train.steps=60")
+    overrides = ["--train.steps=60", "--optimizer.generator.learning_rate=1e30"]
+    with pytest.raises(RunError, match="up to step 60 are not finite") as caught:
+        _train(world, config, shared_path / "odd", *overrides)
+    assert caught.value.agreed
+    if world.is_root:
+        made = [path.stem for path in sorted((shared_path / "run" / "checkpoints").iterdir())]
+        assert (made[0], made[-1]) == ("step_00000000", "step_00000060")
+        assert len(made) > 2
+        kept = [path.stem for path in sorted((shared_path / "odd" / "checkpoints").iterdir())]
+        assert kept == ["step_00000000"]
+
+
+def test_a_disk_that_fails_once_does_not_end_the_run(world, shared_path, monkeypatch):
+    write = checkpoint.write
+
+    def fail_at_5(given):
+        if given.step == 5:
+            raise RunError("step_00000005.h5: cannot be written: No space left on device")
+        write(given)
+
+    monkeypatch.setattr(checkpoint, "write", fail_at_5)
+    config = _write_config(world, shared_path)
+    _train(world, config, shared_path / "run")
+    if world.is_root:
+        made = [path.stem for path in sorted((shared_path / "run" / "checkpoints").iterdir())]
+        assert made == ["step_00000000", "step_00000010"]
+
+
 def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path):
     from hpcgan.gan import noise
     from hpcgan.gan.state import State
