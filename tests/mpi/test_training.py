@@ -156,7 +156,7 @@ def _networks(weights):
 
 @pytest.mark.parametrize(
     ("case", "optimizer"),
-    [*[(case, "sgd") for case in _CASES], ("mlp", "adam"), ("dcgan", "adam")],
+    [(case, optimizer) for optimizer in ("sgd", "adam") for case in _CASES],
 )
 def test_any_number_of_ranks_trains_the_same_networks_as_one(
     world, ring, monkeypatch, case, optimizer
@@ -416,7 +416,7 @@ def test_rank_0_makes_checkpoints_by_its_clock_and_never_of_losses_that_are_not_
     config = _write_config(world, shared_path, checkpoint=by_time, log={"every_steps": 60})
     _train(world, config, shared_path / "run", "--train.steps=60")
     overrides = ["--train.steps=60", "--optimizer.generator.learning_rate=1e30"]
-    with pytest.raises(RunError, match="up to step 60 are not finite") as caught:
+    with pytest.raises(RunError, match=r"of step \d+ are not finite") as caught:
         _train(world, config, shared_path / "odd", *overrides)
     assert caught.value.agreed
     if world.is_root:
