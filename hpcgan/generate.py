@@ -54,8 +54,7 @@ def generate(
     world.together(lambda: _check(count, out, seed))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
-    world.together(lambda: _check_networks(found, label, trusted))
-    samples = sample(world, found, count, seed, label)
+    samples = sample(world, found, count, seed, label, trusted)
     if samples is not None:
         images, labels = samples
         _write(out, pictures.to_dtype(images, found.dtype), labels)
@@ -73,10 +72,11 @@ def _check(count: int, out: Path, seed: int) -> None:
 def _check_networks(found: Checkpoint, label: float | None, trusted: bool) -> None:
     """Refuse a label that the networks do not know, and code that a file asks for."""
     model = found.config.model
-    if model.generator is not None and not trusted:
+    named = [each for each in (model.generator, model.discriminator) if each is not None]
+    if named and not trusted:
         raise ConfigError(
-            f"{found.path}: its generator is built by {model.generator}; if you trust that code "
-            "and the file, add --trust-networks"
+            f"{found.path}: its networks are built by {' and '.join(named)}; if you trust that "
+            "code and the file, use hpcgan generate with --trust-networks"
         )
     if label is None:
         return
@@ -95,7 +95,12 @@ def _check_networks(found: Checkpoint, label: float | None, trusted: bool) -> No
 
 
 def sample(
-    world: World, found: Checkpoint, count: int, seed: int, label: float | None = None
+    world: World,
+    found: Checkpoint,
+    count: int,
+    seed: int,
+    label: float | None = None,
+    trusted: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Return samples 0 to ``count`` - 1 of ``seed`` on rank 0, None on others.
 
@@ -107,11 +112,16 @@ def sample(
         count: of samples.
         seed: of the latents.
         label: that all get; None for classes in turn, or values in the range of the data.
+        trusted: whether the functions that the checkpoint names for its networks may be run.
+
+    Raises:
+        ConfigError: the networks know no such label, or their code may not be run.
 
     Returns:
         The samples, (count, *sample_shape), float32, as the generator makes them, and their
         labels, (count,), as they are in the data; None for networks without labels.
     """
+    world.together(lambda: _check_networks(found, label, trusted))
     prepare_tensorflow(world)
     from hpcgan.gan import noise
     from hpcgan.gan.sampling import sampling_inputs

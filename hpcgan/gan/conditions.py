@@ -27,7 +27,7 @@ def resolve(model: ModelConfig, lowest: float, highest: float, whole: bool) -> M
     """
     if model.condition == "regression":
         low, high = model.label_range or (lowest, highest)
-        if low <= 0 or lowest < low or highest > high:
+        if not (0 < low <= lowest and highest <= high):  # so that NaN does not pass
             raise DataError(
                 f"the labels are from {lowest:g} to {highest:g}, and model.label_range is from "
                 f"{low:g} to {high:g}; for model.condition: regression they must be greater than "

@@ -33,6 +33,7 @@ def test_the_range_is_that_of_the_data_unless_it_is_given() -> None:
         (ModelConfig(condition="projection", classes=3), 0, 3, True, "must be from 0 to 2"),
         (ENERGIES, 0.0, 3.0, False, "they must be greater than 0, and within it"),
         (ModelConfig(condition="regression", label_range=[1, 2]), 1, 3, False, "within it"),
+        (ENERGIES, float("nan"), float("nan"), False, "they must be greater than 0"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(
