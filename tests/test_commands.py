@@ -300,8 +300,8 @@ def test_networks_of_ones_own_are_trained_and_run_from_a_checkpoint_only_with_le
     generate = ["-m", "hpcgan", "generate", path, "--count", "3", "--out", "s.npz"]
     refused = python(*generate)
     assert _only_line(refused) == (
-        f"{path}: its networks are built by mynets:generator and mynets:discriminator; if you trust "
-        "that code and the file, use hpcgan generate with --trust-networks"
+        f"{path}: its networks are built by mynets:generator and mynets:discriminator; if you "
+        "trust that code and the file, use hpcgan generate with --trust-networks"
     )
     done = python(*generate, "--trust-networks")
     assert done.returncode == 0, done.stderr

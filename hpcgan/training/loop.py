@@ -116,14 +116,14 @@ def _walk(
                 journal.log()
             if is_due(samples_period(config), state.step, config):
                 journal.draw()
-        if saver:
+        if saver and stops:
+            saver.save_now()
+        elif saver:
             saver.after_span(is_due(config.checkpoint.every_steps, state.step, config))
         drift = config.watch.drift_steps
         if drift and state.step // drift > first // drift:
             compare_ranks(world, state)
         if stops and state.step < config.train.steps:
-            if saver:
-                saver.save_now()
             _stop(world, state, request)
 
 
