@@ -28,7 +28,7 @@ import numpy as np
 from scipy import special
 
 from data_tools import writer
-from data_tools.writer import Compression, Layout
+from data_tools.layout import Compression, Layout
 from hpcgan.errors import ConfigError
 from hpcgan.files import default_chunk
 from hpcgan.world import World

@@ -10,17 +10,16 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from data_tools import (
     calorimeter,
     convert,
     describe,
     digits,
+    options,
     reshard,
     synthetic,
     verify,
-    writer,
 )
 from hpcgan import command
 from hpcgan.world import World
@@ -92,7 +91,10 @@ def _add_synthetic(commands: argparse._SubParsersAction[command.Parser]) -> None
     parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
     parser.add_argument("--samples", type=int, required=True, help="number of samples")
     parser.add_argument(
-        "--shape", type=_shape, required=True, help="of a sample: H,W,C or D,H,W,C, as in 28,28,1"
+        "--shape",
+        type=options.shape,
+        required=True,
+        help="of a sample: H,W,C or D,H,W,C, as in 28,28,1",
     )
     parser.add_argument(
         "--dtype",
@@ -145,12 +147,14 @@ def _add_convert(commands: argparse._SubParsersAction[command.Parser]) -> None:
     parser.add_argument(
         "--labels", metavar="NAME", help="in .npz and HDF5; for IDX and .npy, the labels' file"
     )
-    parser.add_argument("--size", type=_size, metavar="H,W", help="scale pictures to this size")
+    parser.add_argument(
+        "--size", type=options.size, metavar="H,W", help="scale pictures to this size"
+    )
     parser.add_argument(
         "--crop", action="store_true", help="cut out a picture's middle where its ratio differs"
     )
     parser.add_argument("--grey", action="store_true", help="one channel instead of three")
-    _add_storage(parser)
+    options.add_storage(parser)
     parser.set_defaults(run=_convert)
 
 
@@ -173,44 +177,39 @@ def _add_calorimeter(commands: argparse._SubParsersAction[command.Parser]) -> No
     parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="showers")
     parser.add_argument(
-        "--shape", type=_shape, default=(25, 25, 25), metavar="D,H,W", help="default: 25,25,25"
+        "--shape",
+        type=options.shape,
+        default=(25, 25, 25),
+        metavar="D,H,W",
+        help="default: 25,25,25",
     )
     parser.add_argument(
         "--energies",
-        type=_energies,
+        type=options.energies,
         default=calorimeter.ENERGIES,
         metavar="LOW,HIGH",
         help="of the particles in GeV (default: 10,500)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the showers (default: 0)")
-    _add_storage(parser)
+    options.add_storage(parser)
     parser.set_defaults(run=_calorimeter)
 
 
 def _calorimeter(world: World, arguments: argparse.Namespace) -> None:
     """Run the command ``calorimeter``."""
     names = [field.name for field in dataclasses.fields(calorimeter.Showers)]
-    options = {name: getattr(arguments, name) for name in names}
-    showers = world.together(lambda: calorimeter.Showers(**options))
+    given = {name: getattr(arguments, name) for name in names}
+    showers = world.together(lambda: calorimeter.Showers(**given))
     line = calorimeter.write(arguments.out, showers, world)
     if world.is_root:
         print(line, flush=True)
-
-
-def _energies(text: str) -> tuple[float, float]:
-    """Return "10,500" as two numbers."""
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers, such as 10,500") from None
-    return low, high
 
 
 def _add_inspect(commands: argparse._SubParsersAction[command.Parser]) -> None:
     """Add the command ``inspect``."""
     text = "tell what data files hold: shapes, chunks, compression, values, labels"
     parser = commands.add_parser("inspect", help=text, description=text, allow_abbrev=False)
-    _add_files(parser)
+    options.add_files(parser)
     parser.add_argument(
         "--preview", type=Path, metavar="OUT.png", help="draw the first file's first 64 samples"
     )
@@ -239,7 +238,7 @@ def _add_verify(commands: argparse._SubParsersAction[command.Parser]) -> None:
         "anything is. The ranks of an mpirun share the files"
     )
     parser = commands.add_parser("verify", help=text, description=text, allow_abbrev=False)
-    _add_files(parser)
+    options.add_files(parser)
     parser.set_defaults(run=_verify)
 
 
@@ -255,7 +254,7 @@ def _add_reshard(commands: argparse._SubParsersAction[command.Parser]) -> None:
         "of an mpirun"
     )
     parser = commands.add_parser("reshard", help=text, description=text, allow_abbrev=False)
-    _add_files(parser)
+    options.add_files(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="PATH.h5", help="the file")
     parser.add_argument(
         "--parts",
@@ -266,56 +265,14 @@ def _add_reshard(commands: argparse._SubParsersAction[command.Parser]) -> None:
     )
     parser.add_argument("--shuffle", action="store_true", help="put all samples in random order")
     parser.add_argument("--seed", type=int, default=0, help="of that order (default: 0)")
-    _add_storage(parser)
+    options.add_storage(parser)
     parser.set_defaults(run=_reshard)
 
 
 def _reshard(world: World, arguments: argparse.Namespace) -> None:
     """Run the command ``reshard``."""
     names = [field.name for field in dataclasses.fields(reshard.Resharding)]
-    options = {name: getattr(arguments, name) for name in names}
-    lines = reshard.reshard(world, reshard.Resharding(**options))
+    given = {name: getattr(arguments, name) for name in names}
+    lines = reshard.reshard(world, reshard.Resharding(**given))
     if world.is_root:
         print(*lines, sep="\n", flush=True)
-
-
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    """Add the data files that a command reads."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="HDF5 data files")
-    parser.add_argument(
-        "--images", default="images", metavar="NAME", help="dataset (default: images)"
-    )
-    parser.add_argument(
-        "--labels", metavar="NAME", help="dataset (default: labels, if it is there)"
-    )
-
-
-def _add_storage(parser: argparse.ArgumentParser) -> None:
-    """Add the options of how a file is stored."""
-    parser.add_argument(
-        "--chunk", type=int, metavar="SAMPLES", help="samples a chunk (default: about 1 MiB)"
-    )
-    parser.add_argument(
-        "--compression",
-        choices=get_args(writer.Compression),
-        default="none",
-        help="of the chunks (default: none)",
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Return "28" or "28,32" as a height and a width."""
-    shape = _shape(text)
-    if len(shape) > 2 or min(shape) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size, such as 28 or 28,32")
-    return shape[0], shape[-1]
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    """Return "28,28,1" as (28, 28, 1)."""
-    try:
-        return tuple(int(each) for each in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not whole numbers with commas between, such as 28,28,1"
-        ) from None

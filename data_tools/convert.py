@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import h5py
 import numpy as np
 
 from data_tools import writer
 from data_tools.formats import Images
-from data_tools.formats.arrays import open_hdf5, open_npy, open_npz
+from data_tools.formats.arrays import open_npy, open_npz
 from data_tools.formats.cifar import open_cifar10
+from data_tools.formats.hdf5 import is_hdf5, open_hdf5
 from data_tools.formats.mnist import is_idx, open_idx
 from data_tools.formats.pictures import SUFFIXES, Size, open_folder
 from data_tools.formats.tfrecord import open_tfrecord
-from data_tools.writer import Attributes, Compression, Layout
+from data_tools.layout import Attributes, Compression, Layout
 from hpcgan.errors import ConfigError, DataError
 from hpcgan.files import default_chunk
 from hpcgan.world import World
@@ -111,7 +111,7 @@ def _open(conversion: Conversion, world: World) -> Images:
 
 def _open_source(conversion: Conversion, world: World) -> Images:
     given, source = conversion, conversion.source
-    if not source.exists():
+    if not (source.is_file() or source.is_dir()):  # a pipe may never say a word
         raise DataError(f"{source}: there is no such file or folder")
     kind = given.format or _format_of(source)
     if given.chunk is not None and given.chunk < 1:
@@ -147,7 +147,7 @@ def _format_of(source: Path) -> Format:
         if any(name.endswith(".bin") for name in names):
             return "cifar10"
         return "folder"
-    if h5py.is_hdf5(source):
+    if is_hdf5(source):
         return "hdf5"
     by_suffix: dict[str, Format] = {
         ".npy": "npy",

@@ -19,18 +19,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from data_tools import writer
-from data_tools.writer import Attributes, Compression, Content, Layout
+from data_tools.layout import Attributes, Compression, Layout
+from data_tools.writer import Content
 from hpcgan.config import DataConfig
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import divide
 from hpcgan.data.source import Source, list_files, open_source
-from hpcgan.errors import ConfigError
+from hpcgan.errors import ConfigError, DataError
 from hpcgan.files import default_chunk, partial_path, writing
+from hpcgan.hdf5 import Hdf5Error, ask
 from hpcgan.world import World
 
 _BUCKET = 2**28  # bytes of samples that are put in order in memory
@@ -180,23 +183,35 @@ class Samples:
 
     def _read_attributes(self) -> Attributes:
         """Return the numbers and texts that the first file says of its datasets."""
-        found: Attributes = {}
-        with h5py.File(self.source.files[0], "r", locking=False) as file:
-            for name in filter(None, (self.source.images, self.source.labels)):
-                attributes = file[name].attrs
-                found[name] = {
-                    key: attributes[key]
-                    for key in attributes
-                    if attributes.get_id(key).dtype.kind in "biuf"
-                    or h5py.check_string_dtype(attributes.get_id(key).dtype)
-                }
-        return found
+        names = filter(None, (self.source.images, self.source.labels))
+        return {name: _attributes(self.source.files[0], name) for name in names}
+
+
+def _attributes(file: str, name: str) -> dict[str, Any]:
+    """Return the attributes of a dataset."""
+    found, arrays = _ask("attributes", file, name)
+    rest = iter(arrays)
+    values: dict[str, Any] = {}
+    for key in found["names"]:
+        text = found["texts"].get(key)
+        if isinstance(text, list):
+            values[key] = np.array(text, h5py.string_dtype())
+        else:
+            values[key] = next(rest) if text is None else text
+    return values
 
 
 def _has_labels(source: Source) -> bool:
     """Return whether the first file has a dataset "labels"."""
-    with h5py.File(source.files[0], "r", locking=False) as file:
-        return isinstance(file.get("labels"), h5py.Dataset)
+    return bool(_ask("has_labels", source.files[0])[0])
+
+
+def _ask(function: str, file: str, *words: str) -> tuple[Any, list[np.ndarray]]:
+    """Have the process that reads HDF5 call a function of ``copied_file``."""
+    try:
+        return ask(f"data_tools.copied_file:{function}", file, *words)
+    except Hdf5Error as error:
+        raise DataError(f"{file}: not readable as HDF5: {error}") from None
 
 
 class Shuffled:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools import writer
-from data_tools.writer import Layout
+from data_tools.layout import Layout
 from hpcgan.errors import ConfigError
 from hpcgan.files import default_chunk
 from hpcgan.world import World

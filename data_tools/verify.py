@@ -1,24 +1,22 @@
 """The command ``verify``: read every chunk of data files and list what is wrong with them.
 
-HDF5 may crash or never return on damaged files, where no Python code can catch it. So each file is
-read by a process of its own (``check_file``); if that dies or stands still, that is what is wrong.
+HDF5 may crash or never return on damaged files, where no Python code can catch it. So another
+process reads them; ``check_file`` is what it does. If that dies of a file, that is what is wrong.
 """
 
 from __future__ import annotations
 
-import json
-import queue
-import signal
-import subprocess
-import sys
-import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from hpcgan.errors import RunError
+from hpcgan.errors import DataError, RunError
+from hpcgan.files import check_is_file
+from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.terminal import printable
 from hpcgan.world import World
 
-# Seconds in which a process must have read a chunk: no disk is so slow.
-PATIENCE = 60.0
+_MOST = 20  # problems of one kind that are listed
 
 
 def verify(world: World, files: list[str], images: str, labels: str | None) -> None:
@@ -61,46 +59,67 @@ def _describe(found: dict[str, Any]) -> str:
     return f"{tuple(found['shape'])} {found['dtype']}{labels}"
 
 
-def check(file: str, images: str, labels: str | None, patience: float = PATIENCE) -> dict[str, Any]:
-    """Have a process read a file.
+def check(file: str, images: str, labels: str | None) -> dict[str, Any]:
+    """Have the process that reads HDF5 look at all of a file.
 
     Returns:
         ``problems``, a list of texts; ``samples``, ``shape`` of one, ``dtype``, and ``labels``,
         their dtype, as far as they are known.
     """
-    words = [sys.executable, "-m", "data_tools.check_file", file, images, labels or ""]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_forward, args=(process, lines), daemon=True).start()
     found: dict[str, Any] = {"problems": [], "samples": 0, "shape": None, "dtype": "", "labels": ""}
-    at = "its header"
-    while True:
+    problems = list(_problems(file, images, labels, found))
+    return found | {"problems": [printable(" ".join(each.split())) for each in problems]}
+
+
+def _problems(file: str, images: str, labels: str | None, found: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a file, and note in ``found`` what is known of it."""
+    try:
+        check_is_file(Path(file), "file", DataError)
+        known, _ = ask("data_tools.check_file:samples", file, images)
+    except DataError as error:
+        yield str(error).removeprefix(f"{file}: ")
+        return
+    except Hdf5Error as error:
+        yield f"not readable as HDF5: {error}"
+        return
+    yield from known["problems"]
+    if "samples" not in known:
+        return
+    found |= {key: known[key] for key in ("samples", "shape", "dtype")}
+    if "step" in known:
+        yield from _wrong_values(file, images, known["samples"], known["step"])
+    if labels or known["has_labels"]:
+        yield from _wrong_labels(file, labels or "labels", found)
+
+
+def _wrong_values(file: str, images: str, samples: int, step: int) -> Iterator[str]:
+    """Yield what is wrong with a file's samples, at most ``_MOST`` problems of a kind."""
+    unreadable = bad = 0
+    for first in range(0, samples, step):
+        stop = min(first + step, samples)
         try:
-            line = lines.get(timeout=patience)
-        except queue.Empty:
-            process.kill()
-            process.wait()
-            found["problems"].append(f"HDF5 did not return from {at} in {patience:.0f} s: damaged")
-            return found
-        if line is None:
-            break
-        news = json.loads(line)
-        at = news.pop("at", at)
-        if "problem" in news:
-            found["problems"].append(news.pop("problem"))
-        found |= news
-    status = process.wait()
-    if status < 0:
-        name = signal.Signals(-status).name
-        found["problems"].append(f"HDF5 crashed at {at} ({name}): damaged")
-    elif status:
-        found["problems"].append(f"HDF5 failed at {at} (status {status}): damaged")
-    return found
+            wrong, _ = ask("data_tools.check_file:values", file, images, first, stop)
+        except (Hdf5Error, DataError) as error:  # what HDF5 does not survive it will not again
+            yield f"samples {first} to {stop - 1} of '{images}': {error}; no more of them are read"
+            return
+        for begin, last, reason in wrong["unreadable"][: max(0, _MOST - unreadable)]:
+            yield f"samples {begin} to {last} of '{images}': {reason}"
+        for sample in wrong["not_finite"][: max(0, _MOST - bad)]:
+            yield f"sample {sample} of '{images}' holds values that are not finite"
+        unreadable += len(wrong["unreadable"])
+        bad += len(wrong["not_finite"])
+    if max(unreadable, bad) > _MOST:
+        yield f"'{images}': {unreadable} chunks are unreadable, {bad} samples not finite, in all"
 
 
-def _forward(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-    """Hand on the lines that a process prints, and None in the end."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.put(line)
-    lines.put(None)
+def _wrong_labels(file: str, name: str, found: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a file's labels, and note their dtype in ``found``."""
+    try:
+        known, _ = ask("data_tools.check_file:labels", file, name, found["samples"])
+    except DataError as error:
+        yield str(error).removeprefix(f"{file}: ")
+    except Hdf5Error as error:
+        yield f"'{name}' cannot be read: {error}"
+    else:
+        found["labels"] = known["labels"]
+        yield from known["problems"]

@@ -52,6 +52,10 @@ class Checkpoint:
         config: the run's, resolved.
         sample_shape: (H, W, C) or (D, H, W, C).
         dtype: "uint8" or "float32", of the data's samples.
+        data: what of the data decides in which order its samples are used (``Source.identity``).
+        rollbacks: times that the run has gone back to a checkpoint; each has halved its learning
+            rates.
+        discarded: updates that were lost by it; their samples and noise are not used again.
         groups: for each network and optimizer, its variables by name.
     """
 
@@ -61,6 +65,9 @@ class Checkpoint:
     config: Config
     sample_shape: tuple[int, ...]
     dtype: str
+    data: str
+    rollbacks: int
+    discarded: int
     groups: dict[str, dict[str, np.ndarray]]
 
 
@@ -108,6 +115,9 @@ def read(path: Path) -> Checkpoint:
             config=from_yaml(found["config"], str(path)),
             sample_shape=tuple(found["sample_shape"]),
             dtype=found["sample_dtype"],
+            data=found["data"],
+            rollbacks=found["rollbacks"],
+            discarded=found["discarded"],
             groups=groups,
         )
     except ConfigError as error:
@@ -178,6 +188,9 @@ def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Chec
             "config": to_yaml(found.config),
             "sample_shape": found.sample_shape,
             "dtype": found.dtype,
+            "data": found.data,
+            "rollbacks": found.rollbacks,
+            "discarded": found.discarded,
         }
 
     told = world.on_root(header)
@@ -199,6 +212,7 @@ def restore(world: World, state: State, found: Checkpoint | None) -> None:
     if found:
         world.together(lambda: state.load(found.groups, str(found.path)) if world.is_root else None)
         state.step = found.step
+        state.rollbacks, state.discarded = found.rollbacks, found.discarded
     for named in state.variables().values():
         for variable in named.values():
             variable.assign(world.broadcast_array(np.array(variable)))
@@ -224,6 +238,9 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
         "config": to_yaml(checkpoint.config),
         "sample_shape": np.array(checkpoint.sample_shape, np.int64),
         "sample_dtype": checkpoint.dtype,
+        "data": checkpoint.data,
+        "rollbacks": checkpoint.rollbacks,
+        "discarded": checkpoint.discarded,
         "hpcgan_version": __version__,
         "h5py_version": h5py.__version__,
         "numpy_version": np.__version__,

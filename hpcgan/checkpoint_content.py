@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hpcgan import limits
+from hpcgan import hdf5_limits
 from hpcgan.errors import CheckpointError
 
 MOST_TEXT = 4 * 2**20  # bytes of the configuration
@@ -32,7 +32,7 @@ def content(path: str) -> Iterator[Any]:
             raise CheckpointError(f"{path}: damaged: its variables need more than its {room} bytes")
         groups = [name for name in file if isinstance(file[name], h5py.Group)]
         for _, _, array in found:
-            limits.allow(_bytes(array))
+            hdf5_limits.allow(_bytes(array))
             yield np.asarray(array[()])
         yield {
             **attributes,
@@ -55,6 +55,9 @@ def _attributes(file: h5py.File, path: str) -> dict[str, Any]:
         "config": _text(file, "config", path),
         "sample_dtype": _text(file, "sample_dtype", path),
         "sample_shape": _whole_numbers(file, "sample_shape", path),
+        "data": _text(file, "data", path),
+        "rollbacks": _whole(file, "rollbacks", path),
+        "discarded": _whole(file, "discarded", path),
     }
 
 

@@ -28,7 +28,8 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
 
     Args:
         program: its name, which begins what it says.
-        parse: returns the arguments, whose ``run`` is called with the ranks and the arguments.
+        parse: returns the arguments, whose ``run`` is called with the ranks and the arguments,
+            and returns the exit status, or None for 0.
 
     Returns:
         The exit status.
@@ -41,7 +42,7 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     world = World()
     try:
         world.check_launch()
-        arguments.run(world, arguments)
+        status: int | None = arguments.run(world, arguments)
     except UserError as error:
         if not error.agreed:
             where = f"rank {world.rank} of {world.size}: " if world.size > 1 else ""
@@ -49,7 +50,7 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
             world.abort(error.status)
         _print(program, error, world)
         return error.status
-    return 0
+    return status or 0
 
 
 def _print(program: str, error: UserError, world: World) -> None:

@@ -228,9 +228,15 @@ class RunConfig:
     Args:
         time_limit: minutes after which the run writes a checkpoint and stops with status 85, to be
             gone on with; null for none. The end of a Slurm job stops it in the same way.
+        stall_seconds: in which each rank must make progress, or the run ends; longer than ten
+            steps, the first one's compilation or a checkpoint take.
+        restarts: times that a run that failed is started again from its newest checkpoint; under
+            mpirun on one machine.
     """
 
     time_limit: float | None = None
+    stall_seconds: float = 1800.0
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -238,14 +244,18 @@ class WatchConfig:
     """What goes wrong unseen.
 
     Args:
-        nonfinite: what happens when losses or gradients are not finite: stop (the run ends), or
-            skip (the update is left out). With mixed_float16 such updates are always left out.
+        nonfinite: what happens when losses or gradients are not finite: stop (the run ends), skip
+            (the update is left out), or rollback (the run goes on from the newest checkpoint with
+            half the learning rates and with samples and noise that come after those that it has
+            used). With mixed_float16 such updates are left out first, skips times in a row.
         skips: updates in a row that may be left out.
+        rollbacks: of a run, the most.
         drift_steps: steps between two comparisons of the ranks' networks; null for none.
     """
 
-    nonfinite: Literal["stop", "skip"] = "stop"
+    nonfinite: Literal["stop", "skip", "rollback"] = "stop"
     skips: int = 10
+    rollbacks: int = 3
     drift_steps: int | None = 1000
 
 

@@ -1,13 +1,12 @@
 """The configuration's file and options: read, check, compare and write them.
 
-jsonargparse does the typing of keys and values; the bounds are checked here.
+jsonargparse does the typing of keys and values; ``config_checks`` does the rest.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import jsonargparse
 import yaml
 
-from hpcgan.config import CONDITIONS, Config, DataConfig
+from hpcgan.config import Config, DataConfig
+from hpcgan.config_checks import check_values
 from hpcgan.errors import ConfigError
 from hpcgan.files import check_is_file
 
@@ -42,49 +42,27 @@ _DEFINING = (
     "parallel",
 )
 
+# Those of them that may change all the same, with --allow-change: what sets the learning rates.
+_CHANGEABLE = (
+    "optimizer.generator.learning_rate",
+    "optimizer.discriminator.learning_rate",
+    "optimizer.scaling",
+    "optimizer.warmup_steps",
+    "optimizer.decay",
+)
+
 _DEEPEST = 8  # sections and lists in one another
 
-_PRESETS = Path(__file__).parent / "presets"
+# How PyYAML and jsonargparse refuse a text; OverflowError is for whole numbers beyond all floats.
+_REFUSALS = (
+    jsonargparse.ArgumentError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    yaml.YAMLError,
+)
 
-# key: (smallest value, whether that value itself is allowed)
-_BOUNDS: dict[str, tuple[float, bool]] = {
-    "seed": (0, True),
-    "data.shards": (1, True),
-    "data.shuffle_chunks": (1, True),
-    "data.threads": (1, True),
-    "model.latent_dim": (1, True),
-    "model.width": (1, True),
-    "model.classes": (1, True),
-    "loss.gradient_penalty": (0, True),
-    "loss.r1": (0, True),
-    "loss.label_smoothing": (0, True),
-    "loss.auxiliary": (0, True),
-    "optimizer.generator.learning_rate": (0, False),
-    "optimizer.discriminator.learning_rate": (0, False),
-    "optimizer.generator.beta_1": (0, True),
-    "optimizer.generator.beta_2": (0, True),
-    "optimizer.discriminator.beta_1": (0, True),
-    "optimizer.discriminator.beta_2": (0, True),
-    "optimizer.generator.clip_norm": (0, False),
-    "optimizer.discriminator.clip_norm": (0, False),
-    "optimizer.warmup_steps": (0, True),
-    "train.steps": (1, True),
-    "train.batch_size": (1, True),
-    "train.discriminator_steps": (1, True),
-    "train.accumulate": (1, True),
-    "train.ema": (0, True),
-    "checkpoint.every_steps": (1, True),
-    "checkpoint.every_minutes": (0, False),
-    "checkpoint.mtbf_hours": (0, False),
-    "checkpoint.keep": (1, True),
-    "checkpoint.keep_every": (1, True),
-    "checkpoint.failures": (1, True),
-    "log.every_steps": (1, True),
-    "run.time_limit": (0, False),
-    "watch.skips": (0, True),
-    "watch.drift_steps": (1, True),
-    "log.samples_every_steps": (1, True),
-}
+_PRESETS = Path(__file__).parent / "presets"
 
 # Keys that may be null though their default is not.
 _NULLABLE = ("checkpoint.every_steps",)
@@ -122,10 +100,10 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
     try:
         parsed = parser.parse_args([f"--config={path}", *(overrides or [])])
         config = parser.instantiate(parsed)
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+    except _REFUSALS as error:
         raise ConfigError(_explain(_one_line(error), str(path))) from None
     config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
-    _check_values(config, f"{path} or command line" if overrides else str(path))
+    check_values(config, f"{path} or command line" if overrides else str(path))
     return config
 
 
@@ -141,10 +119,10 @@ def _preset(name: str) -> Path | None:
 
 
 def from_yaml(text: str, origin: str) -> Config:
-    """Read a configuration that ``to_yaml`` wrote; ``origin`` names it in errors.
+    """Read a configuration that ``to_yaml`` wrote, or somebody else; ``origin`` names it in errors.
 
     Raises:
-        ConfigError: the text is no configuration.
+        ConfigError: the text is no configuration, or no run can have it.
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Config, nested_key=None)
@@ -156,9 +134,11 @@ def from_yaml(text: str, origin: str) -> Config:
         # jsonargparse would take text in the place of a section for the path of a file to read.
         _check_keys(content, origin)
         config = parser.instantiate(parser.parse_object(content))
-    except (jsonargparse.ArgumentError, TypeError, ValueError, yaml.YAMLError) as error:
+    except _REFUSALS as error:
         raise ConfigError(f"{origin}: {_one_line(error)}") from None
-    return Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+    config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+    check_values(config, origin)
+    return config
 
 
 def _check_plain(text: str) -> None:
@@ -191,15 +171,22 @@ _Dumper.add_implicit_resolver(
 )
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """Return "key: old -> new" for each key that differs and makes ``new`` another run."""
+def differences(old: Config, new: Config) -> dict[str, str]:
+    """Return "key: old -> new" for each key that differs, by the key."""
     before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
-    return [
-        f"{key}: {before[key]} -> {after[key]}"
-        for key in before
-        if before[key] != after[key]
-        and any(key == prefix or key.startswith(prefix + ".") for prefix in _DEFINING)
-    ]
+    return {
+        key: f"{key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]
+    }
+
+
+def is_defining(key: str) -> bool:
+    """Return whether a run with another value of ``key`` is another run."""
+    return any(key == prefix or key.startswith(prefix + ".") for prefix in _DEFINING)
+
+
+def is_changeable(key: str) -> bool:
+    """Return whether a run may go on with another value of ``key`` if the user says so."""
+    return key in _CHANGEABLE
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -267,85 +254,3 @@ def _explain(message: str, origin: str) -> str:
 def _one_line(error: Exception) -> str:
     """Return an error's text on one line."""
     return re.sub(r"\s+", " ", str(error)).strip()
-
-
-def _check_values(config: Config, origin: str) -> None:
-    """Refuse values out of bounds and keys that contradict each other."""
-    values = _flat(dataclasses.asdict(config))
-    for key, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"{origin}: {key} is {value}; it must be a finite number")
-    for key, (smallest, inclusive) in _BOUNDS.items():
-        value = values[key]
-        if isinstance(value, str) or value is None:  # a word in the place of a number, as auto
-            continue
-        if not (value >= smallest if inclusive else value > smallest):
-            bound = "at least" if inclusive else "greater than"
-            raise ConfigError(f"{origin}: {key} is {value}; it must be {bound} {smallest}")
-    for key, value in values.items():
-        below_1 = key.endswith(("beta_1", "beta_2", "label_smoothing", "ema"))
-        if below_1 and value is not None and value >= 1:
-            raise ConfigError(f"{origin}: {key} is {value}; it must be less than 1")
-    if config.seed >= 2**32:
-        raise ConfigError(f"{origin}: seed is {config.seed}; it must be less than 2**32")
-    if not config.data.files:
-        raise ConfigError(f"{origin}: data.files is empty; name at least one HDF5 file")
-    if config.data.partition == "balanced":
-        if config.data.labels is None:
-            raise ConfigError(
-                f"{origin}: data.partition is balanced, which needs data.labels: name their dataset"
-            )
-        if config.data.align:
-            raise ConfigError(
-                f"{origin}: data.align is true, but data.partition: balanced divides samples, not "
-                "chunks; leave data.align out"
-            )
-    if config.data.residency == "stream" and config.data.shuffle == "samples":
-        raise ConfigError(
-            f"{origin}: data.shuffle is samples, which reads them one by one when data.residency "
-            "is stream; use chunks, or keep the data in memory"
-        )
-    if config.train.update == "simultaneous" and config.train.discriminator_steps != 1:
-        raise ConfigError(
-            f"{origin}: train.discriminator_steps is {config.train.discriminator_steps}, which "
-            "needs train.update: alternating"
-        )
-    _check_game(config, origin)
-
-
-def _check_game(config: Config, origin: str) -> None:
-    """Refuse networks, losses and aids that contradict each other."""
-    model, train = config.model, config.train
-    if train.batch_size % train.accumulate:
-        raise ConfigError(
-            f"{origin}: train.accumulate is {train.accumulate}, which does not divide "
-            f"train.batch_size, {train.batch_size}"
-        )
-    if len(set(train.augment)) < len(train.augment):
-        raise ConfigError(f"{origin}: train.augment names something twice: {train.augment}")
-    if model.condition != "none" and config.data.labels is None:
-        raise ConfigError(
-            f"{origin}: model.condition is {model.condition}, which needs data.labels: name their "
-            "dataset"
-        )
-    for key, value in {"generator": model.generator, "discriminator": model.discriminator}.items():
-        if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
-            raise ConfigError(
-                f"{origin}: model.{key} is '{value}'; it must be package.module:function"
-            )
-    own = model.generator is not None and model.discriminator is not None
-    if not own and model.condition not in CONDITIONS[model.name]:
-        raise ConfigError(
-            f"{origin}: model.condition is {model.condition}; {model.name} can have "
-            f"{', '.join(CONDITIONS[model.name])}"
-        )
-    if model.attention and model.name != "resnet":
-        raise ConfigError(f"{origin}: model.attention is for model.name: resnet")
-    if model.label_range is not None and len(model.label_range) != 2:
-        raise ConfigError(f"{origin}: model.label_range is {model.label_range}; give two numbers")
-    smoothed = ("non_saturating", "minimax", "least_squares")
-    if config.loss.label_smoothing and config.loss.name not in smoothed:
-        raise ConfigError(
-            f"{origin}: loss.label_smoothing is for loss.name {', '.join(smoothed)}, and it is "
-            f"{config.loss.name}"
-        )

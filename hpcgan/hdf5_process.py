@@ -19,11 +19,20 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from hpcgan import limits
+from hpcgan import hdf5_limits
 from hpcgan.errors import UserError
+from hpcgan.terminal import printable
 
 _IDLE = 60.0  # seconds after which it ends; its memory is better used by the run
 _FUNCTIONS = {
+    "data_tools.check_file:labels",
+    "data_tools.check_file:samples",
+    "data_tools.check_file:values",
+    "data_tools.copied_file:arrays",
+    "data_tools.copied_file:attributes",
+    "data_tools.copied_file:has_labels",
+    "data_tools.describe_file:lines",
+    "data_tools.describe_file:preview",
     "hpcgan.checkpoint_content:content",
     "hpcgan.data.headers:header",
     "hpcgan.data.headers:labels",
@@ -37,7 +46,7 @@ def main(seconds: float, memory: int) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else may write between the answers
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    limits.begin(seconds, memory)
+    hdf5_limits.begin(seconds, memory)
     tell(answers, {"value": "ready"})
     # HDF5 and the C library write about damage, which our error tells.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -66,7 +75,7 @@ def answer(question: list[Any], answers: BinaryIO) -> None:
         raise ValueError(f"no such function: {function}")
     module, name = function.split(":")
     call = getattr(importlib.import_module(module), name)
-    limits.allow(0)
+    hdf5_limits.allow(0)
     try:
         value = None
         for each in call(*words):
@@ -81,14 +90,13 @@ def answer(question: list[Any], answers: BinaryIO) -> None:
         reply = {"error": "it claims more than there is memory: it is damaged", "kind": ""}
     except Exception as error:  # damage has h5py raise anything; what it is matters to no one
         reply = {"error": one_line(error) or type(error).__name__, "kind": ""}
-    limits.end()
+    hdf5_limits.end()
     tell(answers, reply)
 
 
 def one_line(error: Exception) -> str:
     """Return an error's text on one line that can be printed, whatever names the file holds."""
-    text = " ".join(str(error).split())
-    return text.encode(errors="backslashreplace").decode()
+    return printable(" ".join(str(error).split()))
 
 
 def send(array: np.ndarray, answers: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""Whether someone looks on: a progress bar is for people, a log file wants plain lines."""
+"""What a terminal is shown: progress where someone looks on, and no text that would steer it."""
 
 from __future__ import annotations
 
@@ -24,3 +24,14 @@ def is_watched() -> bool:
     except OSError:
         return False
     return launcher in _LAUNCHERS and str(target).startswith(("/dev/pts/", "/dev/tty"))
+
+
+def printable(text: str) -> str:
+    """Return text from a file without what would steer a terminal or could not be printed.
+
+    Lines stay; other characters that do not show become escapes, such as \\x1b.
+    """
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in text
+    )

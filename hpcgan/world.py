@@ -16,8 +16,10 @@ import json
 import os
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     Exchange = Callable[[tf.Tensor], tf.Tensor]
 
 T = TypeVar("T")
+
+_ASLEEP = 0.2  # seconds between two looks for the others
 
 _ENVIRONMENT = {
     # Horovod's background thread makes a small MPI_Allreduce every cycle, in which Open MPI
@@ -61,6 +65,8 @@ class World:
         node_size: the number of ranks on this node.
         node_ranks: the ranks of this node, ascending.
         cores: processor cores that this rank can count on without taking another rank's.
+        host: the name of this rank's node.
+        progress: how far this rank has come, for what is said when it fails.
     """
 
     def __init__(self) -> None:
@@ -83,6 +89,7 @@ class World:
         self._allocate_shared = MPI.Win.Allocate_shared
         self.cores = self._count_cores(node)
         self.host = socket.gethostname()
+        self.progress = "at its start"
         sys.excepthook = self._end_all_ranks
 
     def check_launch(self) -> None:
@@ -276,10 +283,20 @@ class World:
         """Wait until all ranks are here. All ranks must call it."""
         self._comm.Barrier()
 
+    def wait_asleep(self) -> None:
+        """Wait until all ranks are here, for hours if need be, without using a core.
+
+        All ranks must call it.
+        """
+        arrived = self._comm.Ibarrier()
+        while not arrived.Test():
+            time.sleep(_ASLEEP)
+
     def abort(self, status: int) -> None:
         """End all ranks at once with ``status``. One rank calls it; it does not return."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):  # nobody may be left to read it
+            sys.stdout.flush()
+            sys.stderr.flush()
         self._abort(status)
 
     def _end_all_ranks(
@@ -287,7 +304,10 @@ class World:
     ) -> None:
         """Print a bug's traceback and end all ranks: the others may wait for this one for ever."""
         text = "".join(traceback.format_exception(kind, error, trace))
-        sys.stderr.write(f"hpcgan: rank {self.rank} of {self.size} on {self.host} failed:\n{text}")
+        sys.stderr.write(
+            f"hpcgan: rank {self.rank} of {self.size} on {self.host} failed {self.progress}:\n"
+            f"{text}"
+        )
         self.abort(1)
 
     def _count_cores(self, node: Any) -> int:

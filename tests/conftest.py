@@ -3,6 +3,7 @@ and programs run as their users do, alone or under mpirun."""
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -15,19 +16,13 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import h5py
+import launching
 import numpy as np
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from hpcgan.world import World
-
-
-_ENVIRONMENT = {
-    "PYTHONPATH": str(Path(__file__).parents[1]),
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -61,16 +56,4 @@ def data_file(tmp_path: Path) -> Path:
 def python(tmp_path: Path) -> Run:
     """Return a function that runs ``python WORDS`` in tmp_path on a number of ranks."""
 
-    def run(*words: object, ranks: int | None = None) -> subprocess.CompletedProcess[str]:
-        mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe"]
-        launcher = [] if ranks is None else [*mpirun, "-n", str(ranks)]
-        return subprocess.run(
-            [*launcher, sys.executable, *map(str, words)],
-            cwd=tmp_path,
-            env=os.environ | _ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
+    return functools.partial(launching.run, tmp_path)

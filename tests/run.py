@@ -25,8 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-SERIAL_LIMIT = 900.0
-MPI_LIMIT = 600.0
+SERIAL_LIMIT = 1500.0
+MPI_LIMIT = 900.0
 MPI_RANKS = (1, 2, 3, 4)
 # Seconds that mpirun has to end its ranks, before all of them are killed.
 GRACE = 5.0

@@ -41,6 +41,9 @@ def sample_checkpoint(directory: Path, step: int = 7) -> Checkpoint:
         config=Config(data=DataConfig(files=["a.h5"], shards=1)),
         sample_shape=(8, 8, 1),
         dtype="uint8",
+        data="40 samples",
+        rollbacks=1,
+        discarded=5,
         groups={group: {"dense/kernel": np.full((2, 3), step, np.float32)} for group in GROUPS},
     )
 
@@ -88,6 +91,9 @@ def test_what_is_written_is_read_again_to_the_bit(tmp_path: Path) -> None:
         ),
         sample_shape=(4, 8, 8, 2),
         dtype="float32",
+        data="40 samples",
+        rollbacks=1,
+        discarded=5,
         groups={group: dict(ordered) for group in GROUPS[:-1]} | {GROUPS[-1]: {}},
     )
     write(written)

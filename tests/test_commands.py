@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from launching import CONFIG, only_line, run
 from PIL import Image
-
-_CONFIG = """
-data: {files: [data.h5]}
-model: {latent_dim: 6}
-train: {steps: 100, batch_size: 5}
-checkpoint: {every_steps: 10}
-log: {every_steps: 10}
-"""
 
 
 @pytest.fixture
@@ -30,20 +21,16 @@ def place(tmp_path: Path) -> Path:
         file["images"] = images
         file["flat"] = images[..., 0]
         file["doubles"] = images.astype(np.float64)
-    (tmp_path / "config.yaml").write_text(_CONFIG)
+    (tmp_path / "config.yaml").write_text(CONFIG)
     return tmp_path
 
 
 def _only_line(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
     """Return what a failed command said; check that it is one line, once, without a traceback."""
     assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    # mpirun may put the end of its own banner, a zero byte, before a rank's line.
-    lines = [line.strip("\0 ") for line in done.stderr.splitlines()]
-    lines = [line for line in lines if line.startswith("hpcgan: ")]
-    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stdout
     assert not [line for line in done.stdout.splitlines() if line.startswith("hpcgan: ")]
-    return lines[0].removeprefix("hpcgan: ")
+    return only_line(done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +68,7 @@ def test_bad_input_is_told_once_by_two_ranks(python, place, words, line):
 
 
 def test_an_unknown_key_in_the_file_is_told_once(python, place):
-    (place / "config.yaml").write_text(_CONFIG + "optimiser: {}\n")
+    (place / "config.yaml").write_text(CONFIG + "optimiser: {}\n")
     done = python("-m", "hpcgan", "train", "config.yaml", ranks=2)
     assert _only_line(done).endswith(
         "unknown key 'optimiser'; the nearest known one is 'optimizer'"
@@ -167,15 +154,8 @@ def trained(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("trained")
     with h5py.File(place / "data.h5", "w") as file:
         file["images"] = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8)
-    (place / "config.yaml").write_text(_CONFIG)
-    done = subprocess.run(
-        [sys.executable, "-m", "hpcgan", "train", "config.yaml", "--train.steps", "10"],
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    (place / "config.yaml").write_text(CONFIG)
+    done = run(place, "-m", "hpcgan", "train", "config.yaml", "--train.steps", "10")
     assert done.returncode == 0, done.stderr
     assert not [line for line in done.stderr.splitlines() if line.strip()]
     return place / "runs" / "hpcgan"
@@ -225,6 +205,8 @@ def test_a_run_leaves_what_the_contract_says(trained):
     events = {name for name in names if name.startswith("tensorboard/events.out.tfevents")}
     assert events
     assert names - events == {
+        "history.jsonl",
+        "lock",
         "config.yaml",
         "metrics.jsonl",
         "samples/step_00000010.png",

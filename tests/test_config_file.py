@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
@@ -21,7 +23,15 @@ from hpcgan.config import (
     OptimizersConfig,
     TrainConfig,
 )
-from hpcgan.config_file import differences, from_yaml, load, presets, to_yaml
+from hpcgan.config_file import (
+    differences,
+    from_yaml,
+    is_changeable,
+    is_defining,
+    load,
+    presets,
+    to_yaml,
+)
 from hpcgan.errors import ConfigError
 
 DATA = "data: {files: [a.h5]}\n"
@@ -151,8 +161,14 @@ def test_one_file_in_place_of_a_list_is_refused(config_file: Path) -> None:
         ("seed", "0", "-1", "at least 0"),
         ("seed", "4294967295", "4294967296", "less than 2**32"),
         ("data.shards", "1", "0", "at least 1"),
+        ("data.shards", "1000000", "1000001", "at most 1000000"),
+        ("data.shuffle_chunks", "100000", "100001", "at most 100000"),
+        ("data.threads", "1000", "1001", "at most 1000"),
         ("model.latent_dim", "1", "0", "at least 1"),
         ("model.width", "1", "0", "at least 1"),
+        ("model.latent_dim", "10000", "10001", "at most 10000"),
+        ("model.width", "2000", "2001", "at most 2000"),
+        ("model.classes", "1000000", "1000001", "at most 1000000"),
         ("optimizer.generator.learning_rate", "1e-9", "0", "greater than 0"),
         ("optimizer.discriminator.learning_rate", "1e-9", "-0.1", "greater than 0"),
         ("optimizer.generator.beta_1", "0", "-0.1", "at least 0"),
@@ -161,7 +177,9 @@ def test_one_file_in_place_of_a_list_is_refused(config_file: Path) -> None:
         ("optimizer.discriminator.beta_2", "0", "-0.1", "at least 0"),
         ("train.steps", "1", "0", "at least 1"),
         ("train.batch_size", "1", "0", "at least 1"),
+        ("train.batch_size", "100000", "100001", "at most 100000"),
         ("train.discriminator_steps", "1", "0", "at least 1"),
+        ("run.restarts", "10000", "10001", "at most 10000"),
         ("checkpoint.every_steps", "1", "0", "at least 1"),
         ("checkpoint.every_minutes", "0.1", "0", "greater than 0"),
         ("checkpoint.mtbf_hours", "0.1", "0", "greater than 0"),
@@ -179,6 +197,53 @@ def test_a_value_out_of_bounds_is_told_with_its_key_and_the_bound(
     assert message.startswith(f"{config_file} or command line: {key} is {refused}")
     assert message.endswith(f"; it must be {bound}")
     load(config_file, [f"--{key}={allowed}"])
+
+
+@pytest.mark.parametrize("key", ["train.discriminator_steps", "train.accumulate"])
+def test_more_work_in_a_step_than_anyone_wants_is_refused(config_file: Path, key: str) -> None:
+    most = {"train.discriminator_steps": 1000, "train.accumulate": 100_000}[key]
+    words = ["--train.update=alternating", "--train.batch_size=100000"]
+    message = refusal(config_file, DATA, *words, f"--{key}={most + 1}")
+    assert message.endswith(f"{key} is {most + 1}; it must be at most {most}")
+    load(config_file, [*words, f"--{key}={most}"])
+
+
+def number_keys(section: type, prefix: str = "") -> Iterator[str]:
+    """Return the dotted keys whose values may be numbers."""
+    for name, kind in get_type_hints(section).items():
+        if dataclasses.is_dataclass(kind):
+            yield from number_keys(kind, f"{prefix}{name}.")
+        elif {int, float} & {kind, *get_args(kind)}:
+            yield f"{prefix}{name}"
+
+
+def test_every_number_has_bounds(config_file: Path) -> None:
+    keys = list(number_keys(Config))
+    assert {"seed", "run.time_limit", "optimizer.generator.clip_norm"} <= set(keys)
+    for key in keys:
+        assert f"{key} is -1" in refusal(config_file, DATA, f"--{key}=-1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {width: 2001}",
+        "seed: -1",
+        f"seed: 1{'0' * 400}",
+        f"optimizer: {{generator: {{learning_rate: 1{'0' * 400}}}}}",
+        "train: {ema: .nan}",
+        "train: {discriminator_steps: 2}",
+        "model: {condition: projection}",
+        "model: {generator: 'a b'}",
+    ],
+)
+def test_what_a_file_may_not_say_nobody_may(config_file: Path, text: str) -> None:
+    told = refusal(config_file, f"{DATA}{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        from_yaml(f"{DATA}{text}\n", "step_1.h5")
+    assert str(caught.value).startswith("step_1.h5: ")
+    assert "\n" not in str(caught.value)
+    assert str(config_file) in told
 
 
 def test_a_learning_rate_that_is_no_number_is_refused(config_file: Path) -> None:
@@ -297,6 +362,7 @@ texts = st.one_of(
     ),
 )
 counts = st.integers(1, 2**40)
+few = st.integers(1, 10_000)
 rates = st.floats(0, 0.999, exclude_min=True)
 adams = st.builds(OptimizerConfig, learning_rate=rates, beta_1=rates, beta_2=rates)
 
@@ -309,11 +375,11 @@ adams = st.builds(OptimizerConfig, learning_rate=rates, beta_1=rates, beta_2=rat
             files=st.lists(texts, min_size=1, max_size=3),
             images=texts,
             labels=st.sampled_from([None, "labels", "train/y", "1e3", "7", "[a]"]),
-            shards=st.none() | counts,
+            shards=st.none() | few,
         ),
         name=texts,
         seed=st.integers(0, 2**32 - 1),
-        model=st.builds(ModelConfig, name=st.sampled_from(["mlp", "dcgan"]), latent_dim=counts),
+        model=st.builds(ModelConfig, name=st.sampled_from(["mlp", "dcgan"]), latent_dim=few),
         optimizer=st.builds(OptimizersConfig, generator=adams, discriminator=adams),
         train=st.builds(TrainConfig, steps=counts, update=st.just("alternating")),
         checkpoint=st.builds(
@@ -416,7 +482,9 @@ def test_a_key_that_makes_another_run_is_a_difference(key: str, value: object) -
     before = old
     for part in key.split("."):
         before = getattr(before, part)
-    assert differences(old, changed(old, key, value)) == [f"{key}: {before} -> {value}"]
+    assert differences(old, changed(old, key, value)) == {key: f"{key}: {before} -> {value}"}
+    assert is_defining(key)
+    assert is_changeable(key) == key.endswith("learning_rate")
 
 
 @pytest.mark.parametrize(
@@ -432,7 +500,8 @@ def test_a_key_that_makes_another_run_is_a_difference(key: str, value: object) -
 )
 def test_a_key_that_the_same_run_may_change_is_none(key: str, value: object) -> None:
     old = Config(data=DataConfig(files=["a.h5"]))
-    assert differences(old, changed(old, key, value)) == []
+    assert list(differences(old, changed(old, key, value))) == [key]
+    assert not is_defining(key)
 
 
 @pytest.mark.parametrize("value", [".inf", "-.inf"])

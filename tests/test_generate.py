@@ -21,7 +21,7 @@ def test_either_network_of_a_checkpoint_may_name_code_and_none_is_run(
     Path("trap.py").write_text("open('sprung', 'w')\n")
     model = ModelConfig(**{key: "trap:network"})
     config = Config(data=DataConfig(files=["x"], shards=1), model=model)
-    found = Checkpoint(Path("c.h5"), 1, 1, config, (8, 8, 1), "uint8", {})
+    found = Checkpoint(Path("c.h5"), 1, 1, config, (8, 8, 1), "uint8", "40 samples", 0, 0, {})
     with pytest.raises(ConfigError, match=r"^c\.h5: its networks are built by trap:network; if"):
         sample(world, found, 1, 0)
     assert not Path("sprung").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from test_checkpoint import assert_same, refusal, sample_checkpoint
 
 from hpcgan.checkpoint import _seal, newest, path_of, read, write
+from hpcgan.config import ModelConfig
 from hpcgan.errors import CheckpointError
 from hpcgan.files import USER_BLOCK
 
@@ -148,6 +150,22 @@ CONFIGS = [
 def test_configurations_of_another_kind_are_refused(written: Path, number: int) -> None:
     change(written, attribute("config", CONFIGS[number]))
     refusal(written)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (ModelConfig(width=10**6), "model.width is 1000000; it must be at most 2000"),
+        (ModelConfig(latent_dim=0), "model.latent_dim is 0; it must be at least 1"),
+    ],
+)
+def test_networks_that_no_configuration_may_ask_for_are_refused(
+    tmp_path: Path, model: ModelConfig, told: str
+) -> None:
+    checkpoint = sample_checkpoint(tmp_path)
+    config = dataclasses.replace(checkpoint.config, model=model)
+    write(dataclasses.replace(checkpoint, config=config))
+    assert refusal(checkpoint.path) == f"{checkpoint.path}: {told}"
 
 
 def test_200_bits_and_ends_are_noticed_and_the_one_before_is_taken(tmp_path: Path) -> None:

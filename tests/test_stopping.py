@@ -7,27 +7,19 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from launching import CONFIG, only_line, start
 
 from hpcgan import checkpoint
-
-_CONFIG = """
-data: {files: [data.h5]}
-model: {latent_dim: 6}
-train: {steps: 100, batch_size: 5}
-checkpoint: {every_steps: 10}
-log: {every_steps: 10}
-"""
 
 
 @pytest.fixture
 def place(data_file: Path) -> Path:
     """Return a directory with data and a config."""
-    data_file.with_name("config.yaml").write_text(_CONFIG)
+    data_file.with_name("config.yaml").write_text(CONFIG)
     return data_file.parent
 
 
@@ -41,6 +33,7 @@ def _wait_for_step(place: Path, process: subprocess.Popen[str], step: int) -> No
             lines = [text for text in journal.read_text().splitlines() if text.endswith("}")]
             if lines and json.loads(lines[-1])["step"] >= step:
                 return
+        time.sleep(0.02)  # the run needs the cores
     raise AssertionError(f"no line for step {step} in 120 s")
 
 
@@ -50,28 +43,10 @@ def _ranks_of(launcher: int) -> list[int]:
     return sorted(int(child) for child in children)
 
 
-def _start(place: Path, words: list[str], ranks: int) -> subprocess.Popen[str]:
-    """Start a program under mpirun and return it while it runs."""
-    mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", str(ranks)]
-    return subprocess.Popen(
-        [*mpirun, sys.executable, *words],
-        cwd=place,
-        env=os.environ
-        | {
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-            "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, place):
     steps = 20_000
     words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", str(steps)]
-    process = _start(place, words, ranks=2)
+    process = start(place, *words, ranks=2)
     # The checkpoint of step 40 waits for that of step 30, and comes before the line of step 50.
     _wait_for_step(place, process, 50)
     os.kill(_ranks_of(process.pid)[-1], signal.SIGKILL)
@@ -107,14 +82,14 @@ def test_a_signal_stops_the_run_with_a_checkpoint_and_the_same_command_goes_on(
 ):
     words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", "20000"]
     words += ["--checkpoint.every_steps=100000", "--log.samples_every_steps=100000"]
-    process = _start(place, words, ranks=2)
+    process = start(place, *words, ranks=2)
     _wait_for_step(place, process, 20)
     targets = [process.pid] if to == "mpirun" else [_ranks_of(process.pid)[rank] for rank in to]
     for target in targets:
         os.kill(target, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 85, errors
-    line = _only_line(errors)
+    line = only_line(errors)
     said = re.fullmatch(r"stopped after step (\d+) by (.*); its checkpoint is written: .*", line)
     asked = [0, 1] if to == "mpirun" else to
     assert said[2] == ", ".join(f"{number.name} (rank {rank})" for rank in asked)
@@ -128,14 +103,5 @@ def test_a_signal_stops_the_run_with_a_checkpoint_and_the_same_command_goes_on(
 def test_a_time_limit_stops_the_run_the_same_way(python, place):
     done = python("-m", "hpcgan", "train", "config.yaml", "--run.time_limit=1e-6", ranks=2)
     assert done.returncode == 85, done.stderr
-    line = _only_line(done.stderr)
-    assert line.startswith("stopped after step 10 by its time limit of 1e-06 minutes (rank 0)")
-
-
-def _only_line(errors: str) -> str:
-    """Return what a run said in one line, without a traceback."""
-    assert "Traceback" not in errors
-    # mpirun may put the end of its own banner, a zero byte, before a rank's line.
-    lines = [line.strip("\0 ") for line in errors.splitlines()]
-    (line,) = [line for line in lines if line.startswith("hpcgan: ")]
-    return line.removeprefix("hpcgan: ")
+    line = only_line(done.stderr)
+    assert line.startswith("stopped after step 1 by its time limit of 1e-06 minutes (rank 0)")

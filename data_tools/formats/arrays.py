@@ -1,12 +1,10 @@
-"""NumPy's .npy and .npz files, and datasets of other HDF5 files."""
+"""NumPy's .npy and .npz files."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from data_tools.formats import Images, of_arrays
@@ -41,37 +39,6 @@ def open_npz(source: Path, images: str, labels: str | None) -> Images:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{source}: not readable as .npz: {_first_line(error)}") from None
     return of_arrays(*arrays, str(source))
-
-
-def open_hdf5(source: Path, images: str, labels: str | None) -> Images:
-    """Open the datasets ``images`` and ``labels`` (None: "labels" if it is there).
-
-    Raises:
-        DataError: the file is not HDF5, or a dataset is not there.
-    """
-    try:
-        file = h5py.File(source, "r", locking=False)
-    except OSError as error:
-        raise DataError(f"{source}: not readable as HDF5: {error}") from None
-    wanted = labels or ("labels" if "labels" in file else None)
-    datasets: list[Any] = []
-    for name in (images, wanted):
-        dataset = None if name is None else file.get(name)
-        if name is not None and not isinstance(dataset, h5py.Dataset):
-            there = ", ".join(k for k, v in file.items() if isinstance(v, h5py.Dataset)) or "none"
-            raise DataError(f"{source}: there is no dataset '{name}'; its datasets are: {there}")
-        datasets.append(dataset)
-    opened = of_arrays(datasets[0], datasets[1], str(source))
-
-    def read(samples: range) -> tuple[np.ndarray, np.ndarray | None]:
-        try:
-            return opened.read(samples)
-        except OSError as error:
-            raise DataError(
-                f"{source}: samples {samples.start} to {samples.stop - 1} cannot be read: {error}"
-            ) from None
-
-    return Images(opened.samples, opened.shape, opened.dtype, opened.labels, read)
 
 
 def _load(path: Path) -> np.ndarray:

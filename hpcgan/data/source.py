@@ -9,6 +9,7 @@ need; and by another process (``hpcgan.hdf5``), which damaged ones may kill.
 from __future__ import annotations
 
 import glob
+import hashlib
 import math
 import os
 from dataclasses import dataclass
@@ -70,6 +71,17 @@ class Source:
             for first, length, chunk in zip(self.firsts, self.lengths, self.chunks, strict=True)
         ]
         return np.concatenate([*edges, [len(self)]]).astype(np.int64)
+
+    def identity(self, has_chunk_order: bool) -> str:
+        """Return in a few words what decides in which order a shard uses its samples.
+
+        Args:
+            has_chunk_order: whether chunks are divided or shuffled, and not samples alone.
+        """
+        if not has_chunk_order:
+            return f"{len(self)} samples"
+        layout = hashlib.sha256(self.edges.astype("<i8").tobytes()).hexdigest()[:12]
+        return f"{len(self)} samples in {len(self.edges) - 1} chunks (layout {layout})"
 
     def locate(self, sample: int) -> tuple[int, int]:
         """Return the number of the file that holds a sample, and the sample's row there."""

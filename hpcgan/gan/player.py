@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hpcgan.config import OptimizerConfig, OptimizersConfig
+from hpcgan.config import Config, OptimizerConfig
 from hpcgan.gan import noise
 from hpcgan.gan.schedule import learning_rate
 
@@ -24,9 +24,8 @@ class Player:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         own: OptimizerConfig,
-        both: OptimizersConfig,
-        shards: int,
-        steps: int,
+        config: Config,
+        backoff: tf.Variable,
     ) -> None:
         """Prepare the player.
 
@@ -34,16 +33,14 @@ class Player:
             model: the network.
             optimizer: built for its weights.
             own: the optimizer's configuration.
-            both: what changes the learning rates.
-            shards: of the run.
-            steps: of the run.
+            config: the run's, with ``data.shards`` resolved to a number.
+            backoff: factor of the learning rate, a scalar float32.
         """
         self._model = model
         self._optimizer = optimizer
         self._own = own
-        self._both = both
-        self._shards = shards
-        self._steps = steps
+        self._config = config
+        self._backoff = backoff
         self._other = model.non_trainable_variables
         self._is_seed = [v.path.endswith("seed_generator_state") for v in self._other]
         self.weights: list[keras.Variable] = model.trainable_variables
@@ -86,18 +83,22 @@ class Player:
         """Apply the averaged gradients and take the averaged moving statistics."""
         if self._own.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._own.clip_norm)
-        both = self._both
-        if (both.scaling, both.warmup_steps, both.decay) != ("none", 0, "none"):
-            rate = learning_rate(
-                step,
-                self._own.learning_rate,
-                self._shards,
-                both.scaling,
-                both.warmup_steps,
-                both.decay,
-                self._steps,
-            )
-            self._optimizer.learning_rate.assign(rate)
+        self._optimizer.learning_rate.assign(self._rate(step))
         self._optimizer.apply(gradients, self.weights)
         for variable, value in zip(self.statistics, statistics, strict=True):
             variable.assign(value)
+
+    def _rate(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the learning rate of the update after ``step`` others."""
+        both, shards = self._config.optimizer, self._config.data.shards
+        assert shards is not None
+        rate = learning_rate(
+            step,
+            self._own.learning_rate,
+            shards,
+            both.scaling,
+            both.warmup_steps,
+            both.decay,
+            self._config.train.steps,
+        )
+        return rate * self._backoff

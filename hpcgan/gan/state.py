@@ -1,4 +1,4 @@
-"""All that a checkpoint holds: networks, averages, optimizers and the step.
+"""All that a checkpoint holds: networks, averages, optimizers, the step and what was rolled back.
 
 The number of images seen, the learning rates and the states of random generators are not here:
 they follow from the step and the configuration.
@@ -22,10 +22,22 @@ Groups = dict[str, dict[str, np.ndarray]]
 
 
 class State:
-    """The networks and optimizers of a run, and the number of updates they have had."""
+    """The networks and optimizers of a run, and the number of updates they have had.
+
+    Attributes:
+        generator: G.
+        discriminator: D.
+        average: the moving average of G, if there is one.
+        generator_optimizer: of G.
+        discriminator_optimizer: of D.
+        loss_scale: of the losses in half precision, if there is one.
+        step: updates that the networks have had.
+        rollbacks: times that the run went back to a checkpoint.
+        discarded: updates that were lost by it.
+    """
 
     def __init__(self, config: Config, sample_shape: tuple[int, ...]) -> None:
-        """Build everything with the initial weights of ``config.seed``; ``step`` is 0."""
+        """Build everything with the initial weights of ``config.seed``; all counts are 0."""
         self.average: keras.Model | None = None
         with _precision(config.train.precision):
             networks = build(config.model, sample_shape, config.seed)
@@ -38,6 +50,8 @@ class State:
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         self.loss_scale = LossScale() if config.train.precision == "mixed_float16" else None
         self.step = 0
+        self.rollbacks = 0
+        self.discarded = 0
 
     @property
     def sampler(self) -> keras.Model:

@@ -9,7 +9,6 @@ however they are spread over ranks; and everything of an update travels in one f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from hpcgan.gan.models.layers import SynchronisedBatchNormalization
 from hpcgan.gan.player import Player, Tensors
 from hpcgan.gan.schedule import ema_decay
 from hpcgan.gan.state import State
+from hpcgan.gan.vector import Vector
 
 Exchange = Callable[[tf.Tensor], tf.Tensor]
 
@@ -43,23 +43,6 @@ class Report(NamedTuple):
     losses: tf.Tensor
     stop: tf.Tensor
     skipped: tf.Tensor
-
-
-class _Vector:
-    """Several tensors as one flat float32 vector and back, for the exchange."""
-
-    def __init__(self, shapes: list[tuple[int, ...]]) -> None:
-        self._shapes = shapes
-        self._sizes = [math.prod(shape) for shape in shapes]
-        self.length = sum(self._sizes)
-
-    @staticmethod
-    def join(tensors: Tensors) -> tf.Tensor:
-        return tf.concat([tf.reshape(tf.cast(t, tf.float32), [-1]) for t in tensors], 0)
-
-    def split(self, vector: tf.Tensor) -> Tensors:
-        parts = tf.split(vector, self._sizes)
-        return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
 
 
 class Update:
@@ -98,16 +81,15 @@ class Update:
         self._part = train.batch_size // train.accumulate
         self._ema = train.ema
         self._keys = noise.shard_keys(config.seed, shards)
-        sizes = (self._shards, train.steps)
+        self._backoff = tf.Variable(1.0, trainable=False)
+        self._discarded = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.go_back()
+        aids = (config, self._backoff)
         self._generator = Player(
-            state.generator, state.generator_optimizer, optimizer.generator, optimizer, *sizes
+            state.generator, state.generator_optimizer, optimizer.generator, *aids
         )
         self._discriminator = Player(
-            state.discriminator,
-            state.discriminator_optimizer,
-            optimizer.discriminator,
-            optimizer,
-            *sizes,
+            state.discriminator, state.discriminator_optimizer, optimizer.discriminator, *aids
         )
         scale = state.loss_scale.scale.value if state.loss_scale else None
         self._game = Game(config, self._generator, self._discriminator, scale)
@@ -151,6 +133,14 @@ class Update:
     def ask_to_stop(self) -> None:
         """Tell all ranks in the next step's exchange that this one wants to stop."""
         self._stop.assign(1.0)
+
+    def go_back(self) -> None:
+        """Take note of the state's rollbacks: other noise, and half the learning rates for each.
+
+        All ranks must call it after the same step, when the state has gone back to a checkpoint.
+        """
+        self._backoff.assign(0.5**self._state.rollbacks)
+        self._discarded.assign(self._state.discarded)
 
     def _run(
         self, samples: tf.Tensor, first_step: tf.Tensor, labels: tf.Tensor | None = None
@@ -235,7 +225,7 @@ class Update:
         """
         weights = [tuple(w.shape) for player in players for w in player.weights]
         statistics = [tuple(s.shape) for player in players for s in player.statistics]
-        vector = _Vector([*weights, *statistics, *[()] * len(players), ()])
+        vector = Vector([*weights, *statistics, *[()] * len(players), ()])
         groups = self._groups(samples, labels, step, turn)
         total = tf.zeros([vector.length])
         number = self._parts if self._together else self._parts * self._keys.shape[0]
@@ -245,7 +235,7 @@ class Update:
             said = [*outcome.gradients, *outcome.statistics, *outcome.losses, self._stop]
             total += vector.join(said)
         mean = total / float(self._shards * self._parts)
-        summed = self._sum(mean, _Vector(weights).length)
+        summed = self._sum(mean, Vector(weights).length)
         # All ranks see the same sum. Infinite or no number at all in it, and it is so too.
         finite = tf.math.is_finite(tf.reduce_sum(summed))
         averaged = vector.split(summed)
@@ -264,7 +254,8 @@ class Update:
         label_parts = None if labels is None else tf.reshape(labels, shape)
 
         def batch(shard: tf.Tensor | int, part: tf.Tensor | int) -> Batch:
-            keys = noise.turn_keys(self._keys[shard], step, turn * self._parts + part)
+            drawn = step + self._discarded
+            keys = noise.turn_keys(self._keys[shard], drawn, turn * self._parts + part)
             own = None if label_parts is None else label_parts[shard, part]
             return Batch(keys, _scaled(parts[shard, part]), own)
 

@@ -15,13 +15,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from hpcgan import checkpoint
-from hpcgan.errors import CheckpointError, ConfigError, UserError
+from hpcgan import command
+from hpcgan.checkpoint import Checkpoint
+from hpcgan.errors import ConfigError
 from hpcgan.files import writing
 from hpcgan.generate import sample
+from hpcgan.metrics.inputs import newest_checkpoint, read_labelled
 from hpcgan.world import World
 
 _SHOWERS = 5000
@@ -65,40 +66,55 @@ def correlation(showers: np.ndarray, energies: np.ndarray) -> float:
     return float(np.corrcoef(totals, energies)[0, 1])
 
 
-def main() -> None:
-    """Print the figures of a run."""
-    parser = argparse.ArgumentParser("python -m hpcgan.metrics.calorimeter")
+def main() -> int:
+    """Print the figures of a run and return the exit status."""
+    return command.run("hpcgan.metrics.calorimeter", _parse)
+
+
+def _parse() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = command.Parser("python -m hpcgan.metrics.calorimeter")
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--plot", type=Path)
-    arguments = parser.parse_args()
-    try:
-        _report(arguments.run_dir, arguments.real, arguments.plot)
-    except UserError as error:
-        print(f"hpcgan.metrics.calorimeter: {error}", file=sys.stderr)
-        sys.exit(error.status)
+    parser.set_defaults(run=_report)
+    return parser.parse_args()
 
 
-def _report(run_dir: Path, real_path: Path, plot: Path | None) -> None:
+def _report(world: World, arguments: argparse.Namespace) -> None:
     """Print what the newest checkpoint's showers are like."""
-    found, _ = checkpoint.newest(run_dir / "checkpoints")
-    if found is None:
-        raise CheckpointError(f"{run_dir}: there is no whole checkpoint")
-    if found.config.model.condition != "regression":
-        raise ConfigError(f"{found.path}: its showers have no energies (model.condition)")
-    drawn = sample(World(), found, _SHOWERS, seed=1)
-    assert drawn is not None
+    found = newest_checkpoint(world, arguments.run_dir)
+    world.together(lambda: _check_energies(found))
+    data = found.config.data
+    real = read_labelled(world, arguments.real, data.images, str(data.labels), found)
+    drawn = sample(world, found, _SHOWERS, seed=1)
+    if drawn is None:
+        return
     showers, energies = drawn
     assert energies is not None
-    with h5py.File(real_path, "r") as file:
-        real_showers = file[found.config.data.images][:]
-        real_energies = file[str(found.config.data.labels)][:]
+    _print(found.step, (showers, energies), real, arguments.plot)
+
+
+def _check_energies(found: Checkpoint) -> None:
+    """Refuse a checkpoint of another kind of run."""
+    if found.config.model.condition != "regression":
+        raise ConfigError(f"{found.path}: its showers have no energies (model.condition)")
+
+
+def _print(
+    step: int,
+    drawn: tuple[np.ndarray, np.ndarray],
+    data: tuple[np.ndarray, np.ndarray],
+    plot: Path | None,
+) -> None:
+    """Print the figures of generated and real showers, each with their energies."""
+    (showers, energies), (real_showers, real_energies) = drawn, data
     generated, real = profiles(showers), profiles(real_showers)
     pairs = {
         "longitudinal": (generated.longitudinal, real.longitudinal),
         "radial": (generated.radial, real.radial),
     }
-    print(f"{_SHOWERS} showers after {found.step} steps, against {len(real_showers)} real ones")
+    print(f"{_SHOWERS} showers after {step} steps, against {len(real_showers)} real ones")
     for name, (ours, theirs) in pairs.items():
         deviation = largest_deviation(ours, theirs)
         print(f"{name} profile: at most {deviation:.1%} off where more than {_SHARE:.0%} lies")
@@ -139,4 +155,4 @@ def _draw(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,14 +17,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from hpcgan import checkpoint
-from hpcgan.errors import CheckpointError, UserError
+from hpcgan import checkpoint, command
+from hpcgan.errors import DataError
+from hpcgan.files import check_is_file
 from hpcgan.generate import sample
 from hpcgan.metrics.frechet import flat, frechet_distance, principal_components
+from hpcgan.metrics.inputs import newest_checkpoint, read_labelled, read_samples
 from hpcgan.pictures import to_dtype
 from hpcgan.world import World
 
@@ -34,18 +35,19 @@ _SAMPLES = 1000
 _SHARE = 0.03
 
 
-def main() -> None:
-    """Print the figures of a finished run."""
-    parser = argparse.ArgumentParser("python -m hpcgan.metrics.digits")
+def main() -> int:
+    """Print the figures of a finished run and return the exit status."""
+    return command.run("hpcgan.metrics.digits", _parse)
+
+
+def _parse() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = command.Parser("python -m hpcgan.metrics.digits")
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--held-out", type=Path, required=True)
-    arguments = parser.parse_args()
-    try:
-        _report(arguments.run_dir, arguments.real, arguments.held_out)
-    except UserError as error:
-        print(f"hpcgan.metrics.digits: {error}", file=sys.stderr)
-        sys.exit(error.status)
+    parser.set_defaults(run=_report)
+    return parser.parse_args()
 
 
 def figures(
@@ -66,24 +68,23 @@ def figures(
     return distance, [int(d) for d in np.flatnonzero(counts >= _SHARE * len(samples))]
 
 
-def _report(run_dir: Path, real_path: Path, held_out_path: Path) -> None:
+def _report(world: World, arguments: argparse.Namespace) -> None:
     """Print where the grid is, the speed and the figures before and after."""
-    world = World()
-    last, _ = checkpoint.newest(run_dir / "checkpoints")
-    if last is None:
-        raise CheckpointError(f"{run_dir}: there is no whole checkpoint")
-    first = checkpoint.read(checkpoint.path_of(run_dir / "checkpoints", 0))
-    with h5py.File(real_path, "r") as file:
-        real, labels = file["images"][:], file["labels"][:]
-    with h5py.File(held_out_path, "r") as file:
-        held_out = file["images"][:]
-    results = []
-    for found in (first, last):
-        drawn = sample(world, found, _SAMPLES, seed=1)
-        assert drawn is not None
-        results.append(figures(real, labels, held_out, to_dtype(drawn[0], "uint8")))
+    run_dir: Path = arguments.run_dir
+    before_training = checkpoint.path_of(run_dir / "checkpoints", 0)
+    last = newest_checkpoint(world, run_dir)
+    first = checkpoint.read_together(world, lambda: checkpoint.read(before_training))
+    assert first
+    real, labels = read_labelled(world, arguments.real, "images", "labels", last)
+    held_out = read_samples(world, arguments.held_out, "images", last)
+    lines = world.on_root(lambda: _metrics(run_dir / "metrics.jsonl"))
+    drawn = [sample(world, found, _SAMPLES, seed=1) for found in (first, last)]
+    results = [
+        figures(real, labels, held_out, to_dtype(each[0], "uint8")) for each in drawn if each
+    ]
+    if not world.is_root:
+        return
     (before, digits_before), (after, digits_after) = results
-    lines = _metrics(run_dir)
     speed = statistics.median(line["images_per_second"] for line in lines)
     print(f"sample grid:       {run_dir}/samples/step_{last.step:08d}.png")
     print(f"images per second: {speed:.0f} (median of {len(lines)} lines of metrics.jsonl)")
@@ -94,8 +95,10 @@ def _report(run_dir: Path, real_path: Path, held_out_path: Path) -> None:
     print(f"digits that appear: {_listed(digits_after)} after, {_listed(digits_before)} before")
 
 
-def _metrics(run_dir: Path) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in (run_dir / "metrics.jsonl").read_text().splitlines()]
+def _metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's journal."""
+    check_is_file(path, "journal of a run", DataError)
+    return [json.loads(text) for text in path.read_text().splitlines()]
 
 
 def _listed(digits: list[int]) -> str:
@@ -103,4 +106,4 @@ def _listed(digits: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

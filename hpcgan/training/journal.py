@@ -1,10 +1,15 @@
-"""What a run tells: metrics.jsonl, TensorBoard, sample grids, progress. Rank 0 alone keeps it."""
+"""What a run tells: metrics.jsonl, TensorBoard, sample grids, progress, and history.jsonl.
+
+Rank 0 alone keeps it.
+"""
 
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from hpcgan import pictures
+from hpcgan import __version__, pictures
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
 from hpcgan.files import write_whole, writing
@@ -49,10 +54,19 @@ class Journal:
                 f"{self._directory}: the run directory cannot be written: {error}"
             ) from None
         self._wall_before = before
+        self._ranks = world.size
+        self._rates: list[float] = []  # of this start's lines
+        self._last: dict[str, Any] = {}  # of the lines
         inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0)
         self._inputs = tf.nest.map_structure(lambda each: each[:_GRID], inputs)
         self._progress = _progress(plan.config.train.steps, state.step)
         self._say(_opening(plan, world, state.step))
+        self.note(
+            "resumed" if plan.found else "started",
+            ranks=world.size,
+            version=__version__,
+            **({"changes": plan.changes} if plan.found else {}),
+        )
         self._start = self._line_time = time.monotonic()
         self._line_step = self._first_step = state.step
         self._losses: list[np.ndarray] = []
@@ -100,6 +114,8 @@ class Journal:
                 tf.summary.scalar(name, line[name])
         self._board.flush()
         self._show(line)
+        self._rates.append(line["images_per_second"])
+        self._last = line
         self._losses, self._skipped, self._waited = [], 0, 0.0
         self._line_time, self._line_step = now, step
 
@@ -118,6 +134,7 @@ class Journal:
         """Say how the run ended and close the files."""
         if self._progress is not None:
             self._progress.close()
+        self.note("finished")
         seconds = time.monotonic() - self._start
         steps = self._state.step - self._first_step
         self._say(
@@ -125,8 +142,54 @@ class Journal:
             f"{steps * self._plan.images_per_step / seconds:.0f} images/s with start and "
             f"checkpoints; all is in {self._directory}"
         )
+        if self._rates:
+            self._say(self._result(seconds))
         self._metrics.close()
         self._board.close()
+
+    def _result(self, seconds: float) -> str:
+        """Return the line that scripts look for, of this start of the run.
+
+        Its images a second are the median of the lines of metrics but the first, in which the
+        update is compiled.
+        """
+        rate, last = statistics.median(self._rates[1:] or self._rates), self._last
+        return (
+            f"hpcgan-result: images_per_second={rate:.1f} "
+            f"ranks={self._ranks} images_per_step={self._plan.images_per_step} "
+            f"steps={self._state.step - self._first_step} last_step={self._state.step} "
+            f"seconds={seconds:.1f} discriminator_loss={last['discriminator_loss']:.6g} "
+            f"generator_loss={last['generator_loss']:.6g}"
+        )
+
+    def rewind(self, why: str) -> None:
+        """Take up the record where the state is again, which has gone back to a checkpoint."""
+        self._metrics.close()
+        with writing(self._directory / "metrics.jsonl"):
+            _cut(self._directory / "metrics.jsonl", self._state.step)
+            self._metrics = (self._directory / "metrics.jsonl").open("a")
+        self._losses, self._skipped, self._waited = [], 0, 0.0
+        self._line_time, self._line_step = time.monotonic(), self._state.step
+        if self._progress is not None:
+            self._progress.n = self._state.step
+        self.note("rolled back", why=why)
+        self._say(
+            f"hpcgan: {why}: gone back to the checkpoint of step {self._state.step}, with "
+            f"{0.5**self._state.rollbacks:g} of the learning rates and other samples (rollback "
+            f"{self._state.rollbacks} of {self._plan.config.watch.rollbacks})"
+        )
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Write a line of history.jsonl: what happened to the run, and when.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        line = {"time": when, "event": event, "step": self._state.step, **facts}
+        path = self._directory / "history.jsonl"
+        with writing(path), path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
     def _show(self, line: dict[str, Any]) -> None:
         """Show a line of metrics: in the progress bar, or as plain text."""

@@ -1,70 +1,240 @@
 """The run, from first step to last.
 
-All ranks walk through the same spans of steps. A span is one call of the compiled update, and
-ends wherever something is due: a line of the journal, a sample grid, a checkpoint, the end.
+All ranks make the same calls of the compiled update. A call makes some steps, and ends wherever
+something is due: a line of the journal, a sample grid, a checkpoint, the end.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NoReturn
 
+import numpy as np
 import tensorflow as tf
 
 from hpcgan import checkpoint
 from hpcgan.config import Config
 from hpcgan.data.feed import Feed
-from hpcgan.data.residency import label_shards, opened_shards
-from hpcgan.errors import DataError, RunError, Stopped
+from hpcgan.data.residency import Shard, label_shards, opened_shards
+from hpcgan.errors import CheckpointError, DataError, RunError, Stopped
 from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
-from hpcgan.gan.update import Update
 from hpcgan.parallel import synchronous
+from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.journal import Journal
+from hpcgan.training.lock import only_run
 from hpcgan.training.plan import Plan
 from hpcgan.training.saver import Saver
 from hpcgan.training.stop import Request
-from hpcgan.training.watch import Skips, compare_ranks
+from hpcgan.training.watch import Diverged, Skips, compare_ranks
 from hpcgan.world import World
 
-# Steps inside one call of the compiled update: enough to make a call's own cost invisible, few
-# enough that a slow network's progress is seen.
-_LONGEST_SPAN = 10
+# Steps inside one call of the compiled update: enough to make a call's own cost invisible ...
+_MOST_STEPS = 10
+# ... and few enough that a wish to stop is heard in time, and a slow network's progress is seen.
+_MOST_SECONDS = 5.0
 
 
-def train(world: World, plan: Plan) -> None:
+def train(world: World, plan: Plan, request: Request) -> None:
     """Train to the last step. All ranks must call it, with the plan that they made together.
+
+    Args:
+        world: the ranks.
+        plan: the run.
+        request: tells when this rank is asked to stop.
 
     Raises:
         DataError: the samples cannot be loaded or staged (on all ranks).
-        RunError: a loss is no longer finite (on all ranks), rank 0 cannot write, or a rank cannot
-            read on.
+        RunError: another run writes to the directory or a loss is no longer finite (on all ranks),
+            rank 0 cannot write, or a rank cannot read on.
         Stopped: somebody asked for it; the checkpoint is written (on all ranks).
     """
     config = plan.config
-    state = world.together(lambda: State(config, plan.source.sample_shape))
-    checkpoint.restore(world, state, plan.found)
-    request = Request(config.run.time_limit)
-    with (
-        request.listening(),
-        opened_shards(world, config, plan.source, plan.division) as shards,
-    ):
-        hosted = plan.division.hosted
-        update = synchronous.make_update(world, config, state, plan.source.dtype, hosted)
+    heartbeat = Heartbeat(world, config.run.stall_seconds)
+    with heartbeat.beating():
+        state = world.together(lambda: State(config, plan.source.sample_shape))
+        checkpoint.restore(world, state, plan.found)
+        with (
+            opened_shards(world, config, plan.source, plan.division) as shards,
+            only_run(world, plan.run_dir),  # nothing is written for data that are no good
+        ):
+            run = Run(world, plan, state, shards, request, heartbeat)
+            run.walk()
+            run.close()
+
+
+class Run:
+    """A run under way: what it consists of, and its walk through the steps.
+
+    All public methods are for all ranks, which must call them in the same order.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        plan: Plan,
+        state: State,
+        shards: Mapping[int, Shard],
+        request: Request,
+        heartbeat: Heartbeat,
+    ) -> None:
+        """Compile the update, take up the journal, and make the checkpoint of step 0."""
+        self._world = world
+        self._plan = plan
+        self._config = plan.config
+        self._state = state
+        self._request = request
+        self._heartbeat = heartbeat
+        config, source = plan.config, plan.source
+        self._update = synchronous.make_update(
+            world, config, state, source.dtype, plan.division.hosted
+        )
         per_step = config.train.batch_size * config.train.discriminator_steps
-        feed = Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)
-        labels = _label_feed(plan, per_step)
-        journal = Journal(plan, state, world) if world.is_root else None
-        saver = Saver(plan, state) if world.is_root else None
-        if saver and state.step == 0:
-            saver.save_now()
-        _walk(world, plan, state, update, feed, labels, journal, saver, request)
-        if saver:
-            saver.close()
-        if journal:
-            journal.close()
-        world.barrier()
+        self._samples = Feed(shards.values(), per_step, source.sample_shape, source.dtype)
+        self._labels = _label_feed(plan, per_step)
+        self._skips = Skips(config.watch, config.train.precision)
+        self._seconds = 0.0  # of a step, in the last call
+        self._journal = Journal(plan, state, world) if world.is_root else None
+        self._saver = Saver(plan, state) if world.is_root else None
+        if self._saver and state.step == 0:
+            self._saver.save_now()
+
+    def walk(self) -> None:
+        """Make the steps from the state's on.
+
+        Raises:
+            RunError: as ``train``.
+            Stopped: a rank was asked to stop; all ranks raise it after the same step.
+        """
+        while self._state.step < self._config.train.steps:
+            try:
+                # The first call is compiled, the second tells how long a step takes.
+                self._make(itertools.islice(spans(self._config, self._state.step, 1), 2))
+                seconds = self._world.broadcast_json(self._seconds)
+                most = min(_MOST_STEPS, max(1, int(_MOST_SECONDS / seconds)))
+                self._make(spans(self._config, self._state.step, most))
+            except Diverged as trouble:
+                self._go_back(str(trouble))
+
+    def close(self) -> None:
+        """Wait for the last checkpoint and end the journal."""
+        if self._saver:
+            self._saver.close()
+        if self._journal:
+            self._journal.close()
+        self._world.barrier()
+
+    def _make(self, calls: Iterable[tuple[int, int]]) -> None:
+        """Make calls of the update, each (first step, number of steps)."""
+        feeds = [self._samples, *([self._labels] if self._labels else [])]
+        # One copy a feed and no more: what a copy has not given yet is kept for it.
+        calls, *for_feeds = itertools.tee(calls, 1 + len(feeds))
+        # Updates that were lost have used their samples: those that come after them are used now.
+        discarded = self._state.discarded
+        batches = [
+            feed.batches((first + discarded, steps) for first, steps in own)
+            for feed, own in zip(feeds, for_feeds, strict=True)
+        ]
+        for first, steps in calls:
+            asked = time.monotonic()
+            samples, *labels = [_next(each, first) for each in batches]
+            batch = [samples, tf.constant(first, tf.int64), *labels]
+            self._make_one(batch, first, steps, time.monotonic() - asked)
+
+    def _make_one(self, batch: list[tf.Tensor], first: int, steps: int, waited: float) -> None:
+        """Make one call, and all that is due after it."""
+        if self._request.is_made():
+            self._update.ask_to_stop()
+        began = time.monotonic()
+        with self._heartbeat.updating(first):
+            report = self._update.run(*batch)
+            losses, skipped = report.losses.numpy(), report.skipped.numpy() > 0
+            stops = bool(report.stop.numpy().any())
+        self._seconds = (time.monotonic() - began) / steps
+        self._state.step = first + steps
+        self._world.progress = f"after step {self._state.step}"
+        self._skips.check(skipped, self._state.step)
+        if self._journal:
+            self._tell(self._journal, losses, skipped, waited)
+        if self._saver and stops:
+            self._saver.save_now()
+        elif self._saver:
+            self._saver.after_span(self._is_due(self._config.checkpoint.every_steps))
+        drift = self._config.watch.drift_steps
+        if drift and self._state.step // drift > first // drift:
+            compare_ranks(self._world, self._state)
+        if stops and self._state.step < self._config.train.steps:
+            self._stop()
+
+    def _tell(
+        self, journal: Journal, losses: np.ndarray, skipped: np.ndarray, waited: float
+    ) -> None:
+        """Have the journal take note of a call."""
+        journal.advance(losses[~skipped], int(skipped.sum()), waited)
+        if self._is_due(self._config.log.every_steps):
+            journal.log()
+        if self._is_due(samples_period(self._config)):
+            journal.draw()
+
+    def _is_due(self, period: int | None) -> bool:
+        return is_due(period, self._state.step, self._config)
+
+    def _go_back(self, why: str) -> None:
+        """Go on from the newest checkpoint, with other samples and noise and lower learning rates.
+
+        What was not finite comes from few batches, or from rates that are too high: large language
+        models are trained through both in this way (Chowdhery et al., PaLM: Scaling language
+        modeling with pathways, 2022, section 5.1). All ranks must call it after the same step.
+
+        Raises:
+            RunError: the run has gone back often enough, or there is no checkpoint (on all ranks).
+        """
+        state = self._state
+        rollbacks, drawn = state.rollbacks + 1, state.discarded + state.step
+        found = checkpoint.read_together(self._world, self._last_good)
+        assert found is not None
+        checkpoint.restore(self._world, state, found)
+        state.rollbacks, state.discarded = rollbacks, drawn - state.step
+        self._world.together(lambda: self._check_rollbacks(why))
+        self._update.go_back()
+        self._skips = Skips(self._config.watch, self._config.train.precision)
+        if self._journal:
+            self._journal.rewind(why)
+        if self._saver:
+            self._saver.save_now()  # a run that is killed now must not try the same again
+
+    def _last_good(self) -> checkpoint.Checkpoint:
+        """Return the newest whole checkpoint; rank 0 alone."""
+        assert self._saver is not None
+        self._saver.wait()
+        found, _ = checkpoint.newest(self._plan.checkpoints)
+        if found is None:
+            raise CheckpointError(f"{self._plan.checkpoints}: there is no whole checkpoint")
+        return found
+
+    def _check_rollbacks(self, why: str) -> None:
+        """Refuse to go back once more than the configuration allows."""
+        most = self._config.watch.rollbacks
+        if self._state.rollbacks > most:
+            raise RunError(
+                f"{why}, and the run has gone back {most} times (watch.rollbacks); start again "
+                "with lower learning rates, or another loss"
+            )
+
+    def _stop(self) -> NoReturn:
+        """End the run after its checkpoint. All ranks must call it, after the same step."""
+        reasons = self._world.gather_json(self._request.reason)
+        why = ", ".join(
+            f"{reason} (rank {rank})" for rank, reason in enumerate(reasons) if reason is not None
+        )
+        if self._journal:
+            self._journal.note("stopped", why=why)
+        raise Stopped(
+            f"stopped after step {self._state.step} by {why}; its checkpoint is written: the same "
+            "command goes on"
+        )
 
 
 def _label_feed(plan: Plan, per_step: int) -> Feed | None:
@@ -75,68 +245,6 @@ def _label_feed(plan: Plan, per_step: int) -> Feed | None:
     labels = {shard: as_input(model, own) for shard, own in division.labels.items()}
     shards = label_shards(plan.config, division, labels)
     return Feed(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
-
-
-def _walk(
-    world: World,
-    plan: Plan,
-    state: State,
-    update: Update,
-    feed: Feed,
-    labels: Feed | None,
-    journal: Journal | None,
-    saver: Saver | None,
-    request: Request,
-) -> None:
-    """Make the steps from the state's on. All ranks must call it.
-
-    Raises:
-        Stopped: a rank was asked to stop; all ranks raise it after the same step.
-    """
-    config = plan.config
-    skips = Skips(config.watch, config.train.precision)
-    batches = feed.batches(spans(config, state.step))
-    label_batches = labels.batches(spans(config, state.step)) if labels else None
-    for first, steps in spans(config, state.step):
-        asked = time.monotonic()
-        batch = [_next(batches, first), tf.constant(first, tf.int64)]
-        if label_batches:
-            batch.append(next(label_batches))
-        waited = time.monotonic() - asked
-        if request.is_made():
-            update.ask_to_stop()
-        report = update.run(*batch)
-        state.step = first + steps
-        skipped = report.skipped.numpy() > 0
-        skips.check(skipped, state.step)
-        stops = bool(report.stop.numpy().any())
-        if journal:
-            journal.advance(report.losses.numpy()[~skipped], int(skipped.sum()), waited)
-            if is_due(config.log.every_steps, state.step, config):
-                journal.log()
-            if is_due(samples_period(config), state.step, config):
-                journal.draw()
-        if saver and stops:
-            saver.save_now()
-        elif saver:
-            saver.after_span(is_due(config.checkpoint.every_steps, state.step, config))
-        drift = config.watch.drift_steps
-        if drift and state.step // drift > first // drift:
-            compare_ranks(world, state)
-        if stops and state.step < config.train.steps:
-            _stop(world, state, request)
-
-
-def _stop(world: World, state: State, request: Request) -> NoReturn:
-    """End the run after its checkpoint. All ranks must call it, after the same step."""
-    reasons = world.gather_json(request.reason)
-    why = ", ".join(
-        f"{reason} (rank {rank})" for rank, reason in enumerate(reasons) if reason is not None
-    )
-    raise Stopped(
-        f"stopped after step {state.step} by {why}; its checkpoint is written: the same command "
-        "goes on"
-    )
 
 
 def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
@@ -150,11 +258,11 @@ def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
         ) from None
 
 
-def spans(config: Config, start: int) -> Iterator[tuple[int, int]]:
-    """Yield (first step, number of steps) of each call of the update from ``start`` on."""
+def spans(config: Config, start: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yield (first step, number of steps) of each call of the update, of ``most`` steps at most."""
     periods = [config.log.every_steps, samples_period(config), config.checkpoint.every_steps]
     while start < config.train.steps:
-        ends = [start + _LONGEST_SPAN, config.train.steps]
+        ends = [start + most, config.train.steps]
         end = min(ends + [(start // period + 1) * period for period in periods if period])
         yield start, end - start
         start = end

@@ -12,8 +12,16 @@ from pathlib import Path
 
 from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
+from hpcgan.checkpoint_content import MOST_TEXT
 from hpcgan.config import Config
-from hpcgan.config_file import differences, from_yaml, load, to_yaml
+from hpcgan.config_file import (
+    differences,
+    from_yaml,
+    is_changeable,
+    is_defining,
+    load,
+    to_yaml,
+)
 from hpcgan.data.division import Division, divide_data
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
@@ -45,6 +53,17 @@ class Plan:
         return self.run_dir / "checkpoints"
 
     @property
+    def data(self) -> str:
+        """What of the data decides in which order the samples are used."""
+        data = self.config.data
+        return self.source.identity(bool(data.align) or data.shuffle == "chunks")
+
+    @property
+    def changes(self) -> list[str]:
+        """The keys whose values differ from those of the checkpoint, as "key: old -> new"."""
+        return list(differences(self.found.config, self.config).values()) if self.found else []
+
+    @property
     def images_per_step(self) -> int:
         """Real samples that all shards use at a step."""
         train = self.config.train
@@ -58,7 +77,12 @@ class Plan:
 
 
 def prepare(
-    world: World, path: str, overrides: list[str], run_dir: Path | None, resume: str
+    world: World,
+    path: str,
+    overrides: list[str],
+    run_dir: Path | None,
+    resume: str,
+    allow_change: bool = False,
 ) -> Plan:
     """Check everything and decide where the run starts. All ranks must call it.
 
@@ -69,6 +93,7 @@ def prepare(
         run_dir: where the run writes; None for runs/NAME.
         resume: auto (the newest whole checkpoint of the run directory, if any), never, or the
             path of a checkpoint.
+        allow_change: whether the run may go on with other learning rates.
 
     Raises:
         UserError: something is wrong; the same on all ranks.
@@ -82,8 +107,9 @@ def prepare(
     config, division = divide_data(world, config, source, earlier)
     config = world.together(lambda: _with_labels(config, division, found))
     plan = Plan(config, source, directory, found, division)
+    world.together(lambda: _check_length(plan))
     world.together(lambda: _check_augmentation(plan))
-    world.together(lambda: _check_same_run(plan))
+    world.together(lambda: _check_same_run(plan, allow_change))
     world.on_root(lambda: _make_way(plan, resume))
     return plan
 
@@ -154,6 +180,16 @@ def _with_labels(config: Config, division: Division, found: Checkpoint | None) -
     return dataclasses.replace(config, model=model)
 
 
+def _check_length(plan: Plan) -> None:
+    """Refuse a configuration that a checkpoint would not be read with."""
+    length = len(to_yaml(plan.config).encode())
+    if length > MOST_TEXT:
+        raise ConfigError(
+            f"the configuration has {length} bytes, and a checkpoint holds {MOST_TEXT}; name the "
+            f"{len(plan.config.data.files)} data.files by patterns, such as part-*.h5"
+        )
+
+
 def _check_augmentation(plan: Plan) -> None:
     """Refuse to augment what has no height and width."""
     augment, shape = plan.config.train.augment, plan.source.sample_shape
@@ -164,12 +200,17 @@ def _check_augmentation(plan: Plan) -> None:
         )
 
 
-def _check_same_run(plan: Plan) -> None:
-    """Refuse to go on with another model, loss, optimizer, data shape or seed."""
+def _check_same_run(plan: Plan, allow_change: bool) -> None:
+    """Refuse to go on with another model, loss, optimizer, data or seed."""
     found = plan.found
     if found is None:
         return
-    changed = differences(found.config, plan.config)
+    keys = [key for key in differences(found.config, plan.config) if is_defining(key)]
+    if allow_change:
+        keys = [key for key in keys if not is_changeable(key)]
+    changed = [differences(found.config, plan.config)[key] for key in keys]
+    if found.data != plan.data:
+        changed.append(f"data: {found.data} -> {plan.data}")
     if found.sample_shape != plan.source.sample_shape or found.dtype != plan.source.dtype:
         changed.append(
             f"samples: {found.sample_shape} {found.dtype} -> "
@@ -179,4 +220,5 @@ def _check_same_run(plan: Plan) -> None:
         raise ConfigError(
             f"{found.path} is of a run with another configuration ({'; '.join(changed)}); "
             "choose another --run-dir, or --resume never to start again"
+            + (", or --allow-change" if keys and all(map(is_changeable, keys)) else "")
         )

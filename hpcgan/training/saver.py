@@ -82,6 +82,9 @@ class Saver:
             config=self._plan.config,
             sample_shape=self._plan.source.sample_shape,
             dtype=self._plan.source.dtype,
+            data=self._plan.data,
+            rollbacks=self._state.rollbacks,
+            discarded=self._state.discarded,
             groups=self._state.arrays(),
         )
         self._saved_at = self._clock()

@@ -18,6 +18,17 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 _MARGIN = 60.0
 
 
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Give the signals that stop a run to ``handler`` while inside."""
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
 class Request:
     """A wish to stop, on this rank.
 
@@ -57,12 +68,8 @@ class Request:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take signals as requests while inside; a second SIGINT ends the process at once."""
-        before = {number: signal.signal(number, self._note) for number in _SIGNALS}
-        try:
+        with handling(self._note):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:

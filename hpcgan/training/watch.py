@@ -16,6 +16,10 @@ from hpcgan.gan.state import State
 from hpcgan.world import World
 
 
+class Diverged(Exception):
+    """The run must go back to a checkpoint; all ranks raise it after the same step."""
+
+
 class Skips:
     """Updates that were left out since they were not finite."""
 
@@ -27,8 +31,10 @@ class Skips:
             precision: of the run; with mixed_float16 gradients overflow now and then, and its
                 losses' scale follows (Micikevicius et al., 2018).
         """
-        self._most = config.skips
-        self._stops = config.nonfinite == "stop" and precision != "mixed_float16"
+        self._rolls_back = config.nonfinite == "rollback"
+        is_half = precision == "mixed_float16"
+        self._most = 0 if self._rolls_back and not is_half else config.skips
+        self._stops = config.nonfinite == "stop" and not is_half
         self._in_a_row = 0
 
     def check(self, skipped: np.ndarray, last: int) -> None:
@@ -40,6 +46,7 @@ class Skips:
 
         Raises:
             RunError: a step was skipped and must not be, or too many were in a row.
+            Diverged: the same, with ``nonfinite: rollback``.
         """
         for place, each in enumerate(skipped):
             self._in_a_row = self._in_a_row + 1 if each else 0
@@ -50,6 +57,8 @@ class Skips:
                     "as they were before it; go on from a checkpoint with a lower learning rate, "
                     "or with watch.nonfinite: skip"
                 )
+            if self._in_a_row > self._most and self._rolls_back:
+                raise Diverged(f"the losses or gradients of step {step} are not finite")
             if self._in_a_row > self._most:
                 raise _agreed(
                     f"{self._in_a_row} updates in a row, to step {step}, were left out since they "

@@ -20,32 +20,9 @@ from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
 from hpcgan.world import World
 
-COUNTS = (30, 1, 9)
-TOTAL = sum(COUNTS)
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpcgan.data.source.default_chunk", lambda sample_bytes, samples: 4)
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> list[str]:
-    """Return three files, one of them compressed; the samples' values tell their numbers."""
-    names, first = [], 0
-    for number, count in enumerate(COUNTS):
-        names.append(str(tmp_path / f"{number}.h5"))
-        pixels = np.full((count, 2, 2, 1), np.arange(first, first + count).reshape(-1, 1, 1, 1))
-        with h5py.File(names[-1], "w") as file:
-            file.create_dataset(
-                "images",
-                data=pixels.astype(np.uint8),
-                chunks=(min(4, count), 2, 2, 1),
-                compression="gzip" if number == 0 else None,
-            )
-            file["labels"] = np.arange(first, first + count) % 3
-        first += count
-    return names
+TOTAL = 40  # samples of ``files``
 
 
 def streams(world: World, count: int, start: int = 0, batch: int = 2, **data) -> list[list[int]]:

@@ -7,12 +7,12 @@ import json
 import os
 import pickle
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import launching
 import numpy as np
 import pytest
 from PIL import Image
@@ -142,23 +142,14 @@ def converted(tmp_path_factory: pytest.TempPathFactory):
     """Return the place of all sources, converted by one process and by three, and all cases."""
     place = tmp_path_factory.mktemp("convert")
     cases = {name: case(place) for name, case in CASES.items()}
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", "3"]
     said = {}
-    for ranks, launcher in {"one": [], "three": mpirun}.items():
-        (place / ranks).mkdir()
+    for name, ranks in {"one": None, "three": 3}.items():
+        (place / name).mkdir()
         commands = [
-            ["convert", words[0], f"{ranks}/{case}.h5", "--chunk", "2", *words[1:]]
+            ["convert", words[0], f"{name}/{case}.h5", "--chunk", "2", *words[1:]]
             for case, (words, _) in cases.items()
         ]
-        done = subprocess.run(
-            [*launcher, sys.executable, "-c", _ALL, json.dumps(commands)],
-            cwd=place,
-            env=os.environ | root | {"PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
+        done = launching.run(place, "-c", _ALL, json.dumps(commands), ranks=ranks, timeout=200)
         assert done.returncode == 0, done.stdout + done.stderr
         said = dict(zip(cases, done.stdout.splitlines(), strict=True))
     return place, cases, said
@@ -305,6 +296,44 @@ def test_arrays_that_cannot_be_samples(here: Path, capsys) -> None:
     assert refusal(capsys, "a.h5", "o.h5") == (
         "a.h5: there is no dataset 'images'; its datasets are: x"
     )
+
+
+def test_hdf5_with_content_elsewhere(here: Path, capsys) -> None:
+    (here / "raw").write_bytes(COLOURS.tobytes())
+    with h5py.File("a.h5", "w", userblock_size=1024) as file:
+        raw = [("raw", 0, COLOURS.nbytes)]
+        file.create_dataset("images", COLOURS.shape, np.uint8, external=raw)
+        file["linked"] = h5py.ExternalLink("b.h5", "images")
+    hook = sys.excepthook
+    assert cli.main(["convert", "a.h5", "o.h5"]) == 0
+    sys.excepthook = hook
+    capsys.readouterr()
+    with h5py.File("o.h5") as file:
+        np.testing.assert_array_equal(file["images"], COLOURS)
+    Path("o.h5").unlink()
+    os.truncate("raw", 100)
+    assert refusal(capsys, "a.h5", "o.h5") == (
+        f"a.h5: '/images' needs {COLOURS.nbytes} bytes of other files, which have 100"
+    )
+    assert refusal(capsys, "a.h5", "o.h5", "--images", "linked") == (
+        "a.h5: 'linked' is a link to another file; name that file instead"
+    )
+
+
+def test_hdf5_that_is_damaged(here: Path, capsys) -> None:
+    with h5py.File("a.h5", "w") as file:
+        array = file.create_dataset("images", data=GREYS, chunks=(4, 6, 5), compression="gzip")
+        place = array.id.get_chunk_info(2).byte_offset
+    with Path("a.h5").open("r+b") as raw:
+        raw.seek(place)
+        raw.write(bytes(9))
+    message = refusal(capsys, "a.h5", "o.h5")
+    assert message.startswith("a.h5: samples 8 to 10 of 'images' cannot be read: ")
+    with h5py.File("a.h5", "w") as file:
+        file.create_dataset("images", (10**12, 6, 5), np.uint8, chunks=(4, 6, 5))
+    assert "a.h5: '/images' says to hold 30000000000000 bytes " in refusal(capsys, "a.h5", "o.h5")
+    os.mkfifo("pipe")
+    assert refusal(capsys, "pipe", "o.h5") == "pipe: there is no such file or folder"
 
 
 def test_options_and_places_that_do_not_fit(here: Path, capsys) -> None:

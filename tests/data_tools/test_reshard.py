@@ -65,10 +65,17 @@ def test_what_a_file_says_of_its_datasets_is_kept(here: Path) -> None:
     with h5py.File("in-0.h5", "r+") as file:
         file["images"].attrs["scale"] = 1.5
         file["images"].attrs["link"] = file["labels"].ref  # means nothing in another file
+        file["images"].attrs["huge"] = np.zeros(7600)
+        file["images"].attrs["none"] = h5py.Empty("f4")
+        file["images"].attrs.create("odd", b"\xff", dtype=h5py.string_dtype())
+        file["images"].attrs["range"] = np.array([[1, 2]], "<i2")
         file["labels"].attrs["classes"] = ["ant", "bee"]
     run("in-0.h5", "--out", "out.h5", "--shuffle")
     with h5py.File("out.h5") as file:
-        assert dict(file["images"].attrs) == {"scale": 1.5}
+        kept = dict(file["images"].attrs)
+        assert (kept.pop("range") == [[1, 2]]).all()
+        assert kept == {"odd": "\ufffd", "scale": 1.5}
+        assert file["images"].attrs["range"].dtype == "<i2"
         assert list(file["labels"].attrs["classes"]) == ["ant", "bee"]
 
 

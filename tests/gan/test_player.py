@@ -6,16 +6,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hpcgan.config import OptimizerConfig, OptimizersConfig
+from hpcgan.config import Config, DataConfig, OptimizerConfig, OptimizersConfig, TrainConfig
 from hpcgan.gan.player import Player
 
 
-def _player(clip_norm=None, **both):
+def _player(clip_norm=None, backoff=1.0, **both):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="d")], name="m")
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
     own = OptimizerConfig("sgd", learning_rate=1.0, clip_norm=clip_norm)
-    return Player(model, optimizer, own, OptimizersConfig(own, own, **both), shards=4, steps=100)
+    config = Config(
+        data=DataConfig(files=[], shards=4),
+        optimizer=OptimizersConfig(own, own, **both),
+        train=TrainConfig(steps=100),
+    )
+    return Player(model, optimizer, own, config, tf.Variable(backoff))
 
 
 def _moved(player, gradients, step=0):
@@ -38,6 +43,11 @@ def test_all_gradients_together_are_clipped_to_a_norm() -> None:
         np.testing.assert_allclose(moved, gradient / 10, rtol=1e-5)
     for moved, gradient in zip(_moved(_player(clip_norm=6.0), GRADIENTS), GRADIENTS, strict=True):
         np.testing.assert_allclose(moved, gradient, rtol=1e-5)
+
+
+def test_a_rollback_lowers_the_learning_rate() -> None:
+    for moved, gradient in zip(_moved(_player(backoff=0.25), GRADIENTS), GRADIENTS, strict=True):
+        np.testing.assert_allclose(moved, gradient / 4, rtol=1e-6)
 
 
 def test_the_learning_rate_follows_its_schedule() -> None:

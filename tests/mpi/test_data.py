@@ -17,6 +17,7 @@ from hpcgan.data.residency import opened_shards
 from hpcgan.data.source import open_source
 from hpcgan.errors import ConfigError, DataError
 from hpcgan.training import plan
+from hpcgan.training.stop import Request
 
 _SHARDS = 5
 _COUNTS = (30, 1, 16)
@@ -150,7 +151,7 @@ def _train(world, config, run_dir, *overrides):
     from hpcgan.training import loop
 
     run = plan.prepare(world, config, list(overrides), run_dir, "auto")
-    loop.train(world, run)
+    loop.train(world, run, Request(None, {}))
     return run
 
 

@@ -21,6 +21,7 @@ from hpcgan.config import (
 from hpcgan.data import shards
 from hpcgan.errors import ConfigError, RunError
 from hpcgan.training import plan
+from hpcgan.training.stop import Request
 
 _SHARDS = 4
 _SAMPLES = 86  # shards of 21 and 22
@@ -57,7 +58,7 @@ def _train(world, config, run_dir, *overrides, resume="auto"):
     from hpcgan.training import loop
 
     run = plan.prepare(world, config, list(overrides), run_dir, resume)
-    loop.train(world, run)
+    loop.train(world, run, Request(None, {}))
 
 
 def _final(world, run_dir, step):
@@ -407,6 +408,55 @@ def test_losses_that_are_not_finite_stop_all_ranks(world, shared_path):
         kept, _ = checkpoint.newest(shared_path / "run" / "checkpoints")
         assert kept is not None
         assert kept.step < 10
+
+
+def _write_bad_sample(world, directory, steps):
+    """Write data with a sample that is too large, used in a step of the middle; return the step.
+
+    The data have a hundred samples a shard, so that it is used once.
+    """
+
+    def write():
+        rng = np.random.default_rng(3)
+        images = rng.uniform(-1, 1, (100 * _SHARDS, 8, 8, 1)).astype(np.float32)
+        order = shards.epoch_order(0, 2, 0, 100)
+        images[200 + order[5 * (steps // 2) + 3]] = 3e38  # the networks overflow
+        with h5py.File(directory / "data.h5", "w") as file:
+            file["images"] = images
+
+    world.on_root(write)
+    return steps // 2
+
+
+def test_a_run_goes_back_to_its_checkpoint_and_passes_bad_samples_by(world, shared_path):
+    config = _write_config(world, shared_path)
+    bad = _write_bad_sample(world, shared_path, 15)
+    overrides = ["--train.steps=15", "--checkpoint.every_steps=3", "--watch.nonfinite=rollback"]
+    overrides += ["--log.every_steps=1"]
+    _train(world, config, shared_path / "whole", *overrides)
+    # The checkpoint of step 9 is made after the run has gone back.
+    _train(world, config, shared_path / "parts", *overrides, "--train.steps=9")
+    _train(world, config, shared_path / "parts", *overrides)
+    with pytest.raises(RunError, match=r"step 8 are not finite, and the run has gone back 0 times"):
+        _train(world, config, shared_path / "none", *overrides, "--watch.rollbacks=0")
+    if not world.is_root:
+        return
+    whole = checkpoint.read(checkpoint.path_of(shared_path / "whole" / "checkpoints", 15))
+    # Gone back from the end of step 8 to step 6: two updates were lost.
+    assert (bad, whole.rollbacks, whole.discarded) == (7, 1, 2)
+    text = (shared_path / "whole" / "history.jsonl").read_text()
+    events = [json.loads(line) for line in text.splitlines()]
+    assert [(each["event"], each["step"]) for each in events] == [
+        ("started", 0),
+        ("rolled back", 6),
+        ("finished", 15),
+    ]
+    lines = (shared_path / "whole" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 16))
+    parts = checkpoint.read(checkpoint.path_of(shared_path / "parts" / "checkpoints", 15))
+    for group, named in whole.groups.items():
+        for name, array in named.items():
+            np.testing.assert_array_equal(parts.groups[group][name], array)
 
 
 def test_rank_0_makes_checkpoints_by_its_clock_and_never_of_losses_that_are_not_finite(

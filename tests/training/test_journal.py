@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hpcgan import pictures
+from hpcgan.checkpoint import Checkpoint
 from hpcgan.config_file import from_yaml
 from hpcgan.errors import RunError
 from hpcgan.gan import noise
@@ -228,7 +231,7 @@ def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
     plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log_steps(Journal(plan, state, world), state, 2)
-    opening, ranks, data, line, end = capsys.readouterr().out.splitlines()
+    opening, ranks, data, line, end, result = capsys.readouterr().out.splitlines()
     assert opening == f"hpcgan: small: a new run, in {plan.run_dir}"
     assert ranks.startswith("hpcgan: 1 ranks, ")
     assert ranks.endswith(" a rank; 12 images a step; mlp, simultaneous")
@@ -240,3 +243,40 @@ def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
     assert line.startswith("step 2/10  loss D 2.2500  G 2.5000  ")
     assert end.startswith("hpcgan: finished: 2 steps in ")
     assert end.endswith(f"all is in {plan.run_dir}")
+    assert re.fullmatch(
+        r"hpcgan-result: images_per_second=[\d.]+ ranks=1 images_per_step=12 steps=2 last_step=2 "
+        r"seconds=[\d.]+ discriminator_loss=2.25 generator_loss=2.5",
+        result,
+    )
+
+
+def test_the_history_tells_what_happened_and_what_had_changed(
+    plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_steps(Journal(plan, state, world), state, 2, 5)
+    changed = dataclasses.replace(
+        plan.config, train=dataclasses.replace(plan.config.train, steps=9)
+    )
+    found = Checkpoint(Path("c.h5"), 2, 24, changed, (8, 8, 1), "uint8", plan.data, 0, 0, {})
+    state.step = 2
+    journal = Journal(dataclasses.replace(plan, found=found), state, world)
+    journal.advance(np.ones((1, 2)), 0, 0.0)
+    state.step, state.rollbacks = 1, 1
+    journal.rewind("it went wrong")
+    assert [line["step"] for line in metrics(plan)] == []
+    log_steps(journal, state, 3)
+    assert [(line["step"], line["generator_loss"]) for line in metrics(plan)] == [(3, 3.5)]
+    text = (plan.run_dir / "history.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(line["event"], line["step"]) for line in lines] == [
+        ("started", 0),
+        ("finished", 5),
+        ("resumed", 2),
+        ("rolled back", 1),
+        ("finished", 3),
+    ]
+    assert lines[0]["ranks"] == 1
+    assert lines[2]["changes"] == ["train.steps: 9 -> 10"]
+    assert lines[3]["why"] == "it went wrong"
+    said = capsys.readouterr().out
+    assert "it went wrong: gone back to the checkpoint of step 1, with 0.5 of the learning" in said

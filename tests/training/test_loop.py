@@ -26,9 +26,14 @@ def config(every_steps: int | None, samples_every_steps: int | None = None) -> C
     ],
 )
 def test_spans_end_where_something_is_due(given: Config, ends: list[int]) -> None:
-    made = list(spans(given, 0))
+    made = list(spans(given, 0, 10))
     assert [first + steps for first, steps in made] == ends
     assert [first for first, _ in made] == [0, *ends[:-1]]
+
+
+def test_a_span_has_no_more_steps_than_it_may() -> None:
+    assert list(spans(config(7), 5, 1))[:3] == [(5, 1), (6, 1), (7, 1)]
+    assert list(spans(config(7), 5, 3))[:4] == [(5, 2), (7, 3), (10, 3), (13, 1)]
 
 
 def test_without_a_period_only_the_last_step_is_due() -> None:

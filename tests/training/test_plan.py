@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import h5py
@@ -38,13 +39,13 @@ class Runs:
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    def save(self, step: int, *overrides: str, shards: int = 1) -> Path:
-        """Write a checkpoint of this run and return its path."""
+    def save(self, step: int, *overrides: str, shards: int = 1, data: str = "40 samples") -> Path:
+        """Write a checkpoint of this run, and of ``data``, and return its path."""
         decided = [f"--data.shards={shards}", "--data.shuffle=samples", "--data.align=false"]
         config: Config = load(self.config, [*decided, *overrides])
         path = path_of(self.directory / "checkpoints", step)
         groups = {group: {"x": np.array([step])} for group in GROUPS}
-        write(Checkpoint(path, step, step * 4, config, (8, 8, 1), "uint8", groups))
+        write(Checkpoint(path, step, step * 4, config, (8, 8, 1), "uint8", data, 0, 0, groups))
         return path
 
     def names(self) -> list[str]:
@@ -105,13 +106,36 @@ def test_other_shards_than_the_checkpoints_are_refused(runs: Runs) -> None:
 
 
 def test_what_was_decided_about_the_data_stays_when_the_run_goes_on(runs: Runs) -> None:
-    runs.save(5, "--data.shuffle=chunks", "--data.align=true")
+    layout = runs.plan("--data.shuffle=chunks").data
+    assert re.fullmatch(r"40 samples in 1 chunks \(layout [0-9a-f]{12}\)", layout)
+    runs.save(5, "--data.shuffle=chunks", "--data.align=true", data=layout)
     for residency in ("memory", "node", "stream"):
         plan = runs.plan(f"--data.residency={residency}")
         assert (plan.config.data.shuffle, plan.config.data.align) == ("chunks", True)
         assert plan.division.residency == residency
     message = runs.refusal(ConfigError, "--data.shuffle=samples")
     assert "(data.shuffle: chunks -> samples)" in message
+
+
+def test_a_run_does_not_go_on_with_other_data(runs: Runs) -> None:
+    runs.save(5, data="41 samples")
+    assert "(data: 41 samples -> 40 samples)" in runs.refusal(ConfigError)
+
+
+def test_learning_rates_change_only_with_leave_and_are_recorded(runs: Runs) -> None:
+    runs.save(5)
+    overrides = ["--optimizer.generator.learning_rate=0.5", "--train.steps=20"]
+    change = "optimizer.generator.learning_rate: 0.0002 -> 0.5"
+    message = runs.refusal(ConfigError, *overrides)
+    assert f"({change})" in message
+    assert message.endswith(", or --allow-change")
+    plan = prepare(runs.world, str(runs.config), overrides, runs.directory, "auto", True)
+    assert plan.changes == [change, "train.steps: 10 -> 20"]
+    assert "--allow-change" not in runs.refusal(ConfigError, *overrides, "--seed=1")
+    with pytest.raises(ConfigError, match=r"\(seed: 0 -> 1\)"):
+        prepare(
+            runs.world, str(runs.config), [*overrides, "--seed=1"], runs.directory, "auto", True
+        )
 
 
 def test_a_run_that_shuffles_one_by_one_is_not_streamed(runs: Runs) -> None:
@@ -307,3 +331,11 @@ def test_volumes_are_not_augmented(runs: Runs, data_file: Path) -> None:
         file["volumes"] = np.zeros((40, 8, 8, 8, 1), np.float32)
     refusal = runs.refusal(ConfigError, "--data.images=volumes", "--train.augment=[cutout]")
     assert refusal.startswith("train.augment is ['cutout'], which is for samples (H, W, C)")
+
+
+def test_a_configuration_that_no_checkpoint_can_hold_is_refused(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpcgan.training.plan.MOST_TEXT", 1000)
+    message = runs.refusal(ConfigError)
+    assert re.search(r"has \d+ bytes, and a checkpoint holds 1000; name the 1 data.files", message)

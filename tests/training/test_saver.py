@@ -89,7 +89,7 @@ def make(prepared: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> Make
     """Return a function that makes a ``Saved``, by keys of the checkpoint section."""
 
     def make(**keys: object) -> Saved:
-        state = SimpleNamespace(step=0)
+        state = SimpleNamespace(step=0, rollbacks=0, discarded=0)
         saved = Saved(prepared(**keys), state)
         state.arrays = saved.arrays
         monkeypatch.setattr(checkpoint, "write", saved.write)
@@ -284,7 +284,7 @@ def test_old_checkpoints_are_deleted_but_for_multiples_of_keep_every(
     prepared: Callable[..., Plan],
 ) -> None:
     plan = prepared(keep=2, keep_every=20)
-    state: Any = SimpleNamespace(step=0, arrays=lambda: {})
+    state: Any = SimpleNamespace(step=0, rollbacks=0, discarded=0, arrays=lambda: {})
     saver = Saver(plan, state)
     saver.save_now()
     for step in (10, 20, 30, 40, 50, 60, 70):

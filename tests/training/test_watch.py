@@ -7,7 +7,7 @@ import pytest
 
 from hpcgan.config import WatchConfig
 from hpcgan.errors import RunError
-from hpcgan.training.watch import Skips
+from hpcgan.training.watch import Diverged, Skips
 
 
 def test_the_first_bad_step_ends_a_run_that_must_not_skip() -> None:
@@ -32,3 +32,14 @@ def test_half_precision_skips_in_any_case() -> None:
     skips.check(np.array([1, 0, 1, 0]), 4)
     with pytest.raises(RunError, match="2 updates in a row"):
         skips.check(np.array([1, 1]), 6)
+
+
+def test_a_run_that_rolls_back_does_so_at_once_or_after_the_skips_of_half_precision() -> None:
+    skips = Skips(WatchConfig(nonfinite="rollback", skips=2), "float32")
+    skips.check(np.array([0, 0]), 2)
+    with pytest.raises(Diverged, match="of step 4 are not finite"):
+        skips.check(np.array([0, 1]), 4)
+    skips = Skips(WatchConfig(nonfinite="rollback", skips=2), "mixed_float16")
+    skips.check(np.array([1, 1]), 2)
+    with pytest.raises(Diverged, match="of step 3 are not finite"):
+        skips.check(np.array([1, 0]), 4)

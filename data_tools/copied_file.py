@@ -1,0 +1,80 @@
+"""What ``convert`` and ``reshard`` ask of the HDF5 files that they copy.
+
+For the process that reads HDF5 (``hpcgan.hdf5_process``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hpcgan.data import checks
+from hpcgan.errors import DataError
+
+_MOST_ATTRIBUTE = 60_000  # bytes; HDF5 has room for 64 KiB, with what it says of them
+
+
+def arrays(file: str, images: str, labels: str | None) -> Iterator[Any]:
+    """Yield name, shape, dtype and samples of a chunk of the images, and of the labels if any.
+
+    Args:
+        file: the path.
+        images: dataset of the images; unlike for a run, in any files.
+        labels: dataset of the labels; None for "labels", if it is there.
+
+    Raises:
+        DataError: a dataset is not there, or cannot be read.
+    """
+    with h5py.File(file, "r", locking=False) as opened:
+        found = []
+        wanted = labels or ("labels" if checks.has_dataset(opened, "labels") else None)
+        for name in filter(None, (images, wanted)):
+            array = checks.dataset(opened, file, name, may_be_raw=True)
+            if not array.shape:
+                raise DataError(f"{file}: dataset '{name}' has shape {array.shape}; it is no array")
+            if array.dtype.kind in "iuf":  # others are refused by their dtype
+                checks.check_content(array, file)
+            chunk = array.chunks[0] if array.chunks else None
+            found.append(
+                {"name": name, "shape": array.shape, "dtype": array.dtype.str, "chunk": chunk}
+            )
+        yield found
+
+
+def has_labels(file: str) -> Iterator[Any]:
+    """Yield whether a file has a dataset "labels"."""
+    with h5py.File(file, "r", locking=False) as opened:
+        yield checks.has_dataset(opened, "labels")
+
+
+def attributes(file: str, name: str) -> Iterator[Any]:
+    """Yield the attributes of a dataset that are numbers or texts, but for very large ones.
+
+    The value has their ``names``, and ``texts``, strings and lists of strings by name; all others
+    come as arrays, in the order of the names.
+    """
+    names, texts = [], {}
+    with h5py.File(file, "r", locking=False) as opened:
+        found = checks.dataset(opened, file, name).attrs
+        for key in found:
+            header = found.get_id(key)
+            if header.shape is None or checks.attribute_bytes(found, key) > _MOST_ATTRIBUTE:
+                continue
+            if header.dtype.kind in "biufS":
+                yield np.asarray(found[key])
+            elif h5py.check_string_dtype(header.dtype):
+                texts[key] = _readable(found[key])
+            else:
+                continue
+            names.append(key)
+        yield {"names": names, "texts": texts}
+
+
+def _readable(text: Any) -> Any:
+    """Return a text, or an array of texts as lists, with U+FFFD for bytes that are none."""
+    if isinstance(text, str):
+        return text.encode(errors="surrogateescape").decode(errors="replace")
+    return [_readable(each) for each in text]

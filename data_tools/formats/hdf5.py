@@ -1,0 +1,91 @@
+"""Datasets of other HDF5 files, which another process reads: it may die of damaged ones."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.formats import Images, of_arrays
+from hpcgan.errors import DataError
+from hpcgan.files import default_chunk
+from hpcgan.hdf5 import Hdf5Error, ask
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def is_hdf5(source: Path) -> bool:
+    """Return whether a file has HDF5's signature: at its beginning, or at byte 512, 1024, ...
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size, place = source.stat().st_size, 0
+    with source.open("rb") as file:
+        while place < size:
+            file.seek(place)
+            if file.read(len(_SIGNATURE)) == _SIGNATURE:
+                return True
+            place = max(512, 2 * place)
+    return False
+
+
+def open_hdf5(source: Path, images: str, labels: str | None) -> Images:
+    """Open the datasets ``images`` and ``labels`` (None: "labels" if it is there).
+
+    Raises:
+        DataError: the file is not HDF5, or a dataset is not there.
+    """
+    try:
+        found, _ = ask("data_tools.copied_file:arrays", str(source), images, labels)
+    except Hdf5Error as error:
+        raise DataError(f"{source}: not readable as HDF5: {error}") from None
+    arrays: list[Any] = [_Rows(source, **each) for each in found]
+    if len(arrays) == 1:
+        return of_arrays(arrays[0], None, str(source))
+    if arrays[1].ndim == 1 and arrays[1].dtype.kind in "iuf":  # all at once, since they are small
+        arrays[1] = arrays[1][:]
+    return of_arrays(arrays[0], arrays[1], str(source))
+
+
+class _Rows:
+    """A dataset of which runs of rows are read when they are asked for."""
+
+    def __init__(
+        self, source: Path, name: str, shape: list[int], dtype: str, chunk: int | None
+    ) -> None:
+        self.shape, self.dtype, self.ndim = tuple(shape), np.dtype(dtype), len(shape)
+        self._source, self._name = source, name
+        # Whole chunks of the file, which may be larger than those that are asked for.
+        most = default_chunk(max(1, math.prod(shape[1:]) * self.dtype.itemsize), max(1, shape[0]))
+        self._rows = (chunk or 1) * max(1, most // (chunk or 1))
+        self._block = lru_cache(maxsize=1)(self._read)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, run: slice) -> np.ndarray:
+        """Return rows; a DataError names those that cannot be read."""
+        first, stop, _ = run.indices(len(self))
+        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
+        while first < stop:
+            block, begin = divmod(first, self._rows)
+            parts.append(self._block(block)[begin : begin + stop - first])
+            first += len(parts[-1])
+        return np.concatenate(parts)
+
+    def _read(self, block: int) -> np.ndarray:
+        """Return the rows of one block."""
+        first = block * self._rows
+        stop = min(first + self._rows, len(self))
+        words = (str(self._source), self._name, first, stop)
+        try:
+            return ask("hpcgan.data.headers:rows", *words)[1][0]
+        except (Hdf5Error, DataError) as error:
+            raise DataError(
+                f"{self._source}: samples {first} to {stop - 1} of '{self._name}' cannot be read: "
+                f"{error}"
+            ) from None

@@ -1,0 +1,68 @@
+"""Runs that are started again when they fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from hpcgan.training.restarts import command, environment
+from tests.chaos_runs import Place, ranks_of
+
+
+def test_the_ranks_that_train_get_the_users_settings_and_not_who_the_others_are() -> None:
+    outer = {
+        "PATH": "/bin",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_MCA_btl": "tcp,self",
+        "OMPI_MCA_num_procs": "4",
+        "OMPI_COMM_WORLD_RANK": "3",
+        "PMIX_RANK": "3",
+        "PMIX_MCA_gds": "hash",
+        "PRTE_LAUNCHED": "1",
+    }
+    assert environment(outer) == {
+        "PATH": "/bin",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_MCA_btl": "tcp,self",
+        "PMIX_MCA_gds": "hash",
+        "HPCGAN_SUPERVISED": "1",
+    }
+
+
+def test_each_rank_is_bound_to_the_cores_of_its_number() -> None:
+    line = command([[0, 1], [2, 3]], ["train", "c.yaml"])
+    program = [sys.executable, "-m", "hpcgan", "train", "c.yaml"]
+    first = line.index("-n")
+    assert line[:3] == ["setpriv", "--pdeathsig", "TERM"]
+    assert Path(line[3]).name == "mpirun"
+    assert line[first:] == [
+        *("-n", "1", "taskset", "-c", "0,1", *program),
+        ":",
+        *("-n", "1", "taskset", "-c", "2,3", *program),
+    ]
+    assert command([[0, 1]], ["train", "c.yaml"])[3:] == program
+
+
+def test_a_run_of_which_a_rank_is_killed_goes_on_and_stops_when_asked(tmp_path: Path) -> None:
+    with Place(tmp_path, steps=10**7) as place:
+        process = place.train(2, "run", "--run.restarts=1")
+        place.wait_for_step(process, "run", 1, 80)
+        outer = ranks_of(process.pid)
+        (launcher,) = (child for rank in outer for child in ranks_of(rank) if _is_launcher(child))
+        os.kill(ranks_of(launcher)[1], signal.SIGKILL)
+        place.wait_for_step(process, "run", 2, 160)
+        os.kill(process.pid, signal.SIGUSR1)
+        said = process.communicate(timeout=60)[0]
+        assert process.returncode == 85, said
+        assert said.count("restart 1 of 1 (run.restarts)") == 1
+        history = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+        events = [json.loads(line) for line in history]
+        assert [each["event"] for each in events] == ["started", "resumed", "stopped"]
+        assert events[1]["step"] >= 40
+
+
+def _is_launcher(process: int) -> bool:
+    return "prterun" in Path(f"/proc/{process}/comm").read_text()
