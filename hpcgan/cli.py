@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hpcgan import __version__, command
+from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
 
 
@@ -15,22 +16,33 @@ def main() -> int:
     return command.run("hpcgan", lambda: _parse(sys.argv[1:]))
 
 
-def _train(world: World, arguments: argparse.Namespace) -> None:
-    from hpcgan.training import plan
+def _train(world: World, arguments: argparse.Namespace) -> int:
+    from hpcgan.training import plan, restarts
 
     run = plan.prepare(
-        world, arguments.config, arguments.overrides, arguments.run_dir, arguments.resume
+        world,
+        arguments.config,
+        arguments.overrides,
+        arguments.run_dir,
+        arguments.resume,
+        arguments.allow_change,
     )
     if run.is_finished:
         if world.is_root:
             print(f"hpcgan: {run.run_dir}: finished already: {run.found and run.found.path}")
-        return
+        return 0
+    if restarts.is_wanted(run):
+        return restarts.supervise(world, run)
     from hpcgan.devices import prepare_tensorflow
+    from hpcgan.training.stop import Request
 
-    prepare_tensorflow(world)
-    from hpcgan.training import loop
+    request = Request(run.config.run.time_limit)
+    with request.listening():  # the import of TensorFlow is long, and signals come when they want
+        prepare_tensorflow(world)
+        from hpcgan.training import loop
 
-    loop.train(world, run)
+        loop.train(world, run, request)
+    return 0
 
 
 def _generate(world: World, arguments: argparse.Namespace) -> None:
@@ -57,7 +69,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         "train",
         help="train a GAN, or go on with a run",
         usage="hpcgan train CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR] "
-        "[--resume auto|never|PATH]",
+        "[--resume auto|never|PATH] [--allow-change]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_keys_help() if "train" in words and {"-h", "--help"} & set(words) else None,
         allow_abbrev=False,
@@ -71,7 +83,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="go on from the newest whole checkpoint of the run directory if there is one "
         "(default); start again and set an earlier run aside; or go on from a checkpoint",
     )
-    train.set_defaults(run=_train)
+    train.add_argument(
+        "--allow-change",
+        action="store_true",
+        help="go on with other learning rates than the checkpoint's",
+    )
+    train.set_defaults(run=_train, takes_keys=True)
     generate = commands.add_parser("generate", help="write samples of a checkpoint's generator")
     generate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     generate.add_argument("--count", type=int, required=True, metavar="N")
@@ -89,8 +106,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="run the functions that the checkpoint names for its networks",
     )
     generate.set_defaults(run=_generate)
+    scaling.add(commands)
     arguments, rest = parser.parse_known_args(words)
-    if rest and arguments.command != "train":
+    if rest and not getattr(arguments, "takes_keys", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.overrides = rest
     return arguments

@@ -1,0 +1,1 @@
+"""Scaling studies: a cost model of a training step, fitted to what was measured."""

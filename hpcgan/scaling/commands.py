@@ -1,0 +1,121 @@
+"""``hpcgan scale``: its words, each of which leads to one function."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from hpcgan.world import World
+
+
+def add(commands: Any) -> None:
+    """Add ``scale`` to the commands of an ``argparse`` parser."""
+    scale = commands.add_parser("scale", help="measure how training scales, report and foretell it")
+    actions = scale.add_subparsers(dest="action", required=True, metavar="weak|strong|...")
+    _add_study(actions, "weak", "measure with a batch a rank: more ranks, more samples a step")
+    _add_study(actions, "strong", "measure one training run, divided over more and more ranks")
+    report = actions.add_parser("report", help="table, CSV, curves and page of all that is in DIR")
+    report.add_argument("directory", type=Path, metavar="DIR")
+    report.set_defaults(run=_report)
+    predict = actions.add_parser("predict", help="foretell steps on other numbers of ranks")
+    predict.add_argument("directory", type=Path, metavar="DIR", help="of a study")
+    predict.add_argument("--sizes", type=_numbers, required=True, metavar="N,N,...")
+    predict.add_argument(
+        "--out", type=Path, metavar="DIR", help="for predict.png and predict.txt (default: DIR)"
+    )
+    predict.add_argument(
+        "--link",
+        type=_link,
+        metavar="SECONDS,BYTES",
+        help="between nodes, if the study had one: latency one way, and bytes a second",
+    )
+    predict.set_defaults(run=_predict)
+
+
+def _add_study(actions: Any, kind: str, what: str) -> None:
+    """Add a kind of study."""
+    study = actions.add_parser(
+        kind,
+        help=what,
+        usage=f"hpcgan scale {kind} CONFIG.yaml [--section.key VALUE ...] --ranks N,N,... "
+        "--out DIR [--repeats N] [--seconds S]",
+        allow_abbrev=False,
+    )
+    study.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
+    study.add_argument("--ranks", type=_numbers, required=True, metavar="N,N,...")
+    study.add_argument("--out", type=Path, required=True, metavar="DIR", help="may hold others")
+    study.add_argument("--repeats", type=_number, default=3, help="starts of each number of ranks")
+    study.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=10.0,
+        help="of measuring at each start, with the exchange and without it each (default: 10)",
+    )
+    study.set_defaults(run=_study, takes_keys=True)
+
+
+def _study(world: World, arguments: argparse.Namespace) -> int:
+    from hpcgan.scaling import study
+
+    given = arguments
+    wanted = study.Study(
+        kind=given.action,
+        config=given.config,
+        overrides=given.overrides,
+        ranks=given.ranks,
+        out=given.out,
+        repeats=given.repeats,
+        seconds=given.seconds,
+    )
+    return world.together(lambda: study.run(world, wanted))
+
+
+def _report(world: World, arguments: argparse.Namespace) -> None:
+    from hpcgan.scaling import report
+
+    world.on_root(lambda: report.write(arguments.directory))
+
+
+def _predict(world: World, arguments: argparse.Namespace) -> None:
+    from hpcgan.scaling import foretell
+
+    given = arguments
+    out = given.out or given.directory
+    world.on_root(lambda: foretell.write(given.directory, given.sizes, out, given.link))
+
+
+def _number(word: str) -> int:
+    """Return a whole number from 1."""
+    try:
+        number = int(word)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
+    return number
+
+
+def _numbers(word: str) -> list[int]:
+    """Return whole numbers from 1, ascending, each once."""
+    return sorted({_number(each) for each in word.split(",")})
+
+
+def _seconds(word: str) -> float:
+    """Return a time above 0."""
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds above 0")
+    return seconds
+
+
+def _link(word: str) -> tuple[float, float]:
+    """Return latency and bandwidth."""
+    try:
+        latency, bandwidth = (float(each) for each in word.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is not SECONDS,BYTES") from None
+    return latency, bandwidth

@@ -1,0 +1,152 @@
+"""The curves of a study: speed-up, efficiency and where the time of a step goes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hpcgan.errors import ConfigError
+from hpcgan.scaling.runs import counted
+from hpcgan.scaling.summary import Estimate, Row
+
+# Okabe and Ito's colours, which people who see fewer colours can tell apart.
+_BLUE, _RED, _GREY = "#0072B2", "#D55E00", "#777777"
+_PARTS = {
+    "compute": ("compute", "#0072B2"),
+    "input": ("waiting for input", "#F0E442"),
+    "waiting": ("waiting for the slowest rank", "#E69F00"),
+    "exchange": ("exchange", "#D55E00"),
+}
+_STYLE: Any = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.markersize": 5,
+    "figure.constrained_layout.h_pad": 0.12,
+    "figure.constrained_layout.w_pad": 0.1,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+}
+
+
+def picture(rows: Sequence[Row]) -> bytes:
+    """Return the curves as a PNG file: a line of three for each kind.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("curves need matplotlib: pip install 'hpcgan[plots]'") from None
+    kinds = list(dict.fromkeys(row.kind for row in rows))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(13, 4.2 * len(kinds)), layout="constrained")
+        grid = figure.subplots(len(kinds), 3, squeeze=False)
+        for (speed_up, efficiency, split), kind in zip(grid, kinds, strict=True):
+            of_kind = [row for row in rows if row.kind == kind]
+            _draw_speed_up(speed_up, of_kind)
+            _draw_efficiency(efficiency, of_kind)
+            _draw_split(split, of_kind)
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=200)
+    return out.getvalue()
+
+
+def _draw_speed_up(axes: Any, rows: Sequence[Row]) -> None:
+    """Draw images a second, in those of the smallest number of ranks, beside the ideal."""
+    ranks = sorted({row.ranks for row in rows})
+    axes.plot(ranks, ranks, "--", color=_GREY, label="ideal")
+    _draw_estimates(axes, rows, lambda row: row.speed_up, _BLUE, "o-", "measured")
+    axes.set_yscale("log", base=2)
+    _number_ranks(axes, ranks)
+    axes.set_yticks(ranks, [str(each) for each in ranks])
+    axes.minorticks_off()
+    values = [*ranks, *(row.speed_up.value for row in rows)]
+    axes.set_ylim(min(values) / 1.2, max(values) * 1.2)
+    axes.set(ylabel="speed-up", title=_title(rows, "speed-up"))
+    axes.legend(loc="upper left")
+
+
+def _draw_efficiency(axes: Any, rows: Sequence[Row]) -> None:
+    """Draw both efficiencies, in percent."""
+    base = f"against {counted(rows[0].base[0].ranks)}"
+    axes.axhline(100, color=_GREY, linestyle="--", linewidth=1)
+    _draw_estimates(axes, rows, lambda row: row.efficiency.scaled(100), _BLUE, "o-", base, 0.98)
+    limit = "against the same ranks without exchange"
+    _draw_estimates(
+        axes, rows, lambda row: row.limit_efficiency.scaled(100), _RED, "s-", limit, 1.02
+    )
+    _number_ranks(axes, sorted({row.ranks for row in rows}))
+    # By the medians: bars of few and odd starts may be as long as they like.
+    values = [each.value for row in rows for each in (row.efficiency, row.limit_efficiency)]
+    axes.set_ylim(0, max(115.0, 110 * max(values)))
+    axes.set(ylabel="efficiency (%)", title=_title(rows, "efficiency"))
+    axes.legend(loc="lower left")
+
+
+def _draw_split(axes: Any, rows: Sequence[Row]) -> None:
+    """Draw the parts of a step, one on the other."""
+    bottoms = [0.0] * len(rows)
+    places = range(len(rows))
+    for name, (label, colour) in _PARTS.items():
+        heights = [1e3 * row.split[name] for row in rows]
+        axes.bar(places, heights, 0.6, bottoms, label=label, color=colour)
+        bottoms = [low + high for low, high in zip(bottoms, heights, strict=True)]
+    axes.set_xticks(places, [_name(row, rows) for row in rows])
+    axes.grid(False, axis="x")
+    axes.set_ylim(0, 1.45 * max(bottoms))
+    axes.set(xlabel="ranks", ylabel="time of a step (ms)")
+    axes.set_title(_title(rows, "where the time goes"))
+    axes.legend(loc="upper left", reverse=True, ncols=1)
+
+
+def _draw_estimates(
+    axes: Any,
+    rows: Sequence[Row],
+    value: Callable[[Row], Estimate],
+    colour: str,
+    style: str,
+    label: str,
+    shift: float = 1.0,
+) -> None:
+    """Draw a line with error bars; points with more ranks than cores are hollow.
+
+    ``shift`` is a factor of the ranks, by which bars of two lines stand beside one another.
+    """
+    ranks, found = [shift * row.ranks for row in rows], [value(row) for row in rows]
+    low = [each.value - min(each.value, each.low or each.value) for each in found]
+    high = [max(each.value, each.high or each.value) - each.value for each in found]
+    middle = [each.value for each in found]
+    axes.errorbar(ranks, middle, [low, high], fmt="none", color=colour, capsize=3, linewidth=1.2)
+    axes.plot(ranks, middle, style, color=colour, label=label)
+    for row, place, height in zip(rows, ranks, middle, strict=True):
+        if row.oversubscribed:
+            axes.plot(place, height, style[0], color=colour, markerfacecolor="white")
+
+
+def _number_ranks(axes: Any, ranks: Sequence[int]) -> None:
+    """Number the axis of ranks by those that were measured."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ranks, [str(each) for each in ranks])
+    axes.minorticks_off()
+    axes.set_xlim(ranks[0] / 1.2, ranks[-1] * 1.2)
+    axes.set_xlabel("ranks")
+
+
+def _title(rows: Sequence[Row], what: str) -> str:
+    """Return the title of a picture."""
+    return f"{rows[0].kind.capitalize()} scaling: {what}"
+
+
+def _name(row: Row, rows: Sequence[Row]) -> str:
+    """Return the name of a bar, with the nodes where the same ranks had several numbers of them."""
+    several = sum(each.ranks == row.ranks for each in rows) > 1
+    return f"{row.ranks} on {row.nodes} nodes" if several else str(row.ranks)

@@ -1,0 +1,95 @@
+"""How a study starts ranks: by srun or mpirun, with the same cores a rank on any number of them."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# Ends with this process, however it ends.
+_TIED = ("setpriv", "--pdeathsig", "TERM")
+
+
+def command(
+    ranks: int, largest: int, program: Sequence[str], environment: Mapping[str, str]
+) -> list[str]:
+    """Return the command line that starts a program on some ranks.
+
+    In a Slurm job that is srun, if it can start Open MPI's ranks (PMIx), else mpirun; both fill
+    nodes with as many tasks as the job has on each. Outside, mpirun gives each rank an equal part
+    of the machine's cores, which is the same for all numbers of ranks of the study.
+
+    Args:
+        ranks: how many.
+        largest: the most ranks of the study.
+        program: its words.
+        environment: whose ``SLURM_`` variables tell the job, and ``PATH`` where programs are.
+    """
+    if "SLURM_JOB_ID" not in environment:
+        return [*_TIED, *_mpirun_here(ranks, core_groups(), largest, program)]
+    kind = _pmix(environment)
+    cores = environment.get("SLURM_CPUS_PER_TASK")
+    if kind is None:
+        where = ["--map-by", f"slot:PE={cores or 1}", "--bind-to", "core"]
+        return [*_TIED, _find_mpirun(), "-n", str(ranks), *where, *program]
+    nodes = math.ceil(ranks / _tasks_per_node(environment))
+    line = ["srun", f"--mpi={kind}", "-N", str(nodes), "-n", str(ranks)]
+    line += ["-c", cores] if cores else []
+    return [*_TIED, *line, "--kill-on-bad-exit=0", "--wait=120", *program]
+
+
+def core_groups() -> list[list[int]]:
+    """Return the processors that this process may use, those of one core together."""
+    groups: dict[str, list[int]] = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        name = siblings.read_text() if siblings.is_file() else str(cpu)
+        groups.setdefault(name, []).append(cpu)
+    return list(groups.values())
+
+
+def _mpirun_here(
+    ranks: int, groups: list[list[int]], largest: int, program: Sequence[str]
+) -> list[str]:
+    """Return mpirun's line, with each rank on ``len(groups) // largest`` cores, at least one."""
+    share = max(1, len(groups) // largest)
+    line = [_find_mpirun(), "--bind-to", "none"]
+    line += ["--oversubscribe"] if ranks > len(groups) else []
+    for rank in range(ranks):
+        own = [groups[(rank * share + each) % len(groups)] for each in range(share)]
+        cpus = ",".join(str(cpu) for group in own for cpu in group)
+        line += [":"] * (rank > 0) + ["-n", "1", "taskset", "-c", cpus, *program]
+    return line
+
+
+def _find_mpirun() -> str:
+    """Return the mpirun of this Python's environment, else that of PATH."""
+    return shutil.which("mpirun", path=str(Path(sys.executable).parent)) or "mpirun"
+
+
+def _pmix(environment: Mapping[str, str]) -> str | None:
+    """Return srun's name for PMIx; None if it has none, or is not there."""
+    try:
+        listed = subprocess.run(
+            ["srun", "--mpi=list"],
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    # Not in "specific pmix plugin versions available: pmix_v4", which says so of the latter.
+    kinds = re.findall(r"\bpmix(?:_v\d+)?\b(?! plugin)", listed.stdout + listed.stderr)
+    return min(kinds, key=lambda kind: kind != "pmix", default=None)
+
+
+def _tasks_per_node(environment: Mapping[str, str]) -> int:
+    """Return the tasks of the job's first node: Slurm writes 4(x2),3 for two of 4 and one of 3."""
+    found = re.match(r"\d+", environment.get("SLURM_TASKS_PER_NODE", ""))
+    return int(found[0]) if found else 1

@@ -1,0 +1,88 @@
+"""One start of a study, on the one rank of this process."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcgan.devices import prepare_tensorflow
+from hpcgan.scaling import measure
+from hpcgan.scaling.runs import read_run
+from hpcgan.world import World
+
+D = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 1
+G = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
+
+
+def run(world: World, place: Path, kind: str, config: str, *overrides: str) -> measure.Run:
+    """Measure for a moment and return what the file holds."""
+    prepare_tensorflow(world)
+    (place / "config.yaml").write_text(config)
+    words = [str(place / "config.yaml"), str(place / "out.json"), kind, "0.05", *overrides]
+    measure._measure(world, measure._parse(words))
+    assert sorted(path.name for path in place.iterdir()) == ["config.yaml", "data.h5", "out.json"]
+    return read_run(place / "out.json")
+
+
+def test_a_weak_start_has_a_shard_a_rank(world: World, data_file: Path) -> None:
+    config = f"data: {{files: [{data_file}]}}\nmodel: {{latent_dim: 6}}\ntrain: {{batch_size: 5}}"
+    found = run(world, data_file.parent, "weak", config, "--data.shards", "4")
+    assert (found.ranks, found.images, found.samples, found.exchanges) == (1, 5, 5, 1)
+    assert found.gradient_bytes == 4 * (G + D + 3)  # two losses, and whether a rank wants to stop
+    assert found.config["train"]["batch_size"] == 5
+    assert found.identity["data"]["shards"] is None
+    assert len(found.limit) == len(found.exchange) == 5
+    for each in (*found.limit, *found.exchange):
+        assert 0 <= each.waited[0] < each.seconds[0]
+    assert len(found.compute_seconds[0]) >= 2
+    assert found.skipped == 0
+
+
+def test_a_strong_start_keeps_its_shards_and_counts_every_exchange(
+    world: World, data_file: Path
+) -> None:
+    config = (
+        f"data: {{files: [{data_file}], shards: 4}}\nmodel: {{latent_dim: 6}}\n"
+        "train: {batch_size: 5, update: alternating, discriminator_steps: 2}\n"
+        "parallel: {compression: fp16}"
+    )
+    found = run(world, data_file.parent, "strong", config)
+    assert (found.images, found.samples) == (40, 40)
+    # Two turns of D and one of G, each gradients of two bytes, and then a loss and the wish.
+    assert found.exchanges == 6
+    assert found.gradient_bytes == 2 * (2 * D + G) + 3 * 2 * 4
+
+
+def test_networks_that_take_labels_get_them(world: World, data_file: Path) -> None:
+    with h5py.File(data_file, "a") as file:
+        file["labels"] = np.arange(40) % 3
+    config = (
+        f"data: {{files: [{data_file}], labels: labels}}\n"
+        "model: {name: dcgan, width: 2, condition: projection}\ntrain: {batch_size: 5}"
+    )
+    found = run(world, data_file.parent, "weak", config)
+    assert math.isfinite(found.step)
+
+
+class _Node:
+    """Ranks of one node, each with some cores."""
+
+    host = "node"
+
+    def __init__(self, *cores: list[int]) -> None:
+        self._cores = cores
+
+    def gather_json(self, own: list) -> list:
+        return [["node", each] for each in self._cores]
+
+
+@pytest.mark.parametrize(
+    ("cores", "shared"),
+    [([[0], [1]], False), ([[0, 1], [0, 1]], False), ([[0], [0]], True), ([[0, 1]] * 3, True)],
+)
+def test_ranks_that_share_cores_are_seen(cores: list[list[int]], shared: bool) -> None:
+    assert measure._shares_cores(_Node(*cores)) == shared

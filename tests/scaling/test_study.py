@@ -1,0 +1,114 @@
+"""Studies: the order of starts, what is refused, and a small one through the command line."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hpcgan.errors import ConfigError
+from hpcgan.scaling import study
+from hpcgan.scaling.runs import read_runs
+from hpcgan.scaling.study import Study, order
+from tests.conftest import Run
+from tests.scaling.made import made, write
+
+_CONFIG = """
+data: {files: [data.h5]}
+model: {latent_dim: 6}
+train: {batch_size: 5}
+"""
+
+
+@pytest.fixture
+def place(data_file: Path) -> Path:
+    """Return a directory with data and a config."""
+    (data_file.parent / "config.yaml").write_text(_CONFIG)
+    return data_file.parent
+
+
+def test_every_second_repeat_goes_backwards() -> None:
+    assert list(order([4, 1, 2], 3)) == [
+        *((0, 1), (0, 2), (0, 4)),
+        *((1, 4), (1, 2), (1, 1)),
+        *((2, 1), (2, 2), (2, 4)),
+    ]
+
+
+class _World:
+    size = 1
+
+
+def _study(place: Path, **changes: object) -> Study:
+    values: dict = {
+        "kind": "strong",
+        "config": str(place / "config.yaml"),
+        "overrides": [],
+        "ranks": [1, 4],
+        "out": place / "study",
+        "repeats": 1,
+        "seconds": 0.1,
+    }
+    return Study(**(values | changes))
+
+
+def test_strong_scaling_needs_a_shard_a_rank(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"divides data\.shards, 2, .* so 4 ranks are too many"):
+        study.run(_World(), _study(place, overrides=["--data.shards", "2"]))
+
+
+def test_ranks_cannot_start_a_study(place: Path) -> None:
+    several = _World()
+    several.size = 2
+    with pytest.raises(ConfigError, match="run it without mpirun or srun"):
+        study.run(several, _study(place))
+
+
+def test_a_study_of_another_configuration_is_not_added_to(place: Path) -> None:
+    write(place / "study", made("strong"))
+    with pytest.raises(ConfigError, match=r"strong-1-0\.json .*different configurations .*name"):
+        study.run(_World(), _study(place))
+
+
+def test_what_failed_is_told_by_its_own_line() -> None:
+    output = "start\nhpcgan scale: data.h5: no\n----\nprterun noticed\n\n"
+    assert study._last_line(output) == "hpcgan scale: data.h5: no"
+    assert study._last_line("a\nb \n\n") == "b"
+    assert study._last_line("") == "it said nothing"
+
+
+def test_a_small_study(place: Path, python: Run) -> None:
+    def weak(ranks: str) -> subprocess.CompletedProcess[str]:
+        words = ["-m", "hpcgan", "scale", "weak", "config.yaml", "--train.batch_size", "14"]
+        return python(*words, "--ranks", ranks, "--out=study", "--repeats=1", "--seconds=0.3")
+
+    done = weak("1")
+    assert done.returncode == 0, done.stderr
+    assert "weak, 1 rank, 1 of 1: " in done.stdout
+    done = weak("2")
+    assert done.returncode == 0, done.stderr
+    assert "weak, 2 ranks, 1 of 1: " in done.stdout
+    # A shard of 13 samples is too small for a batch of 14.
+    done = weak("3")
+    assert done.returncode == 1
+    assert "weak, 3 ranks, 1 of 1: failed with status 2: hpcgan scale: train.batch_size is 14" in (
+        done.stdout
+    )
+    assert len(read_runs(place / "study")) == 2
+    for run in read_runs(place / "study").values():
+        assert run.images == 14 * run.ranks
+        assert run.samples == 14
+        assert run.exchanges == 1
+        # Weights and biases of both networks, two losses and the wish to stop.
+        g = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
+        d = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 1
+        assert run.gradient_bytes == 4 * (g + d + 3)
+        assert len(run.exchange) == len(run.limit) == 5
+        assert run.skipped == 0
+    assert not list((place / "study").glob("runs/*.none"))
+    reported = python("-m", "hpcgan", "scale", "report", "study")
+    assert reported.returncode == 0, reported.stderr
+    assert "weak scaling; medians" in reported.stdout
+    for name in ("report.csv", "report.html", "report.png", "points.json"):
+        assert (place / "study" / name).stat().st_size > 0
