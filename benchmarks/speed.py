@@ -1,0 +1,94 @@
+"""Our updates a second against ranks that never talk, a naive script and PyTorch, in one run.
+
+    python -m benchmarks.speed [--torch DIR]
+
+Each contestant is started in turn, several times over; medians are compared. PyTorch runs in an
+environment of its own, which is made in DIR (default: benchmarks/.torch) when it is not there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+MPIRUN = str(Path(sys.executable).with_name("mpirun"))
+REPEATS = 3
+SECONDS = 12.0
+TORCH = "torch==2.13.0"
+
+# model: what we want of ours against the limit, the naive script and PyTorch; and on one rank
+# against a loop written by hand.
+BARS = {
+    "dcgan": {"never talking": 0.97, "naive Horovod": 1.5, "PyTorch DDP": 1.4, "by hand": 1.0},
+    "mlp": {"never talking": 0.75, "naive Horovod": 2.5, "PyTorch DDP": 3.0, "by hand": 1.25},
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--torch", type=Path, default=ROOT / "benchmarks" / ".torch", metavar="DIR")
+    parser.add_argument("--models", nargs="*", default=list(BARS), choices=list(BARS))
+    given = parser.parse_args()
+    torchrun = prepare_torch(given.torch)
+    for model in given.models:
+        found = measure(model, torchrun)
+        print(f"{model}, 28x28, batch 64 a rank; medians of {REPEATS} starts of each", flush=True)
+        for name, rate in found.items():
+            print(f"  {name:<24}{rate:>9.2f} steps/s")
+        for name, bar in BARS[model].items():
+            ours = found["ours, 1 rank" if name == "by hand" else "ours"]
+            other = found["by hand, 1 rank" if name == "by hand" else name]
+            print(f"  ours / {name:<17}{ours / other:>9.3f}  (wanted: {bar})", flush=True)
+
+
+def measure(model: str, torchrun: str) -> dict[str, float]:
+    """Return steps a second of each contestant."""
+    ours = [sys.executable, "-m", "benchmarks.contestants.ours"]
+    plain = [sys.executable, "-m", "benchmarks.contestants.plain_tensorflow"]
+    ranks = [MPIRUN, "-n", "2", "--bind-to", "core"]
+    torch = [torchrun, "--nproc-per-node", "2", "benchmarks/contestants/torch_ddp.py"]
+    contestants = {
+        ("ours", "never talking"): [*ranks, *ours],
+        ("naive Horovod",): [*ranks, *plain],
+        ("PyTorch DDP",): torch,
+        ("ours, 1 rank", ""): [MPIRUN, "-n", "1", "--bind-to", "core", *ours],
+        ("by hand, 1 rank",): [MPIRUN, "-n", "1", "--bind-to", "core", *plain],
+    }
+    found: dict[str, list[float]] = {}
+    for _ in range(REPEATS):
+        for names, command in contestants.items():
+            for name, rate in zip(names, run([*command, model, str(SECONDS)]), strict=True):
+                found.setdefault(name, []).append(rate)
+    found.pop("")
+    return {name: median(rates) for name, rates in found.items()}
+
+
+def run(command: list[str]) -> list[float]:
+    """Run a contestant and return the numbers of its last line."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    environment = os.environ | root | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return [float(word) for word in done.stdout.replace("\0", "").split("\n")[-2].split()]
+
+
+def prepare_torch(directory: Path) -> str:
+    """Return PyTorch's launcher, installed if it is not there."""
+    torchrun = directory / "bin" / "torchrun"
+    if not torchrun.exists():
+        subprocess.run([sys.executable, "-m", "venv", directory], check=True)
+        subprocess.run([directory / "bin" / "pip", "install", "-q", TORCH, "numpy"], check=True)
+    return str(torchrun)
+
+
+if __name__ == "__main__":
+    main()
