@@ -1,0 +1,236 @@
+"""The doctor's way through its checks, on all ranks together.
+
+    everybody answers -> rank 0 says what to look at -> facts of each rank -> exchange, timed
+    -> rank 0 judges, prints and tells the status
+
+Every exchange has a deadline. Who does not come is named, what has been found so far is printed,
+and all ranks end with status 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hpcgan import launch
+from hpcgan.deadline import Deadline
+from hpcgan.doctor import network, placement, slurm, software, storage
+from hpcgan.doctor.findings import Finding, as_json, as_text, failed, listed, worst
+from hpcgan.doctor.start import last_resort
+from hpcgan.errors import ConfigError, DataError, UserError
+from hpcgan.world import World
+
+# Tags of the exchanges, each used once; the links' last.
+_ANSWER, _WANTED, _FACTS, _NODES, _MEASURED, _ROLL_CALL, _STATUS, _LINKS = range(1, 9)
+_WORK = 30.0  # seconds that gathering the facts of a rank may take by itself
+_ROUNDS = 8  # in which each rank waits once at most
+
+
+def run(
+    world: World, config: str | None, overrides: list[str], seconds: float, is_json: bool
+) -> int:
+    """Look at everything, print it on rank 0 and return the exit status. All ranks call it.
+
+    Args:
+        world: the ranks.
+        config: a run's YAML file, or None.
+        overrides: ``--section.key VALUE`` words of the command line.
+        seconds: to wait for a rank.
+        is_json: whether to print an object instead of lines.
+
+    Raises:
+        UserError: the configuration is wrong; the same on all ranks.
+    """
+    with last_resort(_ROUNDS * seconds + _WORK):
+        return _Examination(world, seconds, is_json).run(config, overrides)
+
+
+class _Examination:
+    """One rank's part of it."""
+
+    def __init__(self, world: World, seconds: float, is_json: bool) -> None:
+        self._world = world
+        self._ranks: Deadline = world.with_deadline()
+        self._seconds = seconds
+        self._is_json = is_json
+        self._findings: list[Finding] = []
+
+    def run(self, config: str | None, overrides: list[str]) -> int:
+        """Make it and return the exit status."""
+        world = self._world
+        if launch.problem(world.size, os.environ):
+            return self._run_lonely(config, overrides)
+        hosts = self._gather(world.host, _ANSWER, self._seconds, "do not answer")
+        wanted = self._agree(config, overrides)
+        self._examine_ranks(hosts, wanted)
+        if world.size > 1:
+            self._examine_network(hosts)
+        return self._end()
+
+    def _run_lonely(self, config: str | None, overrides: list[str]) -> int:
+        """Look at this process alone, of several that MPI takes for one rank each; one speaks."""
+        if launch.number(os.environ):
+            return 1
+        wanted = _wanted_or_raise(config, overrides)
+        facts = self._facts(wanted)
+        self._judge([facts], wanted)
+        self._print()
+        return 1
+
+    def _agree(self, config: str | None, overrides: list[str]) -> storage.Wanted:
+        """Return what rank 0 reads in the configuration."""
+        sent: Any = None
+        if self._world.is_root:
+            try:
+                sent = {"wanted": asdict(_wanted_or_raise(config, overrides))}
+            except UserError as error:
+                sent = {"kind": type(error).__name__, "message": str(error)}
+        got = self._tell(sent, _WANTED, 2 * self._seconds)
+        if "message" in got:
+            kinds: dict[str, type[UserError]] = {"DataError": DataError}
+            wrong = kinds.get(got["kind"], ConfigError)(got["message"])
+            wrong.agreed = True
+            raise wrong
+        return storage.Wanted(**got["wanted"])
+
+    def _examine_ranks(self, hosts: list[str], wanted: storage.Wanted) -> None:
+        """Have each rank look at itself and its node; judge on rank 0."""
+        facts = self._facts(wanted)
+        every = self._gather(
+            facts, _FACTS, self._seconds + _WORK, "hang while they look at their node", hosts
+        )
+        if self._world.is_root:
+            self._judge(every, wanted)
+
+    def _facts(self, wanted: storage.Wanted) -> dict[str, Any]:
+        """Return this rank's facts, as JSON can hold them."""
+        seen = storage.gather(self._world, wanted)
+        return {
+            "software": asdict(software.gather(self._world)),
+            "placement": asdict(placement.gather(self._world)),
+            "storage": asdict(seen) if seen else None,
+        }
+
+    def _judge(self, every: list[dict[str, Any]], wanted: storage.Wanted) -> None:
+        """Judge the facts of all ranks, and those of the job."""
+        places = [placement.Placement(**each["placement"]) for each in every]
+        self._findings += placement.judge(places, os.environ)
+        self._findings += software.judge([software.read(each["software"]) for each in every])
+        nodes = [storage.read(each["storage"]) for each in every if each["storage"]]
+        self._findings += storage.judge(nodes, wanted)
+        self._findings += slurm.judge(slurm.gather(), not launch.is_by_srun(os.environ))
+
+    def _examine_network(self, hosts: list[str]) -> None:
+        """Have the ranks exchange; judge on rank 0."""
+        world = self._world
+        places = self._gather([world.node_ranks[0], world.host], _NODES, self._seconds, "left")
+        firsts = sorted({(first, host) for first, host in places}) if world.is_root else []
+        nodes = [(first, host) for first, host in self._tell(firsts, _NODES, 2 * self._seconds + _WORK)]
+        try:
+            own = network.gather(world, self._ranks, nodes, self._seconds, _LINKS)
+        except network.Late:
+            self._gather(
+                "here", _ROLL_CALL, 2.0 + 0.1 * self._seconds, "hang in the exchange", hosts
+            )
+            # All answer, so it is the way between them.
+            self._give_up(
+                failed(
+                    "all-reduce",
+                    f"did not end within {self._seconds:g} s, though all ranks are there",
+                    "MPI does not get through between some nodes: try OMPI_MCA_pml=ob1 "
+                    "OMPI_MCA_btl=tcp,self,sm, and OMPI_MCA_btl_tcp_if_include",
+                )
+            )
+        every = self._gather(asdict(own), _MEASURED, self._seconds, "hang in the exchange", hosts)
+        if world.is_root:
+            measured = [network.read(each) for each in every]
+            self._findings += network.judge(measured, len(nodes))
+
+    def _end(self) -> int:
+        """Print, and return the status that all ranks end with."""
+        status = 1 if worst(self._findings) == "failed" else 0
+        if self._world.is_root:
+            self._print()
+        return int(self._tell([status], _STATUS, 2 * self._seconds)[0])
+
+    # --- exchanges, or the end -----------------------------------------------------------------
+
+    def _gather(
+        self, value: Any, tag: int, seconds: float, how: str, hosts: list[str] | None = None
+    ) -> list[Any]:
+        """Return on rank 0 all ranks' values, or name who did not send one and end all ranks.
+
+        Args:
+            value: this rank's.
+            tag: of the exchange.
+            seconds: to wait.
+            how: the missing ranks fail, as "do not answer".
+            hosts: of the ranks, if they are known.
+        """
+        values = self._ranks.gather(value, seconds, tag)
+        missing = [rank for rank, each in enumerate(values) if each is None]
+        if missing:
+            names = [f"{rank} on {hosts[rank]}" if hosts else str(rank) for rank in missing]
+            plural = "s" * (len(missing) > 1)
+            self._give_up(
+                failed(
+                    "ranks",
+                    f"rank{plural} {listed(names)} of {self._world.size} {how}, for {seconds:g} s",
+                    "look there: a process that is stopped, a file system that hangs (ps shows D), "
+                    "a node that is overloaded; or leave the node out (--exclude)",
+                )
+            )
+        return values
+
+    def _tell(self, value: Any, tag: int, seconds: float) -> Any:
+        """Return rank 0's value; end all ranks if rank 0 does not send it.
+
+        Args:
+            value: rank 0's.
+            tag: of the exchange.
+            seconds: to wait, more than rank 0 may wait for others before it sends.
+        """
+        got = self._ranks.broadcast(value, seconds, tag)
+        if got is None:
+            time.sleep(0.2 * (self._world.rank - 1))  # the first one speaks, and ends the others
+            self._give_up(
+                failed(
+                    "ranks",
+                    f"rank 0 of {self._world.size} does not answer, for {seconds:g} s",
+                    "look at the first node of the job",
+                )
+            )
+        return got
+
+    def _give_up(self, finding: Finding) -> None:
+        """Print what is known and end all ranks."""
+        self._findings.append(finding)
+        self._print()
+        self._world.abort(1)
+
+    def _print(self) -> None:
+        shown = as_json if self._is_json else as_text
+        sys.stdout.write(shown(self._findings) + "\n")
+        sys.stdout.flush()
+
+
+def _wanted_or_raise(config: str | None, overrides: list[str]) -> storage.Wanted:
+    """Return what the run of a configuration would read and write.
+
+    Raises:
+        UserError: the configuration is wrong, or a pattern fits no file.
+    """
+    if config is None:
+        if overrides:
+            raise ConfigError(f"unrecognized arguments: {' '.join(overrides)}; see hpcgan --help")
+        return storage.Wanted([], None, str(Path.cwd()))
+    from hpcgan.config_file import load
+    from hpcgan.data.source import list_files
+
+    read = load(config, overrides)
+    run_dir = str(Path("runs") / read.name)
+    return storage.Wanted(list_files(read.data.files), read.data.stage, run_dir)
