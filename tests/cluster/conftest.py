@@ -1,0 +1,25 @@
+"""What the tests under Slurm share: the cluster, which is as it was before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from testbed import Cluster, NotPossibleError
+
+
+@pytest.fixture(scope="session")
+def _testbed() -> Iterator[Cluster]:
+    try:
+        cluster = Cluster(nodes=3)
+    except NotPossibleError as error:
+        pytest.skip(str(error))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def cluster(_testbed: Cluster) -> Iterator[Cluster]:
+    """Return a Slurm cluster: login, and node1 .. node3 with 2 cores each."""
+    yield _testbed
+    _testbed.restore()
