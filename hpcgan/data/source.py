@@ -113,8 +113,9 @@ def open_source(world: World, data: DataConfig) -> Source:
     All ranks must call it.
 
     Raises:
-        DataError: a file or dataset is missing, or not the same on all nodes, has a wrong shape or dtype, or differs from the
-            first file's; the message names it. It is the same on all ranks.
+        DataError: a file or dataset is missing, has a wrong shape or dtype, or differs from the
+            first file's; a node sees another file than the others, or none. The message names
+            it, and is the same on all ranks.
     """
     files = world.on_root(lambda: list_files(data.files))
     _check_all_nodes_see(world, files)

@@ -2,7 +2,7 @@
 
 ``examine`` is the whole way: start MPI under watch (``start``, ``sentry``), have each rank gather
 facts, exchange them with deadlines, judge, print. The modules ``software``, ``placement``,
-``network``, ``storage`` and ``slurm`` each open with the facts of one subject and how they are
-gathered, and end with functions that judge them: pure functions from facts to ``Finding``s.
+``network``, ``data``, ``space`` and ``slurm`` each open with the facts of one subject and how they
+are gathered, and end with functions that judge them: pure functions from facts to ``Finding``s.
 TensorFlow is not imported.
 """

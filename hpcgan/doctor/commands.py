@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from hpcgan.doctor import start
@@ -16,7 +17,8 @@ def add(commands: Any) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="look at the machine before a job is spent on it",
-        usage="hpcgan doctor [CONFIG.yaml [--section.key VALUE ...]] [--json] [--timeout SECONDS]",
+        usage="hpcgan doctor [CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR]] [--json] "
+        "[--timeout SECONDS]",
         description="Checks versions, MPI, placement of the ranks, their exchange, files and the "
         "Slurm job; alone, or as the run would be started, under mpirun or srun. Status 1 if a "
         "check failed.",
@@ -25,6 +27,7 @@ def add(commands: Any) -> None:
     doctor.add_argument(
         "config", nargs="?", metavar="CONFIG.yaml", help="a run, whose data and places to look at"
     )
+    doctor.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
     doctor.add_argument("--json", action="store_true", help="print one object instead of lines")
     doctor.add_argument(
         "--timeout",
@@ -43,9 +46,9 @@ def _starting(arguments: argparse.Namespace) -> AbstractContextManager[None]:
 def _run(world: World, arguments: argparse.Namespace) -> int:
     from hpcgan.doctor import examine
 
-    return examine.run(
-        world, arguments.config, arguments.overrides, arguments.timeout, arguments.json
-    )
+    given = arguments
+    run = examine.Run(given.config, given.overrides, given.run_dir)
+    return examine.examine(world, run, given.timeout, given.json)
 
 
 def _seconds(text: str) -> float:

@@ -12,16 +12,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hpcgan import launch
+from hpcgan import errors, launch
 from hpcgan.deadline import Deadline
-from hpcgan.doctor import network, placement, slurm, software, storage
+from hpcgan.doctor import data, network, placement, slurm, software, space
 from hpcgan.doctor.findings import Finding, as_json, as_text, failed, listed, worst
 from hpcgan.doctor.start import last_resort
-from hpcgan.errors import ConfigError, DataError, UserError
+from hpcgan.errors import ConfigError, UserError
 from hpcgan.world import World
 
 # Tags of the exchanges, each used once; the links' last.
@@ -30,15 +30,46 @@ _WORK = 30.0  # seconds that gathering the facts of a rank may take by itself
 _ROUNDS = 8  # in which each rank waits once at most
 
 
-def run(
-    world: World, config: str | None, overrides: list[str], seconds: float, is_json: bool
-) -> int:
+@dataclass(frozen=True)
+class Run:
+    """The run that is meant, as the command line has it.
+
+    Attributes:
+        config: its YAML file, or None if there is no run yet.
+        overrides: ``--section.key VALUE`` words.
+        run_dir: where it writes; None for runs/NAME.
+    """
+
+    config: str | None
+    overrides: list[str]
+    run_dir: Path | None
+
+    def wanted(self) -> data.Wanted:
+        """Return what it would read and write.
+
+        Raises:
+            UserError: the configuration is wrong, or a pattern fits no file.
+        """
+        if self.config is None:
+            if self.overrides:
+                raise ConfigError(
+                    f"unrecognized arguments: {' '.join(self.overrides)}; see hpcgan doctor --help"
+                )
+            return data.Wanted([], None, str(self.run_dir or Path.cwd()))
+        from hpcgan.config_file import load
+        from hpcgan.data.source import list_files
+
+        read = load(self.config, self.overrides)
+        run_dir = self.run_dir or Path("runs") / read.name
+        return data.Wanted(list_files(read.data.files), read.data.stage, str(run_dir))
+
+
+def examine(world: World, run: Run, seconds: float, is_json: bool) -> int:
     """Look at everything, print it on rank 0 and return the exit status. All ranks call it.
 
     Args:
         world: the ranks.
-        config: a run's YAML file, or None.
-        overrides: ``--section.key VALUE`` words of the command line.
+        run: for which to look.
         seconds: to wait for a rank.
         is_json: whether to print an object instead of lines.
 
@@ -46,7 +77,7 @@ def run(
         UserError: the configuration is wrong; the same on all ranks.
     """
     with last_resort(_ROUNDS * seconds + _WORK):
-        return _Examination(world, seconds, is_json).run(config, overrides)
+        return _Examination(world, seconds, is_json).make(run)
 
 
 class _Examination:
@@ -59,45 +90,44 @@ class _Examination:
         self._is_json = is_json
         self._findings: list[Finding] = []
 
-    def run(self, config: str | None, overrides: list[str]) -> int:
+    def make(self, run: Run) -> int:
         """Make it and return the exit status."""
         world = self._world
         if launch.problem(world.size, os.environ):
-            return self._run_lonely(config, overrides)
+            return self._make_alone(run)
         hosts = self._gather(world.host, _ANSWER, self._seconds, "do not answer")
-        wanted = self._agree(config, overrides)
+        wanted = self._agree(run)
         self._examine_ranks(hosts, wanted)
         if world.size > 1:
             self._examine_network(hosts)
         return self._end()
 
-    def _run_lonely(self, config: str | None, overrides: list[str]) -> int:
+    def _make_alone(self, run: Run) -> int:
         """Look at this process alone, of several that MPI takes for one rank each; one speaks."""
         if launch.number(os.environ):
             return 1
-        wanted = _wanted_or_raise(config, overrides)
+        wanted = run.wanted()
         facts = self._facts(wanted)
         self._judge([facts], wanted)
         self._print()
         return 1
 
-    def _agree(self, config: str | None, overrides: list[str]) -> storage.Wanted:
+    def _agree(self, run: Run) -> data.Wanted:
         """Return what rank 0 reads in the configuration."""
         sent: Any = None
         if self._world.is_root:
             try:
-                sent = {"wanted": asdict(_wanted_or_raise(config, overrides))}
+                sent = {"wanted": asdict(run.wanted())}
             except UserError as error:
                 sent = {"kind": type(error).__name__, "message": str(error)}
         got = self._tell(sent, _WANTED, 2 * self._seconds)
         if "message" in got:
-            kinds: dict[str, type[UserError]] = {"DataError": DataError}
-            wrong = kinds.get(got["kind"], ConfigError)(got["message"])
+            wrong: UserError = getattr(errors, got["kind"])(got["message"])
             wrong.agreed = True
             raise wrong
-        return storage.Wanted(**got["wanted"])
+        return data.Wanted(**got["wanted"])
 
-    def _examine_ranks(self, hosts: list[str], wanted: storage.Wanted) -> None:
+    def _examine_ranks(self, hosts: list[str], wanted: data.Wanted) -> None:
         """Have each rank look at itself and its node; judge on rank 0."""
         facts = self._facts(wanted)
         every = self._gather(
@@ -106,22 +136,25 @@ class _Examination:
         if self._world.is_root:
             self._judge(every, wanted)
 
-    def _facts(self, wanted: storage.Wanted) -> dict[str, Any]:
+    def _facts(self, wanted: data.Wanted) -> dict[str, Any]:
         """Return this rank's facts, as JSON can hold them."""
-        seen = storage.gather(self._world, wanted)
+        seen, room = data.gather(self._world, wanted), space.gather(self._world, wanted)
         return {
             "software": asdict(software.gather(self._world)),
             "placement": asdict(placement.gather(self._world)),
-            "storage": asdict(seen) if seen else None,
+            "data": asdict(seen) if seen else None,
+            "space": asdict(room) if room else None,
         }
 
-    def _judge(self, every: list[dict[str, Any]], wanted: storage.Wanted) -> None:
+    def _judge(self, every: list[dict[str, Any]], wanted: data.Wanted) -> None:
         """Judge the facts of all ranks, and those of the job."""
         places = [placement.Placement(**each["placement"]) for each in every]
         self._findings += placement.judge(places, os.environ)
         self._findings += software.judge([software.read(each["software"]) for each in every])
-        nodes = [storage.read(each["storage"]) for each in every if each["storage"]]
-        self._findings += storage.judge(nodes, wanted)
+        seen = [data.read(each["data"]) for each in every if each["data"]]
+        room = [space.read(each["space"]) for each in every if each["space"]]
+        self._findings += data.judge(seen, wanted)
+        self._findings += space.judge(room, wanted, seen[0].total)
         self._findings += slurm.judge(slurm.gather(), not launch.is_by_srun(os.environ))
 
     def _examine_network(self, hosts: list[str]) -> None:
@@ -129,7 +162,9 @@ class _Examination:
         world = self._world
         places = self._gather([world.node_ranks[0], world.host], _NODES, self._seconds, "left")
         firsts = sorted({(first, host) for first, host in places}) if world.is_root else []
-        nodes = [(first, host) for first, host in self._tell(firsts, _NODES, 2 * self._seconds + _WORK)]
+        nodes = [
+            (first, host) for first, host in self._tell(firsts, _NODES, 2 * self._seconds + _WORK)
+        ]
         try:
             own = network.gather(world, self._ranks, nodes, self._seconds, _LINKS)
         except network.Late:
@@ -216,21 +251,3 @@ class _Examination:
         shown = as_json if self._is_json else as_text
         sys.stdout.write(shown(self._findings) + "\n")
         sys.stdout.flush()
-
-
-def _wanted_or_raise(config: str | None, overrides: list[str]) -> storage.Wanted:
-    """Return what the run of a configuration would read and write.
-
-    Raises:
-        UserError: the configuration is wrong, or a pattern fits no file.
-    """
-    if config is None:
-        if overrides:
-            raise ConfigError(f"unrecognized arguments: {' '.join(overrides)}; see hpcgan --help")
-        return storage.Wanted([], None, str(Path.cwd()))
-    from hpcgan.config_file import load
-    from hpcgan.data.source import list_files
-
-    read = load(config, overrides)
-    run_dir = str(Path("runs") / read.name)
-    return storage.Wanted(list_files(read.data.files), read.data.stage, run_dir)

@@ -80,3 +80,12 @@ def listed(names: Iterable[object], most: int = 4) -> str:
     every = [str(name) for name in names]
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
+
+
+def in_bytes(count: float) -> str:
+    """Return bytes in a unit that leaves few digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
