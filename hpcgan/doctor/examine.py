@@ -26,8 +26,7 @@ from hpcgan.world import World
 
 # Tags of the exchanges, each used once; the links' last.
 _ANSWER, _WANTED, _FACTS, _NODES, _MEASURED, _ROLL_CALL, _STATUS, _LINKS = range(1, 9)
-_WORK = 30.0  # seconds that gathering the facts of a rank may take by itself
-_ROUNDS = 8  # in which each rank waits once at most
+_ROUNDS = 12  # of waiting, more than a rank can come to
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def examine(world: World, run: Run, seconds: float, is_json: bool) -> int:
     Raises:
         UserError: the configuration is wrong; the same on all ranks.
     """
-    with last_resort(_ROUNDS * seconds + _WORK):
+    with last_resort(_ROUNDS * seconds):
         return _Examination(world, seconds, is_json).make(run)
 
 
@@ -131,7 +130,7 @@ class _Examination:
         """Have each rank look at itself and its node; judge on rank 0."""
         facts = self._facts(wanted)
         every = self._gather(
-            facts, _FACTS, self._seconds + _WORK, "hang while they look at their node", hosts
+            facts, _FACTS, self._seconds, "hang while they look at their node", hosts
         )
         if self._world.is_root:
             self._judge(every, wanted)
@@ -162,9 +161,7 @@ class _Examination:
         world = self._world
         places = self._gather([world.node_ranks[0], world.host], _NODES, self._seconds, "left")
         firsts = sorted({(first, host) for first, host in places}) if world.is_root else []
-        nodes = [
-            (first, host) for first, host in self._tell(firsts, _NODES, 2 * self._seconds + _WORK)
-        ]
+        nodes = [(first, host) for first, host in self._tell(firsts, _NODES, 3 * self._seconds)]
         try:
             own = network.gather(world, self._ranks, nodes, self._seconds, _LINKS)
         except network.Late:

@@ -49,14 +49,13 @@ def as_text(findings: Iterable[Finding]) -> str:
     """Return a line each, with what to do on a second one, and a last line that counts."""
     findings = list(findings)
     lines = []
-    for each in findings:
-        lines.append(f"{each.status:<8} {each.check:<16} {each.text}")
-        if each.advice:
-            lines.append(f"{'':<25} -> {each.advice}")
-    counts = Counter(each.status for each in findings)
-    lines.append(
-        f"hpcgan doctor: {counts['failed']} failed, {counts['warning']} warnings, {counts['ok']} ok"
-    )
+    for found in findings:
+        lines.append(f"{found.status:<8} {found.check:<16} {found.text}")
+        if found.advice:
+            lines.append(f"{'':<25} -> {found.advice}")
+    counts = Counter(found.status for found in findings)
+    each = ", ".join(f"{counts[status]} {status}" for status in ("failed", "warning", "ok"))
+    lines.append(f"hpcgan doctor: {each}")
     return "\n".join(lines)
 
 
