@@ -38,17 +38,20 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     Returns:
         The exit status.
     """
+    wrong: ConfigError | None = None
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help
     except ConfigError as error:
-        _print(program, error, World())
-        return error.status
+        wrong, arguments = error, argparse.Namespace()
     starting = getattr(arguments, "starting", lambda _: nullcontext())
     with starting(arguments):
         world = World()
     try:
         if getattr(arguments, "checks_launch", True):
             launch.check(world)
+        if wrong:
+            wrong.agreed = True  # all ranks have the same words
+            raise wrong
         status: int | None = arguments.run(world, arguments)
     except UserError as error:
         if not error.agreed:

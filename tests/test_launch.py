@@ -109,6 +109,11 @@ sys.exit(cli.main())
             "start all ranks with the same words",
         ),
         (
+            "sys.argv[2:] = ['--resum']",
+            "another command line than rank 0 on HOST: train --resum instead of train a.yaml; "
+            "start all ranks with the same words",
+        ),
+        (
             "launch.version = lambda package: '9'",
             "another tensorflow than rank 0 on HOST: 9 instead of 2.18.1; all nodes must see the "
             "same environment",

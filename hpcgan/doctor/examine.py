@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hpcgan import errors, launch
 from hpcgan.deadline import Deadline
@@ -26,6 +26,7 @@ from hpcgan.world import World
 
 # Tags of the exchanges, each used once; the links' last.
 _ANSWER, _WANTED, _FACTS, _NODES, _MEASURED, _ROLL_CALL, _STATUS, _LINKS = range(1, 9)
+_IN_EXCHANGE = "did not come back from the exchange"
 _ROUNDS = 12  # of waiting, more than a rank can come to
 
 
@@ -94,7 +95,7 @@ class _Examination:
         world = self._world
         if launch.problem(world.size, os.environ):
             return self._make_alone(run)
-        hosts = self._gather(world.host, _ANSWER, self._seconds, "do not answer")
+        hosts = self._gather(world.host, _ANSWER, self._seconds, "did not answer")
         wanted = self._agree(run)
         self._examine_ranks(hosts, wanted)
         if world.size > 1:
@@ -130,7 +131,7 @@ class _Examination:
         """Have each rank look at itself and its node; judge on rank 0."""
         facts = self._facts(wanted)
         every = self._gather(
-            facts, _FACTS, self._seconds, "hang while they look at their node", hosts
+            facts, _FACTS, self._seconds, "did not come back from a look at the node", hosts
         )
         if self._world.is_root:
             self._judge(every, wanted)
@@ -159,16 +160,28 @@ class _Examination:
     def _examine_network(self, hosts: list[str]) -> None:
         """Have the ranks exchange; judge on rank 0."""
         world = self._world
-        places = self._gather([world.node_ranks[0], world.host], _NODES, self._seconds, "left")
+        places = self._gather(
+            [world.node_ranks[0], world.host], _NODES, self._seconds, "did not answer"
+        )
         firsts = sorted({(first, host) for first, host in places}) if world.is_root else []
         nodes = [(first, host) for first, host in self._tell(firsts, _NODES, 3 * self._seconds)]
         try:
             own = network.gather(world, self._ranks, nodes, self._seconds, _LINKS)
         except network.Late:
-            self._gather(
-                "here", _ROLL_CALL, 2.0 + 0.1 * self._seconds, "hang in the exchange", hosts
-            )
-            # All answer, so it is the way between them.
+            self._call_roll(hosts)
+        # A link that is too slow is given up late, and not by all ranks.
+        every = self._gather(asdict(own), _MEASURED, 2 * self._seconds, _IN_EXCHANGE, hosts)
+        if world.is_root:
+            measured = [network.read(each) for each in every]
+            self._findings += network.judge(measured, len(nodes))
+
+    def _call_roll(self, hosts: list[str]) -> NoReturn:
+        """Name who has not come back from an all-reduce, and end all ranks.
+
+        All ranks that have waited for it in vain call it.
+        """
+        self._gather("here", _ROLL_CALL, 2.0 + 0.1 * self._seconds, _IN_EXCHANGE, hosts)
+        if self._world.is_root:  # all answer, so it is the way between them
             self._give_up(
                 failed(
                     "all-reduce",
@@ -177,17 +190,15 @@ class _Examination:
                     "OMPI_MCA_btl=tcp,self,sm, and OMPI_MCA_btl_tcp_if_include",
                 )
             )
-        every = self._gather(asdict(own), _MEASURED, self._seconds, "hang in the exchange", hosts)
-        if world.is_root:
-            measured = [network.read(each) for each in every]
-            self._findings += network.judge(measured, len(nodes))
+        self._tell(None, _ROLL_CALL, 2 * self._seconds)  # rank 0 ends all meanwhile
+        raise AssertionError
 
     def _end(self) -> int:
         """Print, and return the status that all ranks end with."""
         status = 1 if worst(self._findings) == "failed" else 0
         if self._world.is_root:
             self._print()
-        return int(self._tell([status], _STATUS, 2 * self._seconds)[0])
+        return int(self._tell([status], _STATUS, 4 * self._seconds)[0])
 
     # --- exchanges, or the end -----------------------------------------------------------------
 
@@ -200,7 +211,7 @@ class _Examination:
             value: this rank's.
             tag: of the exchange.
             seconds: to wait.
-            how: the missing ranks fail, as "do not answer".
+            how: the missing ranks failed, as "did not answer".
             hosts: of the ranks, if they are known.
         """
         values = self._ranks.gather(value, seconds, tag)
@@ -211,7 +222,7 @@ class _Examination:
             self._give_up(
                 failed(
                     "ranks",
-                    f"rank{plural} {listed(names)} of {self._world.size} {how}, for {seconds:g} s",
+                    f"rank{plural} {listed(names)} of {self._world.size} {how} within {seconds:g} s",
                     "look there: a process that is stopped, a file system that hangs (ps shows D), "
                     "a node that is overloaded; or leave the node out (--exclude)",
                 )
@@ -232,17 +243,18 @@ class _Examination:
             self._give_up(
                 failed(
                     "ranks",
-                    f"rank 0 of {self._world.size} does not answer, for {seconds:g} s",
+                    f"rank 0 of {self._world.size} did not answer within {seconds:g} s",
                     "look at the first node of the job",
                 )
             )
         return got
 
-    def _give_up(self, finding: Finding) -> None:
+    def _give_up(self, finding: Finding) -> NoReturn:
         """Print what is known and end all ranks."""
         self._findings.append(finding)
         self._print()
         self._world.abort(1)
+        raise AssertionError
 
     def _print(self) -> None:
         shown = as_json if self._is_json else as_text

@@ -31,7 +31,7 @@ class Link:
 
     Attributes:
         hosts: the two nodes, as "node1 - node2".
-        bytes_per_second: in each direction, while both are used.
+        bytes_per_second: in each direction, while both are used; 0 if nothing came in time.
     """
 
     hosts: str
@@ -62,7 +62,7 @@ class Network:
 
 
 class Late(Exception):
-    """An exchange did not end in time."""
+    """An all-reduce did not end in time."""
 
 
 def gather(
@@ -78,7 +78,7 @@ def gather(
         tag: of the exchanges over the links.
 
     Raises:
-        Late: an exchange did not end in time.
+        Late: an all-reduce did not end in time.
     """
     end = time.monotonic() + seconds
     small, large = summand(1, world.rank), summand(_LARGE, world.rank)
@@ -138,17 +138,22 @@ def _links(
         other = place + 1 if is_lower else place - 1
         if not 0 <= other < len(nodes):
             continue
-        array = np.zeros(_LARGE, np.float32)
-        times = []
-        for _ in range(_LINK_TURNS):
-            began = time.perf_counter()
-            if not ranks.swap(array, nodes[other][0], end - time.monotonic(), tag):
-                raise Late
-            times.append(time.perf_counter() - began)
+        speed = _speed(ranks, nodes[other][0], end, tag)
         if is_lower:
-            hosts = f"{nodes[place][1]} - {nodes[other][1]}"
-            links.append(Link(hosts, array.nbytes / min(times)))
+            links.append(Link(f"{nodes[place][1]} - {nodes[other][1]}", speed))
     return links
+
+
+def _speed(ranks: Deadline, other: int, end: float, tag: int) -> float:
+    """Return bytes a second, each way, between this rank and another; 0 if it takes too long."""
+    array = np.zeros(_LARGE, np.float32)
+    speed = 0.0
+    for _ in range(_LINK_TURNS):
+        began = time.perf_counter()
+        if not ranks.swap(array, other, max(0.0, end - time.monotonic()), tag):
+            return 0.0
+        speed = max(speed, array.nbytes / (time.perf_counter() - began))
+    return speed
 
 
 def judge(ranks: list[Network], nodes: int) -> list[Finding]:
@@ -201,6 +206,13 @@ def _slow_links(links: list[Link]) -> Finding:
     slowest = min(links, key=lambda link: link.bytes_per_second)
     slow = [link for link in links if link.bytes_per_second < LINK]
     figures = {"slowest_bytes_per_second": slowest.bytes_per_second}
+    if slowest.bytes_per_second == 0:
+        return failed(
+            "links",
+            f"{slowest.hosts}: nothing comes through in time",
+            "leave out one of the nodes (--exclude), and tell who runs the cluster",
+            **figures,
+        )
     if slow:
         each = listed(f"{link.hosts} {_rate(link.bytes_per_second)}" for link in slow)
         return warning(

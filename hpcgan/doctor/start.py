@@ -1,9 +1,9 @@
 """The start of MPI under watch: it waits for all ranks, for ever if one never comes.
 
-No thread of Python can watch it, since mpi4py keeps the interpreter's lock while it waits; so
-another process does (``sentry``), which says who is missing, and then a timer of the C library's
-kind ends this one. The ranks that have come so far are files in a directory below the current
-one, which nodes usually share: the launcher's numbers with the hosts.
+No thread of Python can watch it, since mpi4py keeps the interpreter's lock while it waits. So
+another process does (``sentry``), which says who is missing; then a timer that needs no lock
+(``faulthandler``) ends this one. Those that have come so far are files in a directory below the
+current one, which nodes usually share: the launcher's numbers with the hosts.
 """
 
 from __future__ import annotations

@@ -123,10 +123,10 @@ sys.exit(cli.main())
     ("where", "says"),
     [
         ("1:never", "rank 1 of 2 did not come within 3 s; those on "),
-        ("1:begin", "rank 1 of 2 do not answer, for 3 s"),
-        ("1:node", "of 2 hang while they look at their node, for 3 s"),
-        ("1:exchange", "of 2 hang in the exchange, for "),
-        ("0:node", "rank 0 of 2 does not answer, for "),
+        ("1:begin", "rank 1 of 2 did not answer within 3 s"),
+        ("1:node", "of 2 did not come back from a look at the node within 3 s"),
+        ("1:exchange", "of 2 did not come back from the exchange within "),
+        ("0:node", "rank 0 of 2 did not answer within "),
     ],
 )
 def test_a_rank_that_does_not_come_is_named_and_all_ends(python, where, says):

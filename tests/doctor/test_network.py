@@ -58,6 +58,15 @@ def test_links_are_judged_against_1_gbit_per_second():
     assert "node2 - node3 with 9.6 Gbit/s" in found.text
 
 
+def test_a_link_that_nothing_comes_through_has_failed():
+    links = [Link("node1 - node2", 1.2e9), Link("node2 - node3", 0.0)]
+    found = judged(pair(links=links), nodes=3)["links"]
+    assert (found.status, found.text) == (
+        "failed",
+        "node2 - node3: nothing comes through in time",
+    )
+
+
 def test_clocks_that_differ_are_named():
     ranks = [_FACTS, *pair(clock=1002.5)]
     found = judged(ranks, nodes=2)["clocks"]
