@@ -218,11 +218,11 @@ class _Examination:
         missing = [rank for rank, each in enumerate(values) if each is None]
         if missing:
             names = [f"{rank} on {hosts[rank]}" if hosts else str(rank) for rank in missing]
-            plural = "s" * (len(missing) > 1)
+            who = f"rank{'s' * (len(missing) > 1)} {listed(names)} of {self._world.size}"
             self._give_up(
                 failed(
                     "ranks",
-                    f"rank{plural} {listed(names)} of {self._world.size} {how} within {seconds:g} s",
+                    f"{who} {how} within {seconds:g} s",
                     "look there: a process that is stopped, a file system that hangs (ps shows D), "
                     "a node that is overloaded; or leave the node out (--exclude)",
                 )

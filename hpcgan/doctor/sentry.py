@@ -74,7 +74,8 @@ def end_step(environment: Mapping[str, str]) -> None:
     """Have Slurm end this step: srun would wait for the task that never came."""
     if environment.get("PMIX_NAMESPACE", "").startswith("slurm") and shutil.which("scancel"):
         step = f"{environment['SLURM_JOB_ID']}.{environment['SLURM_STEP_ID']}"
-        subprocess.run(["scancel", "--signal=KILL", step], check=False)
+        # Without --signal, which scancel itself would send node after node: it dies on the way.
+        subprocess.run(["scancel", step], check=False)
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ def test_a_wrong_configuration_is_told_once_with_status_2(python, config):
     assert done.returncode == 2
     assert "train.step" in only_line(done.stderr)
     assert done.stdout == ""
-    done = python("-m", "hpcgan", "doctor", "--train.steps", "1")
+    done = python("-m", "hpcgan", "doctor", "--train.steps=1")
     assert done.returncode == 2
-    assert only_line(done.stderr).startswith("unrecognized arguments: --train.steps 1")
+    assert only_line(done.stderr).startswith("unrecognized arguments: --train.steps=1")
 
 
 def test_tasks_of_srun_that_do_not_find_each_other_are_found_once(python, monkeypatch):
@@ -95,30 +95,6 @@ def test_tasks_of_srun_that_do_not_find_each_other_are_found_once(python, monkey
     assert (silent.returncode, silent.stdout, silent.stderr) == (1, "", "")
 
 
-# A rank does not come to the place that is named.
-_STOPS = """
-import os, signal, sys, time
-from hpcgan import cli
-from hpcgan.doctor import data, network
-from hpcgan.world import World
-
-def stop(*_):
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-rank, place = sys.argv.pop(1).split(":")
-if os.environ["PMIX_RANK"] == rank:
-    if place == "never":
-        time.sleep(600)
-    elif place == "begin":
-        World.with_deadline = stop
-    elif place == "node":
-        data.gather = stop
-    else:
-        network.gather = stop
-sys.exit(cli.main())
-"""
-
-
 @pytest.mark.parametrize(
     ("where", "says"),
     [
@@ -130,7 +106,8 @@ sys.exit(cli.main())
     ],
 )
 def test_a_rank_that_does_not_come_is_named_and_all_ends(python, where, says):
-    done = python("-c", _STOPS, where, "doctor", "--json", "--timeout", "3", ranks=2)
+    words = ["-m", "tests.stopped_doctor", where, "doctor", "--json", "--timeout", "3"]
+    done = python(*words, ranks=2)
     assert done.returncode not in (0, 2), done.stdout + done.stderr
     found = json.loads(done.stdout.strip())["findings"]
     assert found[-1]["status"] == "failed"

@@ -81,4 +81,4 @@ def test_the_step_of_slurm_is_ended_and_no_other(tmp_path, monkeypatch):
     sentry.end_step({**of_step, "PMIX_NAMESPACE": "prterun-1"})
     assert not (tmp_path / "called").exists()
     sentry.end_step({**of_step, "PMIX_NAMESPACE": "slurm.pmix.7.2"})
-    assert (tmp_path / "called").read_text() == "--signal=KILL 7.2\n"
+    assert (tmp_path / "called").read_text() == "7.2\n"
