@@ -1,4 +1,4 @@
-"""``hpcgan doctor`` of which one rank does not come: ``python -m tests.stopped_doctor RANK:WHERE ...``
+"""The doctor, of which one rank does not come: ``python -m tests.stopped_doctor RANK:WHERE ...``
 
 WHERE is never (to MPI's start), begin, node (while it looks at its node) or exchange. The words
 that follow are hpcgan's.
