@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import runs
 from testbed import Cluster, NotPossibleError
 
 
@@ -23,3 +25,9 @@ def cluster(_testbed: Cluster) -> Iterator[Cluster]:
     """Return a Slurm cluster: login, and node1 .. node3 with 2 cores each."""
     yield _testbed
     _testbed.restore()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a directory with config.yaml, data.h5 (40 samples) and logs/."""
+    return runs.write_files(tmp_path)

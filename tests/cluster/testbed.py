@@ -170,7 +170,7 @@ class Job:
 
     def describe(self) -> str:
         """Return all that a failed test should tell of it."""
-        return f"{self.facts()}\n{self.output()}"
+        return f"{self.facts()}\n{self.output()[-4000:]}"
 
     def __str__(self) -> str:
         return f"job {self.number}"
