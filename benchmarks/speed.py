@@ -71,14 +71,18 @@ def measure(model: str, torchrun: str) -> dict[str, float]:
 
 def run(command: list[str]) -> list[float]:
     """Run a contestant and return the numbers of its last line."""
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    environment = os.environ | root | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return [float(word) for word in done.stdout.replace("\0", "").split("\n")[-2].split()]
+
+
+def environment() -> dict[str, str]:
+    """Return what the programs run in: root allowed, this project found."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    return os.environ | root | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def prepare_torch(directory: Path) -> str:

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,13 +37,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ASLEEP = 0.2  # seconds between two looks for the others
+_LEAST_PRIORITY = 19  # in the system's count, which is upside down
 
 _ENVIRONMENT = {
     # Horovod's background thread makes a small MPI_Allreduce every cycle, in which Open MPI
     # busy-waits. With a core a rank that takes the core from the computation: yield instead.
     "OMPI_MCA_mpi_yield_when_idle": "1",
-    # Milliseconds between two looks for a gradient to send; a wait of half of it on average.
-    "HOROVOD_CYCLE_TIME": "0.1",
     # Our one flat tensor needs no fusion buffer to be copied through.
     "HOROVOD_FUSION_THRESHOLD": "0",
     # Shared windows do not need it, and without its hardware it prints a warning a rank.
@@ -255,7 +255,17 @@ class World:
         """Start Horovod, which may have been started, and return it. All ranks must call it."""
         import horovod.tensorflow as hvd
 
+        # Milliseconds between two looks for a tensor that is ready on all ranks. With one core a
+        # rank the looking fills what the computation leaves of it; else it would keep a core busy.
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", "0" if self.cores == 1 else "0.1")
+        others = _threads()
         hvd.init()
+        # Its thread looks all the time, and at each look waits for those of the other ranks. As a
+        # thread like others it takes up to a sixth of the core from the computation; like this it
+        # runs when the computation waits, and that is when there is something to exchange.
+        for thread in _threads() - others:
+            with suppress(ProcessLookupError):  # it was one of the start alone
+                os.setpriority(os.PRIO_PROCESS, thread, _LEAST_PRIORITY)
         if (hvd.rank(), hvd.size()) != (self.rank, self.size):
             raise RuntimeError(
                 f"Horovod says rank {hvd.rank()} of {hvd.size()} where MPI says "
@@ -314,6 +324,11 @@ class World:
         cores = np.empty(int(counts.sum()), np.int64)
         node.Allgatherv(np.array(own, np.int64), [cores, counts])
         return max(1, min(len(own), len(np.unique(cores)) // self.node_size))
+
+
+def _threads() -> set[int]:
+    """Return the threads of this process, as the system knows them."""
+    return {int(path.name) for path in Path("/proc/self/task").iterdir()}
 
 
 def _agreed(kind: str, message: str) -> errors.UserError:

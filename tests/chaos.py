@@ -46,7 +46,12 @@ def parts(short: bool) -> dict[str, Callable[[Path], str]]:
     turns = signal_turns()
     deaths = [(kind, ranks) for ranks in (2, 4) for kind in KINDS]
     if short:
-        turns = [("rank 1", signal.SIGTERM), ("mpirun", signal.SIGUSR1)]
+        turns = [
+            ("rank 0", signal.SIGUSR1),
+            ("rank 1", signal.SIGTERM),
+            ("all", signal.SIGINT),
+            ("mpirun", signal.SIGUSR1),
+        ]
         deaths = [("os._exit", 2), ("infinite loop", 2)]
     found: dict[str, Callable[[Path], str]] = {
         "writer": lambda place: kill_writers(place, 50 if short else 1000),

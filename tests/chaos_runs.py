@@ -241,9 +241,13 @@ def send_signals(directory: Path, turns: list[tuple[str, signal.Signals]]) -> st
                 )
                 step = kept
                 continue
-            stopped = re.search(r"stopped after step (\d+) by", said)
-            if process.returncode != 85 or not stopped or int(stopped[1]) < begun:
+            stopped = re.search(r"stopped after step (\d+) by (.*); its checkpoint", said)
+            asked = [to] if to in ("rank 0", "rank 1") else ["rank 0", "rank 1"]
+            by = ", ".join(f"{number.name} ({each})" for each in asked)
+            if process.returncode != 85 or not stopped or stopped[2] != by:
                 raise Failure(f"{number.name} to {to}: status {process.returncode}: {said}")
+            if int(stopped[1]) < begun:
+                raise Failure(f"step {begun} had been made, and it stopped after {stopped[1]}")
             step = int(stopped[1])
             told.append(f"{number.name} to {to}: status 85 after step {step}")
         return "\n".join([*told, "each next start went on at the very next step"])

@@ -1,10 +1,12 @@
-"""Runs that are killed or asked to stop, and the same command that goes on with them."""
+"""Runs that are killed or asked to stop, and the same command that goes on with them.
+
+Signals are sent by ``tests.chaos``, a short form of which is among the tests.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -66,38 +68,6 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_finishes_it(python, pla
     again = python(*words, ranks=2)
     assert again.returncode == 0
     assert again.stdout.count("finished already") == 1
-
-
-@pytest.mark.parametrize(
-    ("number", "to"),
-    [
-        (signal.SIGUSR1, [0]),
-        (signal.SIGTERM, [1]),
-        (signal.SIGINT, [0, 1]),
-        (signal.SIGUSR1, "mpirun"),
-    ],
-)
-def test_a_signal_stops_the_run_with_a_checkpoint_and_the_same_command_goes_on(
-    python, place, number, to
-):
-    words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", "20000"]
-    words += ["--checkpoint.every_steps=100000", "--log.samples_every_steps=100000"]
-    process = start(place, *words, ranks=2)
-    _wait_for_step(place, process, 20)
-    targets = [process.pid] if to == "mpirun" else [_ranks_of(process.pid)[rank] for rank in to]
-    for target in targets:
-        os.kill(target, number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 85, errors
-    line = only_line(errors)
-    said = re.fullmatch(r"stopped after step (\d+) by (.*); its checkpoint is written: .*", line)
-    asked = [0, 1] if to == "mpirun" else to
-    assert said[2] == ", ".join(f"{number.name} (rank {rank})" for rank in asked)
-    step = int(said[1])
-    words[words.index("20000")] = str(step + 10)
-    done = python(*words, ranks=2)
-    assert done.returncode == 0, done.stderr
-    assert f"step_{step:08d}.h5, step {step}, in" in done.stdout
 
 
 def test_a_time_limit_stops_the_run_the_same_way(python, place):

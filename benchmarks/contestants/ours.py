@@ -1,6 +1,8 @@
-"""Our update, on ranks that talk and on the same ranks when they never talk, in turns.
+"""Our update, on ranks that never talk, and then on the same ranks when they do.
 
-mpirun -n 2 python -m benchmarks.contestants.ours mlp|dcgan SECONDS
+    mpirun -n 2 python -m benchmarks.contestants.ours mlp|dcgan SECONDS
+
+They take no turns: Horovod, once started, cannot be ended, and ranks beside it are not alone.
 """
 
 from __future__ import annotations
@@ -17,33 +19,23 @@ from hpcgan.world import World
 
 STEPS_A_CALL = 10
 BATCH = 64
-PAIRS = 5
+SEGMENTS = 5
 
 
 def main() -> None:
     """Measure on all ranks; rank 0 prints "talking never-talking" in steps a second."""
     world = World()
     prepare_tensorflow(world)
-    talking, alone = ways(world, sys.argv[1])
-    seconds = float(sys.argv[2]) / (2 * PAIRS)
-    for way in (talking, alone):
-        way()
-    calls = world.broadcast_json(calls_in(alone, seconds))
-    found: list[list[float]] = [[], []]
-    for _ in range(PAIRS):
-        for rates, way in zip(found, (talking, alone), strict=True):
-            world.barrier()
-            began = time.perf_counter()
-            for _ in range(calls):
-                way()
-            slowest = max(world.gather_json(time.perf_counter() - began))
-            rates.append(calls * STEPS_A_CALL / slowest)
+    seconds = float(sys.argv[2]) / SEGMENTS
+    alone, talking = (
+        rate(world, call_of(world, sys.argv[1], talks), seconds) for talks in (False, True)
+    )
     if world.is_root:
-        print(" ".join(f"{np.median(rates):.3f}" for rates in found))
+        print(f"{talking:.3f} {alone:.3f}")
 
 
-def ways(world: World, model: str) -> list[Callable[[], object]]:
-    """Return a call of the update with the ring exchange, and one without any."""
+def call_of(world: World, model: str, talks: bool) -> Callable[[], object]:
+    """Return a call of the update, with the ring exchange or without any."""
     import tensorflow as tf
 
     from hpcgan.gan.state import State
@@ -56,20 +48,36 @@ def ways(world: World, model: str) -> list[Callable[[], object]]:
     )
     hosted = range(world.rank, world.rank + 1)
     state = State(config, (28, 28, 1))
-    updates = [
-        synchronous.make_update(world, config, state, "uint8", hosted),
-        Update(config, State(config, (28, 28, 1)), "uint8", hosted, lambda tensor: tensor),
-    ]
+    if talks:
+        update = synchronous.make_update(world, config, state, "uint8", hosted)
+    else:
+        update = Update(config, state, "uint8", hosted, lambda tensor: tensor)
     shape = (STEPS_A_CALL, 1, BATCH, 28, 28, 1)
     samples = tf.constant(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     first = tf.constant(0, tf.int64)
-    return [lambda own=each: own.run(samples, first).losses.numpy() for each in updates]  # type: ignore[misc]
+    return lambda: update.run(samples, first).losses.numpy()
 
 
-def calls_in(way: Callable[[], object], seconds: float) -> int:
-    """Return how many calls fit in so many seconds."""
+def rate(world: World, call: Callable[[], object], seconds: float) -> float:
+    """Return steps a second: the median of segments that all ranks begin together."""
+    call()
+    calls = world.broadcast_json(calls_in(call, seconds))
+    rates = []
+    for _ in range(SEGMENTS):
+        world.barrier()
+        began = time.perf_counter()
+        for _ in range(calls):
+            call()
+        slowest = max(world.gather_json(time.perf_counter() - began))
+        rates.append(calls * STEPS_A_CALL / slowest)
+    return float(np.median(rates))
+
+
+def calls_in(call: Callable[[], object], seconds: float) -> int:
+    """Return how many calls fit in so many seconds; all ranks make the same ones."""
+    call()
     began = time.perf_counter()
-    way()
+    call()
     return max(1, round(seconds / (time.perf_counter() - began)))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hpcgan.config import Config, OptimizerConfig
 from hpcgan.errors import CheckpointError
+from hpcgan.gan.adam import Adam
 from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.models import build
 
@@ -124,9 +125,7 @@ def _optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
     """Return an optimizer with the names that checkpoints use."""
     if config.name == "sgd":
         return keras.optimizers.SGD(config.learning_rate, name="sgd")
-    return keras.optimizers.Adam(
-        config.learning_rate, beta_1=config.beta_1, beta_2=config.beta_2, name="adam"
-    )
+    return Adam(config.learning_rate, beta_1=config.beta_1, beta_2=config.beta_2, name="adam")
 
 
 def _named(variables: list[keras.Variable]) -> dict[str, keras.Variable]:

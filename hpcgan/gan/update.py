@@ -98,7 +98,10 @@ class Update:
         self._step = {"simultaneous": self._simultaneous, "alternating": self._alternating}[
             train.update
         ]
-        self.run = tf.function(self._run, input_signature=self._signature(config, dtype))
+        # AutoGraph would read and rewrite all of this, for seconds, and find nothing to do.
+        self.run = tf.function(
+            self._run, input_signature=self._signature(config, dtype), autograph=False
+        )
 
     def _signature(self, config: Config, dtype: str) -> list[tf.TensorSpec]:
         """Return what ``run`` takes: with labels only where the networks do."""
@@ -160,11 +163,14 @@ class Update:
             What happened in each step, the same on all ranks.
         """
         steps = tf.shape(samples)[0]
-        rows = tf.TensorArray(tf.float32, size=steps, element_shape=(4,))
-        for i in tf.range(steps):
-            step = first_step + tf.cast(i, tf.int64)
+
+        def make(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             of_step = None if labels is None else labels[i]
-            rows = rows.write(i, self._step(samples[i], of_step, step))
+            row = self._step(samples[i], of_step, first_step + tf.cast(i, tf.int64))
+            return i + 1, rows.write(i, row)
+
+        rows = tf.TensorArray(tf.float32, size=steps, element_shape=(4,))
+        _, rows = tf.while_loop(lambda i, _: i < steps, make, (0, rows))
         table = rows.stack()
         return Report(table[:, :2], table[:, 2], table[:, 3])
 
@@ -227,13 +233,14 @@ class Update:
         statistics = [tuple(s.shape) for player in players for s in player.statistics]
         vector = Vector([*weights, *statistics, *[()] * len(players), ()])
         groups = self._groups(samples, labels, step, turn)
-        total = tf.zeros([vector.length])
-        number = self._parts if self._together else self._parts * self._keys.shape[0]
-        for unit in range(number) if number <= _UNROLLED else tf.range(number):
-            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+
+        def add(unit: tf.Tensor | int, total: tf.Tensor) -> tuple[tf.Tensor | int, tf.Tensor]:
             outcome = play(groups(unit))
             said = [*outcome.gradients, *outcome.statistics, *outcome.losses, self._stop]
-            total += vector.join(said)
+            return unit + 1, total + vector.join(said)
+
+        number = self._parts if self._together else self._parts * self._keys.shape[0]
+        total = _repeat(number, add, tf.zeros([vector.length]))
         mean = total / float(self._shards * self._parts)
         summed = self._sum(mean, Vector(weights).length)
         # All ranks see the same sum. Infinite or no number at all in it, and it is so too.
@@ -310,6 +317,22 @@ class Update:
         for mean, value in zip(average, current, strict=True):
             if not value.path.endswith("seed_generator_state"):
                 mean.assign_add((1 - decay) * (value - mean))
+
+
+def _repeat(
+    times: int,
+    work: Callable[[tf.Tensor | int, tf.Tensor], tuple[tf.Tensor | int, tf.Tensor]],
+    total: tf.Tensor,
+) -> tf.Tensor:
+    """Return the total that ``work``, given a number from 0 and the total, has after some times."""
+    if times <= _UNROLLED:
+        for number in range(times):
+            _, total = work(number, total)
+        return total
+    # One after the other: each needs memory.
+    return tf.while_loop(lambda number, _: number < times, work, (0, total), parallel_iterations=1)[
+        1
+    ]
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcgan.devices import prepare_tensorflow
 from hpcgan.scaling import measure
 from hpcgan.scaling.runs import read_run
 from hpcgan.world import World
@@ -18,9 +17,14 @@ D = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 1
 G = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
 
 
+@pytest.fixture(autouse=True)
+def _tensorflow_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process have used TensorFlow, whose threads are then as they are."""
+    monkeypatch.setattr(measure, "prepare_tensorflow", lambda world: None)
+
+
 def run(world: World, place: Path, kind: str, config: str, *overrides: str) -> measure.Run:
     """Measure for a moment and return what the file holds."""
-    prepare_tensorflow(world)
     (place / "config.yaml").write_text(config)
     words = [str(place / "config.yaml"), str(place / "out.json"), kind, "0.05", *overrides]
     measure._measure(world, measure._parse(words))
