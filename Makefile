@@ -1,4 +1,4 @@
-# make demo | test | lint | chaos | clean. The first four build .venv when it is missing or out of date.
+# make demo | test | test-cluster | lint | chaos | clean. All but the last build .venv when it is missing or out of date.
 # Needs python3 (3.10 to 3.12) with venv, make and g++; no root. See docs/install.md.
 
 PYTHON ?= python3
@@ -24,16 +24,17 @@ BIN := .venv/bin
 LOG := .venv/build.log
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint chaos clean
+.PHONY: help demo test test-cluster lint chaos clean
 
 help:
 	@echo 'make demo    train a GAN on the digits with $(RANKS) processes and measure it (RANKS=N)'
 	@echo 'make test    lint, then all tests, on 1 to 4 processes'
+	@echo 'make test-cluster   tests on a Slurm cluster of three hosts on this machine; needs root'
 	@echo 'make chaos   kill, damage and stop runs some thousand times, and count what is lost'
 	@echo 'make lint    check format, style and types'
 	@echo 'make clean   remove .venv and all that was made'
 	@echo
-	@echo 'The first of demo, test, lint and chaos builds .venv, which takes some minutes.'
+	@echo 'The first of them, but clean, builds .venv, which takes some minutes.'
 	@echo 'Another Python: make PYTHON=python3.11 (3.10 to 3.12), after make clean.'
 
 # --- run -----------------------------------------------------------------------------------
@@ -54,17 +55,21 @@ demo: .venv/ready
 test: lint
 	$(BIN)/python tests/run.py
 
+# Needs root and Slurm's packages: slurm/testbed/testbed names them. Without them it skips.
+test-cluster: .venv/ready
+	$(BIN)/python tests/run.py cluster
+
 # Takes about an hour; a shorter form is among the tests.
 chaos: .venv/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos
 
-SCRIPTS := $(wildcard slurm/*.sbatch .ci/run)
+SCRIPTS := $(wildcard slurm/*.sbatch slurm/*.sh) $(addprefix slurm/testbed/,testbed host.sh) .ci/run
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); \
+	@if command -v shellcheck >/dev/null; then echo shellcheck -x $(SCRIPTS); shellcheck -x $(SCRIPTS); \
 	elif [ -n "$$CI" ]; then echo 'shellcheck is missing: install shellcheck' >&2; exit 1; \
 	else echo 'shellcheck is missing: $(SCRIPTS) were not checked'; fi
 

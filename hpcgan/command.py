@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NoReturn
 
+from hpcgan import launch
 from hpcgan.errors import ConfigError, UserError
 from hpcgan.world import World
 
@@ -29,19 +31,27 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     Args:
         program: its name, which begins what it says.
         parse: returns the arguments, whose ``run`` is called with the ranks and the arguments,
-            and returns the exit status, or None for 0.
+            and returns the exit status, or None for 0. They may have ``starting``, which is
+            called with the arguments and returns a context to start MPI in, and a
+            ``checks_launch`` that is False for a command that looks at the launch itself.
 
     Returns:
         The exit status.
     """
+    wrong: ConfigError | None = None
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help
     except ConfigError as error:
-        _print(program, error, World())
-        return error.status
-    world = World()
+        wrong, arguments = error, argparse.Namespace()
+    starting = getattr(arguments, "starting", lambda _: nullcontext())
+    with starting(arguments):
+        world = World()
     try:
-        world.check_launch()
+        if getattr(arguments, "checks_launch", True):
+            launch.check(world)
+        if wrong:
+            wrong.agreed = True  # all ranks have the same words
+            raise wrong
         status: int | None = arguments.run(world, arguments)
     except UserError as error:
         if not error.agreed:

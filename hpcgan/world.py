@@ -5,8 +5,8 @@ ring all-reduce, started when training first needs it, moves the gradients insid
 update. Both take their environment from ``_prepare_environment``, before MPI starts.
 
 A collective is a call that returns only when every rank has made it. Here those are all public
-methods of ``World`` but ``check_launch`` and ``abort``, and the functions that ``start_ring`` and
-``start_half_ring`` return.
+methods of ``World`` but ``abort``, ``mpi`` and ``with_deadline``, and the functions that
+``start_ring`` and ``start_half_ring`` return.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hpcgan import errors
+from hpcgan.deadline import Deadline
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -91,23 +92,6 @@ class World:
         self.host = socket.gethostname()
         self.progress = "at its start"
         sys.excepthook = self._end_all_ranks
-
-    def check_launch(self) -> None:
-        """Refuse to be one of several processes that each believe to be alone.
-
-        Raises:
-            LaunchError: Slurm started several tasks, and MPI knows of one.
-        """
-        tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
-        if self.size == 1 and tasks > 1:
-            # MPI calls every one of them rank 0; Slurm's number lets one of them speak.
-            self.rank = int(os.environ.get("SLURM_PROCID", "0"))
-            error = errors.LaunchError(
-                f"srun started {tasks} tasks that do not find each other: its --mpi does not fit "
-                "this MPI; use srun --mpi=pmix (srun --mpi=list shows what there is), or mpirun"
-            )
-            error.agreed = True
-            raise error
 
     @property
     def is_root(self) -> bool:
@@ -301,6 +285,18 @@ class World:
         arrived = self._comm.Ibarrier()
         while not arrived.Test():
             time.sleep(_ASLEEP)
+
+    def with_deadline(self) -> Deadline:
+        """Return exchanges that give up instead of waiting for ever, as ``hpcgan doctor`` must."""
+        return Deadline(self._comm)
+
+    def mpi(self) -> dict[str, str]:
+        """Return the MPI that mpi4py was ``built`` for and the one that is ``loaded``, in words."""
+        from mpi4py import MPI
+
+        name, numbers = MPI.get_vendor()
+        built = f"{name} {'.'.join(map(str, numbers))}"
+        return {"built": built, "loaded": MPI.Get_library_version().strip("\0 \n")}
 
     def abort(self, status: int) -> None:
         """End all ranks at once with ``status``. One rank calls it; it does not return."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[1]),
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -35,7 +35,7 @@ def start(place: Path, *words: object, ranks: int | None = None) -> subprocess.P
     return subprocess.Popen(
         [*launcher, sys.executable, *map(str, words)],
         cwd=place,
-        env=os.environ | _ENVIRONMENT,
+        env=os.environ | ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

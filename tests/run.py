@@ -1,6 +1,7 @@
 """Run the whole suite: the tests of one process, then those under mpirun on 1 to 4 ranks.
 
-    python tests/run.py
+    python tests/run.py              # all but those under Slurm
+    python tests/run.py cluster      # those alone, on the cluster of slurm/testbed
 
 Prints pytest's output as it comes, a table of the stages and a line of totals. The exit status
 is 0 when every stage passed and ran a test. A stage that fails does not stop the next ones; one
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 SERIAL_LIMIT = 1500.0
 MPI_LIMIT = 900.0
+CLUSTER_LIMIT = 1500.0
 MPI_RANKS = (1, 2, 3, 4)
 # Seconds that mpirun has to end its ranks, before all of them are killed.
 GRACE = 5.0
@@ -57,12 +59,16 @@ class Stage:
     problem: str = ""
 
 
-def stages() -> Iterator[Stage]:
-    """List the stages of the suite."""
+def stages(which: str) -> Iterator[Stage]:
+    """List the stages of the suite, or of its part ``cluster``."""
     # Under mpirun the output is a terminal to pytest, which would colour the line that is read.
     pytest = [sys.executable, "-m", "pytest", "-ra", "--color=no"]
+    if which == "cluster":
+        yield Stage("Slurm", [*pytest, "--durations=0", "tests/cluster"], CLUSTER_LIMIT)
+        return
     # Two workers, each with whole files of tests: much of the time goes to starting programs.
-    serial = [*pytest, "-n", "2", "--dist", "loadfile", "tests", "--ignore", "tests/mpi"]
+    serial = [*pytest, "-n", "2", "--dist", "loadfile", "tests"]
+    serial += ["--ignore", "tests/mpi", "--ignore", "tests/cluster"]
     yield Stage("1 process", serial, SERIAL_LIMIT)
     for ranks in MPI_RANKS:
         launch = [find_mpirun(), "-n", str(ranks), "--oversubscribe"]
@@ -197,7 +203,7 @@ def report(done: list[Stage]) -> bool:
 
 def main() -> int:
     """Run every stage; return the exit status."""
-    done = list(stages())
+    done = list(stages(*sys.argv[1:] or ["all"]))
     for stage in done:
         run(stage)
     return 0 if report(done) else 1

@@ -108,14 +108,17 @@ class Source:
 def open_source(world: World, data: DataConfig) -> Source:
     """Look at the headers of ``data.files`` and return them as one array.
 
-    Rank 0 lists the files, and the ranks share the headers: each file is opened by one of them.
+    Rank 0 lists the files, each node looks whether it sees them, and the ranks share the headers:
+    each file is opened by one of them.
     All ranks must call it.
 
     Raises:
         DataError: a file or dataset is missing, has a wrong shape or dtype, or differs from the
-            first file's; the message names it. It is the same on all ranks.
+            first file's; a node sees another file than the others, or none. The message names
+            it, and is the same on all ranks.
     """
     files = world.on_root(lambda: list_files(data.files))
+    _check_all_nodes_see(world, files)
     own = [_header_or_error(file, data) for file in files[world.rank :: world.size]]
     parts = world.gather_json(own)
     headers = [parts[number % world.size][number // world.size] for number in range(len(files))]
@@ -146,6 +149,59 @@ def list_files(names: list[str]) -> list[str]:
     for file in twice:
         raise DataError(f"{file}: is named twice in data.files; name each file once")
     return files
+
+
+def _check_all_nodes_see(world: World, files: list[str]) -> None:
+    """Refuse files that some nodes do not see as others do. All ranks must call it.
+
+    The ranks of a node share the files. What no node sees is left to who opens it.
+
+    Raises:
+        DataError: the same on all ranks.
+    """
+    nodes = world.gather_json(world.node_ranks[0])
+    if len(set(nodes)) == 1:
+        return
+    own = {number: _size(files[number]) for number in _share(world, len(files))}
+    sizes = world.gather_json([world.host, list(own.items())])
+    seen: dict[int, dict[str, int | None]] = {number: {} for number in range(len(files))}
+    for host, found in sizes:
+        for number, size in found:
+            seen[number][host] = size
+    for number, by_host in seen.items():
+        if len(set(by_host.values())) > 1:
+            raise _unlike(files[number], by_host)
+
+
+def _share(world: World, number: int) -> range:
+    """Return which of ``number`` files this rank looks at for its node."""
+    return range(world.node_rank, number, world.node_size)
+
+
+def _size(file: str) -> int | None:
+    """Return a file's bytes; None if this node does not see it."""
+    try:
+        return Path(file).stat().st_size
+    except OSError:
+        return None
+
+
+def _unlike(file: str, sizes: dict[str, int | None]) -> DataError:
+    """Return what is wrong with a file of which the nodes see different ``sizes``, by host."""
+    without = [host for host, size in sizes.items() if size is None]
+    seeing = {host: size for host, size in sizes.items() if size is not None}
+    if without:
+        hosts = without[0] if len(without) == 1 else f"{len(without)} nodes, such as {without[0]},"
+        what = f"{hosts} cannot see it, and {next(iter(seeing))} can"
+    else:
+        (host, size), *others = seeing.items()
+        other = next(each for each in others if each[1] != size)
+        what = f"has {size} bytes on {host} and {other[1]} on {other[0]}"
+    error = DataError(
+        f"{file}: {what}; put the data where all nodes see it, or the same copy on each"
+    )
+    error.agreed = True
+    return error
 
 
 def _header_or_error(file: str, data: DataConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from html import escape
 
 import yaml
 
-from hpcgan.scaling import table
+from hpcgan.scaling import sweep, table
 from hpcgan.scaling.summary import Row, warnings
 
 _CSS = """
@@ -44,14 +44,33 @@ _WORDS = {
 }
 
 
-def render(name: str, rows: Sequence[Row], picture: bytes | None) -> str:
+def render(
+    name: str,
+    rows: Sequence[Row],
+    picture: bytes | None,
+    trained: Sequence[sweep.Trained] = (),
+) -> str:
     """Return the page.
 
     Args:
         name: of the study.
-        rows: what was found.
+        rows: what was found; may be empty.
         picture: the curves, PNG; None for none.
+        trained: training runs to compare.
     """
+    parts = _study(name, rows, picture) if rows else [f"<h1>Training runs: {escape(name)}</h1>"]
+    if trained:
+        parts.append(_trained(trained))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{'Scaling' if rows else 'Runs'}: {escape(name)}</title>\n"
+        f"<style>{_CSS}</style>\n</head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+    )
+
+
+def _study(name: str, rows: Sequence[Row], picture: bytes | None) -> list[str]:
+    """Return the parts of the page that tell of a study."""
     kinds = list(dict.fromkeys(row.kind for row in rows))
     parts = [f"<h1>{escape(' and '.join(kinds).capitalize())} scaling: {escape(name)}</h1>"]
     parts += [f'<p class="warning">{escape(each)}</p>' for each in warnings(rows)]
@@ -59,13 +78,16 @@ def render(name: str, rows: Sequence[Row], picture: bytes | None) -> str:
         data = base64.b64encode(picture).decode()
         parts.append(f'<img src="data:image/png;base64,{data}" alt="curves of the study">')
     parts += [_table([row for row in rows if row.kind == kind]) for kind in kinds]
-    parts += [_how(rows), _where(rows), _settings(rows), _starts(rows)]
+    return [*parts, _how(rows), _where(rows), _settings(rows), _starts(rows)]
+
+
+def _trained(runs: Sequence[sweep.Trained]) -> str:
+    """Return training runs side by side."""
+    lines = [_line("th", sweep.HEADINGS), *(_line("td", run.cells) for run in runs)]
+    below = f"<p>Over all runs: {escape(sweep.spread(runs))}.</p>" if len(runs) > 1 else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Scaling: {escape(name)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body>\n</html>\n"
+        "<h2>Training runs</h2>\n<p>Images a second: median of the run's journal; losses: its last "
+        f'line.</p>\n<div class="wide"><table>{"".join(lines)}</table></div>{below}'
     )
 
 

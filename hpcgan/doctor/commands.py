@@ -1,0 +1,58 @@
+"""``hpcgan doctor``: its words, which lead to ``examine``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from hpcgan.doctor import start
+from hpcgan.world import World
+
+
+def add(commands: Any) -> None:
+    """Add ``doctor`` to the commands of an ``argparse`` parser."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="look at the machine before a job is spent on it",
+        usage="hpcgan doctor [CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR]] [--json] "
+        "[--timeout SECONDS]",
+        description="Checks versions, MPI, placement of the ranks, their exchange, files and the "
+        "Slurm job; alone, or as the run would be started, under mpirun or srun. Status 1 if a "
+        "check failed.",
+        allow_abbrev=False,
+    )
+    doctor.add_argument(
+        "config", nargs="?", metavar="CONFIG.yaml", help="a run, whose data and places to look at"
+    )
+    doctor.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
+    doctor.add_argument("--json", action="store_true", help="print one object instead of lines")
+    doctor.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="to wait for a rank before it is called missing (default: 60)",
+    )
+    doctor.set_defaults(run=_run, starting=_starting, checks_launch=False, takes_keys=True)
+
+
+def _starting(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    return start.watched(arguments.timeout, "json" if arguments.json else "text")
+
+
+def _run(world: World, arguments: argparse.Namespace) -> int:
+    from hpcgan.doctor import examine
+
+    given = arguments
+    run = examine.Run(given.config, given.overrides, given.run_dir)
+    return examine.examine(world, run, given.timeout, given.json)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 86400 or math.isnan(seconds):
+        raise argparse.ArgumentTypeError(f"{text}: from 1 to 86400 seconds")
+    return seconds

@@ -1,0 +1,105 @@
+"""Versions and builds: judged from made-up facts, and as they are here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from hpcgan.doctor import software
+from hpcgan.doctor.software import HorovodBuild, Software
+
+_FACTS = Software(
+    host="node1",
+    versions={"Python": "3.11.2", "tensorflow": "2.18.1", "source of hpcgan": "0123456789ab"},
+    mpi_built="Open MPI 5.0.3",
+    mpi_loaded="Open MPI v5.0.11",
+    mpi_file="/opt/openmpi/lib/libmpi.so.40.40.11",
+    horovod=HorovodBuild("2.18.1", "libmpi.so.40", has_nccl=False),
+)
+
+
+def judged(*ranks: Software) -> dict[str, tuple[str, str]]:
+    """Return status and text by check."""
+    return {each.check: (each.status, each.text) for each in software.judge(list(ranks))}
+
+
+def test_what_fits_is_ok():
+    found = judged(_FACTS, dataclasses.replace(_FACTS, host="node2"))
+    assert {status for status, _ in found.values()} == {"ok"}
+    assert found["Horovod"][1] == "built with libmpi.so.40, TensorFlow 2.18.1, without NCCL"
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "status", "text"),
+    [
+        ({"mpi_built": "MPICH 4.2.0"}, "MPI", "failed", "was built for MPICH 4.2.0"),
+        ({"mpi_built": "Open MPI 4.1.5"}, "MPI", "warning", "was built for Open MPI 4.1.5"),
+        ({"horovod": None}, "Horovod", "failed", "is not installed with TensorFlow"),
+        (
+            {"horovod": HorovodBuild("2.18.1", "libmpi.so.12", has_nccl=False)},
+            "Horovod",
+            "failed",
+            "was built with libmpi.so.12, and /opt/openmpi/lib/libmpi.so.40.40.11 is loaded",
+        ),
+        (
+            {"horovod": HorovodBuild("2.18.1", "libmpi.so.4", has_nccl=False)},
+            "Horovod",
+            "failed",
+            "was built with libmpi.so.4, and",
+        ),
+        (
+            {"horovod": HorovodBuild("2.17.0", "libmpi.so.40", has_nccl=False)},
+            "Horovod",
+            "failed",
+            "was built with TensorFlow 2.17.0, and 2.18.1 is installed",
+        ),
+        (
+            {"horovod": HorovodBuild("2.18.1", "", has_nccl=True)},
+            "Horovod",
+            "failed",
+            "was built without MPI",
+        ),
+        (
+            {"versions": {**_FACTS.versions, "tensorflow": "none"}},
+            "versions",
+            "failed",
+            "not installed: tensorflow",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told(change, check, status, text):
+    found = judged(dataclasses.replace(_FACTS, **change))
+    assert found[check][0] == status
+    assert text in found[check][1]
+
+
+def test_nodes_with_other_versions_or_another_mpi_are_named():
+    versions = {**_FACTS.versions, "Python": "3.11.9"}
+    other = dataclasses.replace(_FACTS, host="node7", versions=versions)
+    status, text = judged(_FACTS, _FACTS, other)["versions"]
+    assert status == "failed"
+    assert (
+        text == "rank 2 on node7 has another Python than rank 0 on node1: 3.11.9 instead of 3.11.2"
+    )
+    other = dataclasses.replace(_FACTS, host="node7", mpi_loaded="Open MPI v4.1.5")
+    assert judged(_FACTS, other)["MPI"] == (
+        "failed",
+        "node7 loads Open MPI v4.1.5, node1 Open MPI v5.0.11",
+    )
+
+
+def test_this_environment_is_read_without_loading_tensorflow(python):
+    program = """
+import dataclasses, json, sys
+from hpcgan.doctor import software
+from hpcgan.world import World
+facts = dataclasses.asdict(software.gather(World()))
+assert not {"tensorflow", "horovod"} & set(sys.modules)
+print(json.dumps(facts))
+print([each.status for each in software.judge([software.read(facts)])])
+"""
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+    facts, statuses = done.stdout.splitlines()
+    assert statuses == "['ok', 'ok', 'ok']", facts
