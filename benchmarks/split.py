@@ -2,9 +2,9 @@
 
     mpirun -n 2 python -m benchmarks.split [mlp] [dcgan]
 
-Networks of 28x28 on real digits, batch 64 a rank. Turns of 50 steps, which is the default between two
-lines of the journal, are made with the marks in the compiled update, the stopwatch and the gathering
-from all ranks, and without any of it.
+Networks of 28x28 on real digits, batch 64 a rank. Turns of 50 steps, by default the way between
+two lines of the journal, are made with the marks in the compiled update, the stopwatch and the
+gathering from all ranks, and without any of it.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ def turns(world: World, plan: Plan, stack: ExitStack) -> tuple[Turn, Turn]:
     stopwatch = Stopwatch(marks)
     shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
     feed = Feed(shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype)
-    batches = feed.batches(
-        (first, STEPS_A_CALL) for first in itertools.count(0, STEPS_A_CALL)
-    )
+    batches = feed.batches((first, STEPS_A_CALL) for first in itertools.count(0, STEPS_A_CALL))
 
     def without() -> float:
         world.barrier()

@@ -26,7 +26,6 @@ class Marks:
         with tf.device("CPU:0"):
             self._times = tf.Variable(tf.zeros([_KEPT, 2], tf.float64), trainable=False)
             self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._taken = 0
 
     def timed(self, exchange: Exchange) -> Exchange:
         """Return ``exchange``, which from now on notes when it begins and ends."""
@@ -42,18 +41,22 @@ class Marks:
                 row = self._count % _KEPT
                 self._times.scatter_update(tf.IndexedSlices(tf.stack([began, ended]), row))
                 self._count.assign_add(1, read_value=False)
-            return total
+            # Without this, a lone thread may first do all that follows, and read the clock then.
+            with tf.control_dependencies([ended]):
+                return tf.identity(total)
 
         return timed
 
-    def take(self) -> tuple[int, np.ndarray]:
-        """Return the exchanges since the last call.
+    def count(self) -> int:
+        """Return how many exchanges there were, which is the same on all ranks between updates."""
+        return int(self._count.numpy())
 
-        Returns:
-            How many came before them, which is the same on all ranks; and when each began and
-            ended, (exchanges, 2) float64, in seconds since 1970 by this rank's clock.
+    def read(self) -> tuple[int, np.ndarray]:
+        """Return ``count`` and the newest exchanges.
+
+        Of these, in order, when each began and ended: (exchanges, 2) float64, in seconds since 1970
+        by this rank's clock.
         """
-        count = int(self._count.numpy())
-        first = max(self._taken, count - _KEPT)
-        self._taken = count
-        return first, self._times.numpy()[np.arange(first, count) % _KEPT]
+        count = self.count()
+        rows = np.arange(max(0, count - _KEPT), count) % _KEPT
+        return count, self._times.numpy()[rows]

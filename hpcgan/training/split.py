@@ -50,31 +50,28 @@ def gather(world: World, stopwatch: Stopwatch) -> Split | None:
 
     All ranks must call it, after the same step.
     """
-    times = np.concatenate([np.empty((0, 2)), *stopwatch.exchanges])
-    table = world.gather_arrays(own_numbers(stopwatch.seconds, times)[np.newaxis])
+    number, times = stopwatch.exchanges()
+    table = world.gather_arrays(own_numbers(stopwatch.seconds, number, times)[np.newaxis])
     stopwatch.reset()
-    return None if table is None else split(table, len(times))
+    return None if table is None else split(table, number)
 
 
-def own_numbers(seconds: Mapping[str, float], times: np.ndarray) -> np.ndarray:
+def own_numbers(seconds: Mapping[str, float], number: int, times: np.ndarray) -> np.ndarray:
     """Return what a rank tells of itself, float64.
 
     Args:
         seconds: of each of ``PARTS``.
-        times: (exchanges, 2), when each began and ended.
+        number: of exchanges that it made.
+        times: (exchanges, 2), when each of the newest of them began and ended.
 
     Returns:
-        The seconds of the parts; those in which an exchange was under way; and those of each of the
-        newest exchanges.
+        The seconds of the parts; those in which an exchange was under way, for all as for the
+        newest; and those of each of the very newest exchanges.
     """
+    exchanging = covered(times) * number / max(1, len(times))
     sampled = times[-_SAMPLED:]
-    return np.array(
-        [
-            *(seconds.get(part, 0.0) for part in PARTS),
-            covered(times),
-            *(sampled[:, 1] - sampled[:, 0]),
-        ]
-    )
+    durations = sampled[:, 1] - sampled[:, 0]
+    return np.array([*(seconds.get(part, 0.0) for part in PARTS), exchanging, *durations])
 
 
 def covered(times: np.ndarray) -> float:

@@ -22,8 +22,7 @@ class Stopwatch:
 
     Attributes:
         seconds: of each part since ``reset``.
-        exchanges: when each exchange since ``reset`` began and ended, a list of (number, 2).
-        done: for the timeline, (number of the part, begin, end, step), or None.
+        done: for the timeline, (number of the part, begin, end, step).
         exchanged: for the timeline, (number of the exchange, begin, end, step).
     """
 
@@ -40,6 +39,7 @@ class Stopwatch:
         self._marks = marks
         self._clock = clock
         self._keeps = most_events > 0
+        self._kept = 0  # exchanges of which the timeline knows
         self.done: deque[tuple[int, float, float, int]] = deque(maxlen=most_events)
         self.exchanged: deque[tuple[int, float, float, int]] = deque(maxlen=most_events)
         self.reset()
@@ -47,7 +47,15 @@ class Stopwatch:
     def reset(self) -> None:
         """Begin at 0 again; what the timeline has stays."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self.exchanges: list[np.ndarray] = []
+        self._before = self._marks.count()  # exchanges, until now
+
+    def exchanges(self) -> tuple[int, np.ndarray]:
+        """Return how many there were since ``reset``, and the times of the newest of them.
+
+        The times are (number, 2), when each began and ended.
+        """
+        count, times = self._marks.read()
+        return count - self._before, times[max(0, len(times) - count + self._before) :]
 
     @contextmanager
     def doing(self, part: str, step: int) -> Iterator[None]:
@@ -64,9 +72,14 @@ class Stopwatch:
         """Count the time inside as that of a call of the update, of ``steps`` steps."""
         with self.doing("update", step):
             yield
-        first, times = self._marks.take()
-        self.exchanges.append(times)
         if self._keeps:
-            for place, (began, ended) in enumerate(times.tolist()):
-                number = step + place * steps // len(times)
-                self.exchanged.append((first + place, began, ended, number))
+            self._keep_exchanges(step, steps)
+
+    def _keep_exchanges(self, step: int, steps: int) -> None:
+        """Keep the exchanges of the last call for the timeline."""
+        count, times = self._marks.read()
+        made = count - self._kept
+        self._kept = count
+        for place, (began, ended) in enumerate(times[-made:].tolist() if made else []):
+            number = count - min(made, len(times)) + place
+            self.exchanged.append((number, began, ended, step + place * steps // made))
