@@ -27,6 +27,7 @@ from hpcgan.training import split, timeline
 from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.journal import Journal
 from hpcgan.training.lock import only_run
+from hpcgan.training.mlperf import MlperfLog
 from hpcgan.training.plan import Plan
 from hpcgan.training.saver import Saver
 from hpcgan.training.stop import Request
@@ -104,6 +105,8 @@ class Run:
         self._skips = Skips(config.watch, config.train.precision)
         self._seconds = 0.0  # of a step, in the last call
         self._journal = Journal(plan, state, world) if world.is_root else None
+        writes_mlperf = world.is_root and config.log.mlperf
+        self._mlperf = MlperfLog(plan, state, world) if writes_mlperf else None
         self._saver = Saver(plan, state) if world.is_root else None
         if self._saver and state.step == 0:
             self._saver.save_now()
@@ -116,6 +119,8 @@ class Run:
             RunError: as ``train``.
             Stopped: a rank was asked to stop; all ranks raise it after the same step.
         """
+        if self._mlperf:
+            self._mlperf.start()
         while self._state.step < self._config.train.steps:
             try:
                 # The first call is compiled, the second tells how long a step takes.
@@ -130,6 +135,8 @@ class Run:
         """Wait for the last checkpoint and end the journal."""
         if self._saver:
             self._saver.close()
+        if self._mlperf:
+            self._mlperf.finish("success")
         self._write_timeline()
         if self._journal:
             self._journal.close()
@@ -165,7 +172,7 @@ class Run:
         self._state.step = first + steps
         self._world.progress = f"after step {self._state.step}"
         self._skips.check(skipped, self._state.step)
-        self._tell(losses, skipped)
+        self._tell(batch[0], losses, skipped)
         if self._saver:
             with self._stopwatch.doing("checkpoint", self._state.step):
                 if stops:
@@ -178,7 +185,7 @@ class Run:
         if stops and self._state.step < self._config.train.steps:
             self._stop()
 
-    def _tell(self, losses: np.ndarray, skipped: np.ndarray) -> None:
+    def _tell(self, samples: tf.Tensor, losses: np.ndarray, skipped: np.ndarray) -> None:
         """Have the journal take note of a call. All ranks must call it, after the same step."""
         is_line = self._is_due(self._config.log.every_steps)
         found = split.gather(self._world, self._stopwatch) if is_line else None
@@ -190,6 +197,8 @@ class Run:
                 self._journal.log(found)
             if self._is_due(samples_period(self._config)):
                 self._journal.draw()
+                if self._mlperf:
+                    self._mlperf.evaluate(samples)
 
     def _is_due(self, period: int | None) -> bool:
         return is_due(period, self._state.step, self._config)
@@ -243,6 +252,8 @@ class Run:
         why = ", ".join(
             f"{reason} (rank {rank})" for rank, reason in enumerate(reasons) if reason is not None
         )
+        if self._mlperf:
+            self._mlperf.finish("aborted")
         self._write_timeline()
         if self._journal:
             self._journal.stop(why)
