@@ -2,9 +2,9 @@
 
     mpirun -n 2 python -m benchmarks.split [mlp] [dcgan]
 
-Networks of 28x28 on real digits, batch 64 a rank. Turns of 50 steps, by default the way between
-two lines of the journal, are made with the marks in the compiled update, the stopwatch and the
-gathering from all ranks, and without any of it.
+Networks of 28x28 on real digits, batch 64 a rank, a line of the journal every 50 steps, as is the
+default: with the marks in the compiled update, the stopwatch, and the gathering from all ranks at
+every line; and without any of it. Each turn ends when all ranks have made it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
 
 STEPS_A_CALL = 10
-CALLS_A_TURN = 5
-PAIRS = {"mlp": 200, "dcgan": 12}
+CALLS_A_LINE = 5
+LINES_A_TURN = {"mlp": 4, "dcgan": 1}
+PAIRS = {"mlp": 80, "dcgan": 10}
 
 Turn = Callable[[], float]
 
@@ -42,7 +43,7 @@ def main() -> None:
             words = [f"--model.name={model}"]
             run_dir = directory / model
             plan = prepare(world, str(directory / "config.yaml"), words, run_dir, "never")
-            without, measured = turns(world, plan, stack)
+            without, measured = turns(world, plan, LINES_A_TURN[model], stack)
             pairs = []
             for number in range(PAIRS[model] + 2):
                 if number % 2:  # which of them comes first must not matter
@@ -61,7 +62,7 @@ def tell(world: World, model: str, pairs: list[tuple[float, float]]) -> None:
     reach = round(0.98 * len(ratios) ** 0.5)
     low, high = (ratios[len(ratios) // 2 + side * reach] for side in (-1, 1))
     if world.is_root:
-        steps = STEPS_A_CALL * CALLS_A_TURN
+        steps = STEPS_A_CALL * CALLS_A_LINE * LINES_A_TURN[model]
         print(
             f"{model} 28x28, batch 64 a rank, {world.size} ranks: a step takes "
             f"{1e6 * median(without for without, _ in pairs) / steps:.0f} us; measured / not "
@@ -70,7 +71,7 @@ def tell(world: World, model: str, pairs: list[tuple[float, float]]) -> None:
         )
 
 
-def turns(world: World, plan: Plan, stack: ExitStack) -> tuple[Turn, Turn]:
+def turns(world: World, plan: Plan, lines: int, stack: ExitStack) -> tuple[Turn, Turn]:
     """Return what makes a turn without and with measuring, and returns its seconds.
 
     All ranks must call it, and then what it returns, in the same order.
@@ -95,21 +96,24 @@ def turns(world: World, plan: Plan, stack: ExitStack) -> tuple[Turn, Turn]:
     def without() -> float:
         world.barrier()
         began = time.perf_counter()
-        for _ in range(CALLS_A_TURN):
+        for _ in range(lines * CALLS_A_LINE):
             plain.run(next(batches), state.step).losses.numpy()
             state.step += STEPS_A_CALL
+        world.barrier()
         return time.perf_counter() - began
 
     def measured() -> float:
         world.barrier()
         began = time.perf_counter()
-        for _ in range(CALLS_A_TURN):
+        for call in range(lines * CALLS_A_LINE):
             with stopwatch.doing("input", state.step):
                 batch = next(batches)
             with stopwatch.updating(state.step, STEPS_A_CALL):
                 marked.run(batch, state.step).losses.numpy()
             state.step += STEPS_A_CALL
-        split.gather(world, stopwatch)
+            if (call + 1) % CALLS_A_LINE == 0:
+                split.gather(world, stopwatch)
+        world.barrier()
         return time.perf_counter() - began
 
     return without, measured
