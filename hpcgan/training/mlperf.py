@@ -69,10 +69,9 @@ class MlperfLog:
 
     def start(self) -> None:
         """Tell that training begins."""
+        self._inputs, _ = sampling_inputs(self._plan.config.model, self._plan.config.seed, 0)
         with writing(self._path):
-            inputs, _ = sampling_inputs(self._plan.config.model, self._plan.config.seed, 0)
-            self._inputs = inputs
-            self._log.event("eval_samples", len(tf.nest.flatten(inputs)[0]))
+            self._log.event("eval_samples", len(tf.nest.flatten(self._inputs)[0]))
             self._log.end(self._keys.INIT_STOP)
             self._log.start(self._keys.RUN_START)
             self._begin_block()
@@ -87,8 +86,9 @@ class MlperfLog:
         with writing(self._path):
             self._end_block()
             self._log.start(self._keys.EVAL_START, metadata=about)
-            made = np.array(self._state.sampler(self._inputs, training=False), np.float64)
-            error = mean_sample_error(made, np.array(real))
+        made = np.array(self._state.sampler(self._inputs, training=False), np.float64)
+        error = mean_sample_error(made, np.array(real))
+        with writing(self._path):
             self._log.event("eval_error", error, about)
             self._log.end(self._keys.EVAL_STOP, metadata=about)
             self._begin_block()
