@@ -64,6 +64,7 @@ def _check_content(path: Path) -> None:
 def test_a_missing_package_is_told_before_the_start(python, data_file, tmp_path):
     (tmp_path / "config.yaml").write_text(CONFIG)
     program = """
+import sys
 sys.modules["mlperf_logging"] = None
 from hpcgan.cli import main
 sys.exit(main())
