@@ -42,7 +42,7 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
         prepare_tensorflow(world)
         from hpcgan.training import loop
 
-        loop.train(world, run, request)
+        loop.train(world, run, request, arguments.timeline)
     return 0
 
 
@@ -70,7 +70,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         "train",
         help="train a GAN, or go on with a run",
         usage="hpcgan train CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR] "
-        "[--resume auto|never|PATH] [--allow-change]",
+        "[--resume auto|never|PATH] [--allow-change] [--timeline]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_keys_help() if "train" in words and {"-h", "--help"} & set(words) else None,
         allow_abbrev=False,
@@ -88,6 +88,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
         "--allow-change",
         action="store_true",
         help="go on with other learning rates than the checkpoint's",
+    )
+    train.add_argument(
+        "--timeline",
+        action="store_true",
+        help="write RUN_DIR/timeline.json, what each rank did when, for chrome://tracing or "
+        "Perfetto",
     )
     train.set_defaults(run=_train, takes_keys=True)
     generate = commands.add_parser("generate", help="write samples of a checkpoint's generator")

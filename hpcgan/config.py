@@ -266,10 +266,12 @@ class LogConfig:
     Args:
         every_steps: steps between two lines of metrics.
         samples_every_steps: steps between two sample grids; null for checkpoint.every_steps.
+        mlperf: whether a log in the format of MLPerf is written, too.
     """
 
     every_steps: int = 50
     samples_every_steps: int | None = None
+    mlperf: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 _ASLEEP = 0.2  # seconds between two looks for the others
 _LEAST_PRIORITY = 19  # in the system's count, which is upside down
+_QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
 
 _ENVIRONMENT = {
     # Horovod's background thread makes a small MPI_Allreduce every cycle, in which Open MPI
@@ -67,6 +68,7 @@ class World:
         node_ranks: the ranks of this node, ascending.
         cores: processor cores that this rank can count on without taking another rank's.
         host: the name of this rank's node.
+        hosts: those of all ranks.
         progress: how far this rank has come, for what is said when it fails.
     """
 
@@ -90,6 +92,7 @@ class World:
         self._allocate_shared = MPI.Win.Allocate_shared
         self.cores = self._count_cores(node)
         self.host = socket.gethostname()
+        self.hosts: list[str] = self.gather_json(self.host)
         self.progress = "at its start"
         sys.excepthook = self._end_all_ranks
 
@@ -276,6 +279,31 @@ class World:
     def barrier(self) -> None:
         """Wait until all ranks are here. All ranks must call it."""
         self._comm.Barrier()
+
+    def clock_offset(self, clock: Callable[[], float] = time.time) -> float:
+        """Return the seconds to add to this rank's clock for rank 0's.
+
+        Each rank asks rank 0 for the time, again and again. The question that is answered soonest
+        counts; its answer is wrong by half of the time that it took at most (F. Cristian,
+        Probabilistic clock synchronization, Distributed Computing 3, 1989). All ranks must call
+        it.
+        """
+        answer = np.empty(1)
+        if self.is_root:
+            for rank in range(1, self.size):
+                for _ in range(_QUESTIONS):
+                    self._comm.Recv(answer, rank)
+                    answer[0] = clock()
+                    self._comm.Send(answer, rank)
+            return 0.0
+        found = []
+        for _ in range(_QUESTIONS):
+            asked = clock()
+            self._comm.Send(answer, 0)
+            self._comm.Recv(answer, 0)
+            answered = clock()
+            found.append((answered - asked, float(answer[0]) - (asked + answered) / 2))
+        return min(found)[1]
 
     def wait_asleep(self) -> None:
         """Wait until all ranks are here, for hours if need be, without using a core.

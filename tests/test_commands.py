@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -163,8 +164,10 @@ def trained(tmp_path_factory) -> Path:
 
 def test_a_log_file_gets_plain_lines_and_a_terminal_a_bar(python, place):
     words = ["-m", "hpcgan", "train", "config.yaml", "--train.steps", "20"]
-    plain = python(*words, "--run-dir", "plain", ranks=2)
+    plain = python(*words, "--run-dir", "plain", "--timeline", ranks=2)
     assert plain.returncode == 0, plain.stderr
+    _check_timeline(place / "plain" / "timeline.json")
+    assert plain.stdout.splitlines()[-1].startswith("hpcgan-result: images_per_second=")
     assert [line.split()[1] for line in plain.stdout.splitlines() if line.startswith("step ")] == [
         "10/20",
         "20/20",
@@ -174,6 +177,22 @@ def test_a_log_file_gets_plain_lines_and_a_terminal_a_bar(python, place):
     assert seen.returncode == 0, seen.stderr
     assert "100%|" in seen.stdout
     assert "step 20/20" not in seen.stdout
+
+
+def _check_timeline(path: Path) -> None:
+    """Check what a run of 20 steps on two ranks did when."""
+    events = [e for e in json.loads(path.read_text())["traceEvents"] if e["ph"] == "X"]
+    for rank in (0, 1):
+        own = [e for e in events if e["pid"] == rank]
+        steps = [e["args"]["step"] for e in own if e["name"] == "all-reduce"]
+        assert steps == list(range(20))
+        assert {"update", "compute"} <= {e["name"] for e in own}
+    # A rank that is in an all-reduce is there together with the other.
+    first, second = (
+        [(e["ts"], e["ts"] + e["dur"]) for e in events if (e["pid"], e["name"]) == key]
+        for key in ((0, "all-reduce"), (1, "all-reduce"))
+    )
+    assert all(a < d and c < b for (a, b), (c, d) in zip(first, second, strict=True))
 
 
 # Runs its words on 2 ranks with a terminal of its own and repeats what is shown there.

@@ -9,15 +9,27 @@ from __future__ import annotations
 from hpcgan.config import Config
 from hpcgan.gan.state import State
 from hpcgan.gan.update import Update
+from hpcgan.parallel.marks import Marks
 from hpcgan.world import World
 
 
-def make_update(world: World, config: Config, state: State, dtype: str, hosted: range) -> Update:
+def make_update(
+    world: World,
+    config: Config,
+    state: State,
+    dtype: str,
+    hosted: range,
+    marks: Marks | None = None,
+) -> Update:
     """Return the update of this rank's ``hosted`` shards; starts the ring.
 
     All ranks must call it. Then each step of the update is a collective (``Update.run``).
+    ``marks`` note when its exchanges begin and end.
     """
     exchange = world.start_ring()
     half = {"none": None, "fp16": "float16", "bf16": "bfloat16"}[config.parallel.compression]
     gradients = world.start_half_ring(half) if half else None
+    if marks:
+        exchange = marks.timed(exchange)
+        gradients = marks.timed(gradients) if gradients else None
     return Update(config, state, dtype, hosted, exchange, gradients)

@@ -6,7 +6,6 @@ Rank 0 alone keeps it.
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 from datetime import datetime, timezone
@@ -25,10 +24,15 @@ from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
 from hpcgan.training.plan import Plan
+from hpcgan.training.result import result_line
+from hpcgan.training.split import Split
 from hpcgan.world import World
 
 # Samples in a grid; their latents stay the same for the whole run.
 _GRID = 64
+# A rank lags that is so far behind the others' median, as a part of it, in two lines in a row.
+_LAG = 0.1
+_IN_RESULT = ("images_per_second", "discriminator_loss", "generator_loss")
 
 
 class Journal:
@@ -54,9 +58,9 @@ class Journal:
                 f"{self._directory}: the run directory cannot be written: {error}"
             ) from None
         self._wall_before = before
-        self._ranks = world.size
-        self._rates: list[float] = []  # of this start's lines
-        self._last: dict[str, Any] = {}  # of the lines
+        self._hosts = world.hosts
+        self._told: list[dict[str, float]] = []  # in this start's lines, for the result
+        self._splits: list[Split] = []  # of the same lines
         inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0)
         self._inputs = tf.nest.map_structure(lambda each: each[:_GRID], inputs)
         self._progress = _progress(plan.config.train.steps, state.step)
@@ -71,24 +75,25 @@ class Journal:
         self._line_step = self._first_step = state.step
         self._losses: list[np.ndarray] = []
         self._skipped = 0
-        self._waited = 0.0
 
-    def advance(self, losses: np.ndarray, skipped: int, waited: float) -> None:
+    def advance(self, losses: np.ndarray, skipped: int) -> None:
         """Count a call of the update.
 
         Args:
             losses: (updates, 2), of D and G.
             skipped: updates that were left out.
-            waited: seconds that it waited for its batch.
         """
         self._losses.append(losses)
         self._skipped += skipped
-        self._waited += waited
         if self._progress is not None:
             self._progress.update(len(losses) + skipped)
 
-    def log(self) -> None:
-        """Write a line for the steps since the last one; losses are the means of their updates."""
+    def log(self, split: Split) -> None:
+        """Write a line for the steps since the last one; losses are the means of their updates.
+
+        Args:
+            split: of the time of these steps.
+        """
         losses = np.concatenate(self._losses)
         if not len(losses):
             return  # all were left out: the next line tells of them
@@ -103,8 +108,8 @@ class Journal:
             "images_per_second": round(images / seconds, 1),
             "discriminator_loss": float(means[0]),
             "generator_loss": float(means[1]),
-            "input_wait_seconds": round(self._waited, 4),
             "skipped_updates": self._skipped,
+            **{name: round(value, 4) for name, value in split._asdict().items()},
         }
         with writing(self._directory / "metrics.jsonl"):
             self._metrics.write(json.dumps(line) + "\n")
@@ -113,10 +118,10 @@ class Journal:
             for name in list(line)[3:]:
                 tf.summary.scalar(name, line[name])
         self._board.flush()
-        self._show(line)
-        self._rates.append(line["images_per_second"])
-        self._last = line
-        self._losses, self._skipped, self._waited = [], 0, 0.0
+        self._show(line, self._lag(split))
+        self._told.append({key: line[key] for key in _IN_RESULT})
+        self._splits.append(split)
+        self._losses, self._skipped = [], 0
         self._line_time, self._line_step = now, step
 
     def draw(self) -> None:
@@ -132,8 +137,7 @@ class Journal:
 
     def close(self) -> None:
         """Say how the run ended and close the files."""
-        if self._progress is not None:
-            self._progress.close()
+        self._end_progress()
         self.note("finished")
         seconds = time.monotonic() - self._start
         steps = self._state.step - self._first_step
@@ -142,24 +146,37 @@ class Journal:
             f"{steps * self._plan.images_per_step / seconds:.0f} images/s with start and "
             f"checkpoints; all is in {self._directory}"
         )
-        if self._rates:
-            self._say(self._result(seconds))
+        self._finish(seconds)
+
+    def stop(self, why: str) -> None:
+        """Note that the run was stopped, and close the files."""
+        self._end_progress()
+        self.note("stopped", why=why)
+        self._finish(time.monotonic() - self._start)
+
+    def _end_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.close()
+
+    def _finish(self, seconds: float) -> None:
+        """Print the result of this start of the run, and close the files."""
+        steps = (self._first_step, self._state.step)
+        images = self._plan.images_per_step
+        self._say(result_line(self._hosts, images, steps, seconds, self._told, self._splits))
         self._metrics.close()
         self._board.close()
 
-    def _result(self, seconds: float) -> str:
-        """Return the line that scripts look for, of this start of the run.
-
-        Its images a second are the median of the lines of metrics but the first, in which the
-        update is compiled.
-        """
-        rate, last = statistics.median(self._rates[1:] or self._rates), self._last
+    def _lag(self, split: Split) -> str:
+        """Return a word on the slowest rank, if it lags behind and did in the line before."""
+        both = [*self._splits[-1:], split]
+        rank = split.slowest_rank
+        if len(both) < 2 or any(
+            each.slowest_rank != rank or each.slowest_rank_behind < _LAG for each in both
+        ):
+            return ""
         return (
-            f"hpcgan-result: images_per_second={rate:.1f} "
-            f"ranks={self._ranks} images_per_step={self._plan.images_per_step} "
-            f"steps={self._state.step - self._first_step} last_step={self._state.step} "
-            f"seconds={seconds:.1f} discriminator_loss={last['discriminator_loss']:.6g} "
-            f"generator_loss={last['generator_loss']:.6g}"
+            f"  rank {rank} on {self._hosts[rank]} lags: its work takes "
+            f"{split.slowest_rank_behind:.0%} longer than the others'"
         )
 
     def rewind(self, why: str) -> None:
@@ -168,7 +185,7 @@ class Journal:
         with writing(self._directory / "metrics.jsonl"):
             _cut(self._directory / "metrics.jsonl", self._state.step)
             self._metrics = (self._directory / "metrics.jsonl").open("a")
-        self._losses, self._skipped, self._waited = [], 0, 0.0
+        self._losses, self._skipped = [], 0
         self._line_time, self._line_step = time.monotonic(), self._state.step
         if self._progress is not None:
             self._progress.n = self._state.step
@@ -191,15 +208,15 @@ class Journal:
         with writing(path), path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def _show(self, line: dict[str, Any]) -> None:
-        """Show a line of metrics: in the progress bar, or as plain text."""
+    def _show(self, line: dict[str, Any], lag: str) -> None:
+        """Show a line of metrics and what lags: in the progress bar, or as plain text."""
         losses = f"D {line['discriminator_loss']:.4f}  G {line['generator_loss']:.4f}"
         speed = f"{line['images_per_second']:.0f} images/s"
         if self._progress is not None:
-            self._progress.set_postfix_str(f"{losses}  {speed}", refresh=False)
+            self._progress.set_postfix_str(f"{losses}  {speed}{lag}", refresh=False)
         else:
             steps = self._plan.config.train.steps
-            self._say(f"step {line['step']}/{steps}  loss {losses}  {speed}")
+            self._say(f"step {line['step']}/{steps}  loss {losses}  {speed}{lag}")
 
     @staticmethod
     def _say(text: str) -> None:

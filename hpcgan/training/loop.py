@@ -22,12 +22,16 @@ from hpcgan.errors import CheckpointError, DataError, RunError, Stopped
 from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
 from hpcgan.parallel import synchronous
+from hpcgan.parallel.marks import Marks
+from hpcgan.training import split, timeline
 from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.journal import Journal
 from hpcgan.training.lock import only_run
+from hpcgan.training.mlperf import MlperfLog
 from hpcgan.training.plan import Plan
 from hpcgan.training.saver import Saver
 from hpcgan.training.stop import Request
+from hpcgan.training.stopwatch import Stopwatch
 from hpcgan.training.watch import Diverged, Skips, compare_ranks
 from hpcgan.world import World
 
@@ -37,13 +41,14 @@ _MOST_STEPS = 10
 _MOST_SECONDS = 5.0
 
 
-def train(world: World, plan: Plan, request: Request) -> None:
+def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = False) -> None:
     """Train to the last step. All ranks must call it, with the plan that they made together.
 
     Args:
         world: the ranks.
         plan: the run.
         request: tells when this rank is asked to stop.
+        keeps_timeline: whether a timeline of all ranks is written at the end.
 
     Raises:
         DataError: the samples cannot be loaded or staged (on all ranks).
@@ -60,7 +65,7 @@ def train(world: World, plan: Plan, request: Request) -> None:
             opened_shards(world, config, plan.source, plan.division) as shards,
             only_run(world, plan.run_dir),  # nothing is written for data that are no good
         ):
-            run = Run(world, plan, state, shards, request, heartbeat)
+            run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
             run.walk()
             run.close()
 
@@ -79,6 +84,7 @@ class Run:
         shards: Mapping[int, Shard],
         request: Request,
         heartbeat: Heartbeat,
+        keeps_timeline: bool = False,
     ) -> None:
         """Compile the update, take up the journal, and make the checkpoint of step 0."""
         self._world = world
@@ -87,9 +93,11 @@ class Run:
         self._state = state
         self._request = request
         self._heartbeat = heartbeat
+        self._keeps_timeline = keeps_timeline
         config, source = plan.config, plan.source
+        marks = Marks()
         self._update = synchronous.make_update(
-            world, config, state, source.dtype, plan.division.hosted
+            world, config, state, source.dtype, plan.division.hosted, marks
         )
         per_step = config.train.batch_size * config.train.discriminator_steps
         self._samples = Feed(shards.values(), per_step, source.sample_shape, source.dtype)
@@ -97,9 +105,12 @@ class Run:
         self._skips = Skips(config.watch, config.train.precision)
         self._seconds = 0.0  # of a step, in the last call
         self._journal = Journal(plan, state, world) if world.is_root else None
+        writes_mlperf = world.is_root and config.log.mlperf
+        self._mlperf = MlperfLog(plan, state, world) if writes_mlperf else None
         self._saver = Saver(plan, state) if world.is_root else None
         if self._saver and state.step == 0:
             self._saver.save_now()
+        self._stopwatch = Stopwatch(marks, timeline.most_events(world) if keeps_timeline else 0)
 
     def walk(self) -> None:
         """Make the steps from the state's on.
@@ -108,6 +119,8 @@ class Run:
             RunError: as ``train``.
             Stopped: a rank was asked to stop; all ranks raise it after the same step.
         """
+        if self._mlperf:
+            self._mlperf.start()
         while self._state.step < self._config.train.steps:
             try:
                 # The first call is compiled, the second tells how long a step takes.
@@ -122,6 +135,9 @@ class Run:
         """Wait for the last checkpoint and end the journal."""
         if self._saver:
             self._saver.close()
+        if self._mlperf:
+            self._mlperf.finish("success")
+        self._write_timeline()
         if self._journal:
             self._journal.close()
         self._world.barrier()
@@ -138,17 +154,17 @@ class Run:
             for feed, own in zip(feeds, for_feeds, strict=True)
         ]
         for first, steps in calls:
-            asked = time.monotonic()
-            samples, *labels = [_next(each, first) for each in batches]
+            with self._stopwatch.doing("input", first):
+                samples, *labels = [_next(each, first) for each in batches]
             batch = [samples, tf.constant(first, tf.int64), *labels]
-            self._make_one(batch, first, steps, time.monotonic() - asked)
+            self._make_one(batch, first, steps)
 
-    def _make_one(self, batch: list[tf.Tensor], first: int, steps: int, waited: float) -> None:
+    def _make_one(self, batch: list[tf.Tensor], first: int, steps: int) -> None:
         """Make one call, and all that is due after it."""
         if self._request.is_made():
             self._update.ask_to_stop()
         began = time.monotonic()
-        with self._heartbeat.updating(first):
+        with self._heartbeat.updating(first), self._stopwatch.updating(first, steps):
             report = self._update.run(*batch)
             losses, skipped = report.losses.numpy(), report.skipped.numpy() > 0
             stops = bool(report.stop.numpy().any())
@@ -156,27 +172,33 @@ class Run:
         self._state.step = first + steps
         self._world.progress = f"after step {self._state.step}"
         self._skips.check(skipped, self._state.step)
-        if self._journal:
-            self._tell(self._journal, losses, skipped, waited)
-        if self._saver and stops:
-            self._saver.save_now()
-        elif self._saver:
-            self._saver.after_span(self._is_due(self._config.checkpoint.every_steps))
+        self._tell(batch[0], losses, skipped)
+        if self._saver:
+            with self._stopwatch.doing("checkpoint", self._state.step):
+                if stops:
+                    self._saver.save_now()
+                else:
+                    self._saver.after_span(self._is_due(self._config.checkpoint.every_steps))
         drift = self._config.watch.drift_steps
         if drift and self._state.step // drift > first // drift:
             compare_ranks(self._world, self._state)
         if stops and self._state.step < self._config.train.steps:
             self._stop()
 
-    def _tell(
-        self, journal: Journal, losses: np.ndarray, skipped: np.ndarray, waited: float
-    ) -> None:
-        """Have the journal take note of a call."""
-        journal.advance(losses[~skipped], int(skipped.sum()), waited)
-        if self._is_due(self._config.log.every_steps):
-            journal.log()
-        if self._is_due(samples_period(self._config)):
-            journal.draw()
+    def _tell(self, samples: tf.Tensor, losses: np.ndarray, skipped: np.ndarray) -> None:
+        """Have the journal take note of a call. All ranks must call it, after the same step."""
+        is_line = self._is_due(self._config.log.every_steps)
+        found = split.gather(self._world, self._stopwatch) if is_line else None
+        if not self._journal:
+            return
+        self._journal.advance(losses[~skipped], int(skipped.sum()))
+        with self._stopwatch.doing("journal", self._state.step):
+            if found:
+                self._journal.log(found)
+            if self._is_due(samples_period(self._config)):
+                self._journal.draw()
+                if self._mlperf:
+                    self._mlperf.evaluate(samples)
 
     def _is_due(self, period: int | None) -> bool:
         return is_due(period, self._state.step, self._config)
@@ -200,6 +222,7 @@ class Run:
         self._world.together(lambda: self._check_rollbacks(why))
         self._update.go_back()
         self._skips = Skips(self._config.watch, self._config.train.precision)
+        self._stopwatch.reset()
         if self._journal:
             self._journal.rewind(why)
         if self._saver:
@@ -229,12 +252,22 @@ class Run:
         why = ", ".join(
             f"{reason} (rank {rank})" for rank, reason in enumerate(reasons) if reason is not None
         )
+        if self._mlperf:
+            self._mlperf.finish("aborted")
+        self._write_timeline()
         if self._journal:
-            self._journal.note("stopped", why=why)
+            self._journal.stop(why)
         raise Stopped(
             f"stopped after step {self._state.step} by {why}; its checkpoint is written: the same "
             "command goes on"
         )
+
+    def _write_timeline(self) -> None:
+        """Write the timeline if there is to be one. All ranks must call it."""
+        if self._keeps_timeline:
+            path = timeline.write(self._world, self._stopwatch, self._plan.run_dir)
+            if self._journal:
+                print(f"hpcgan: the timeline of all ranks is {path}", flush=True)
 
 
 def _label_feed(plan: Plan, per_step: int) -> Feed | None:

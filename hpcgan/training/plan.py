@@ -7,6 +7,7 @@ second, before any rank has begun the long start.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,7 @@ def prepare(
     config = world.together(lambda: _with_labels(config, division, found))
     plan = Plan(config, source, directory, found, division)
     world.together(lambda: _check_length(plan))
+    world.on_root(lambda: _check_mlperf(plan.config))
     world.together(lambda: _check_augmentation(plan))
     world.together(lambda: _check_same_run(plan, allow_change))
     world.on_root(lambda: _make_way(plan, resume))
@@ -188,6 +190,17 @@ def _check_length(plan: Plan) -> None:
             f"the configuration has {length} bytes, and a checkpoint holds {MOST_TEXT}; name the "
             f"{len(plan.config.data.files)} data.files by patterns, such as part-*.h5"
         )
+
+
+def _check_mlperf(config: Config) -> None:
+    """Refuse to write a log without the package that does."""
+    if config.log.mlperf:
+        try:
+            importlib.import_module("mlperf_logging.mllog")
+        except ImportError:
+            raise ConfigError(
+                "log.mlperf is true, which needs mlperf-logging: pip install 'hpcgan[mlperf]'"
+            ) from None
 
 
 def _check_augmentation(plan: Plan) -> None:

@@ -22,6 +22,7 @@ from hpcgan.gan import noise
 from hpcgan.gan.state import State
 from hpcgan.training.journal import Journal
 from hpcgan.training.plan import Plan, prepare
+from hpcgan.training.split import Split
 from hpcgan.world import World
 
 CONTRACT = [
@@ -32,6 +33,7 @@ CONTRACT = [
     "discriminator_loss",
     "generator_loss",
 ]
+SPLIT = Split(0.5, 0.25, 0.125, 0.0625, 0.03125, 0.0, 0, 0.0)
 
 
 @pytest.fixture
@@ -61,8 +63,8 @@ def log_steps(journal: Journal, state: State, *steps: int) -> None:
     """Write a line at each of ``steps``, with losses that tell it."""
     for step in steps:
         state.step = step
-        journal.advance(np.array([[step, step], [step + 0.5, step + 1]]), 0, 0.0)
-        journal.log()
+        journal.advance(np.array([[step, step], [step + 0.5, step + 1]]), 0)
+        journal.log(SPLIT)
     journal.close()
 
 
@@ -76,35 +78,58 @@ def test_a_line_holds_what_the_contract_promises(plan: Plan, state: State, world
     assert [line["generator_loss"] for line in lines] == [2.5, 5.5]
 
 
-def test_speed_and_waiting_are_those_since_the_line_before(
+def test_speed_and_split_are_those_since_the_line_before(
     plan: Plan, state: State, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The clock shows 100 at the start, 102 and 102.5 at the lines, 103 at the end.
     clock = iter([100.0, 102.0, 102.5, 103.0])
     monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: next(clock))
     journal = Journal(plan, state, world)
-    journal.advance(np.zeros((1, 2)), 0, 0.5)
-    journal.advance(np.zeros((1, 2)), 0, 0.25)
+    journal.advance(np.zeros((2, 2)), 0)
     state.step = 2
-    journal.log()
-    journal.advance(np.zeros((3, 2)), 0, 0.125)
+    journal.log(SPLIT._replace(wait_seconds=0.33333))
+    journal.advance(np.zeros((3, 2)), 0)
     log_steps(journal, state, 5)
     lines = metrics(plan)
     assert [line["wall_seconds"] for line in lines] == [2.0, 2.5]
     assert [line["images_per_second"] for line in lines] == [12.0, 72.0]
-    assert [line["input_wait_seconds"] for line in lines] == [0.75, 0.125]
+    assert [line["wait_seconds"] for line in lines] == [0.3333, 0.125]
+    assert list(lines[1].items())[-8:] == [
+        ("compute_seconds", 0.5),
+        ("exchange_seconds", 0.25),
+        ("wait_seconds", 0.125),
+        ("input_wait_seconds", 0.0625),
+        ("checkpoint_seconds", 0.0312),
+        ("journal_seconds", 0.0),
+        ("slowest_rank", 0),
+        ("slowest_rank_behind", 0.0),
+    ]
+
+
+def test_a_rank_that_lags_in_two_lines_is_named(
+    plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(plan, state, world)
+    for state.step, behind in enumerate([0.3, 0.05, 0.4, 0.5], start=1):
+        journal.advance(np.zeros((1, 2)), 0)
+        journal.log(SPLIT._replace(slowest_rank_behind=behind))
+    journal.close()
+    lines = [text for text in capsys.readouterr().out.splitlines() if text.startswith("step ")]
+    lag = f"  rank 0 on {world.host} lags: its work takes 50% longer than the others'"
+    assert [lag in text for text in lines] == [False, False, False, True]
+    assert ["lags" in text for text in lines] == [False, False, False, True]
 
 
 def test_updates_that_were_left_out_are_counted_and_have_no_losses(
     plan: Plan, state: State, world: World
 ) -> None:
     journal = Journal(plan, state, world)
-    journal.advance(np.zeros((0, 2)), 2, 0.0)
+    journal.advance(np.zeros((0, 2)), 2)
     state.step = 2
-    journal.log()  # no update was made: there is nothing to tell yet
-    journal.advance(np.array([[1.0, 2.0]]), 1, 0.0)
+    journal.log(SPLIT)  # no update was made: there is nothing to tell yet
+    journal.advance(np.array([[1.0, 2.0]]), 1)
     state.step = 4
-    journal.log()
+    journal.log(SPLIT)
     journal.close()
     (line,) = metrics(plan)
     assert (line["step"], line["skipped_updates"]) == (4, 3)
@@ -201,9 +226,9 @@ def test_tensorboard_shows_the_losses_the_speed_and_the_grids(
         "discriminator_loss",
         "generator_loss",
         "images_per_second",
-        "input_wait_seconds",
         "samples",
         "skipped_updates",
+        *Split._fields,
     }
     losses = [
         (event.step, float(tf.make_ndarray(event.tensor_proto)))
@@ -244,10 +269,25 @@ def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
     assert end.startswith("hpcgan: finished: 2 steps in ")
     assert end.endswith(f"all is in {plan.run_dir}")
     assert re.fullmatch(
-        r"hpcgan-result: images_per_second=[\d.]+ ranks=1 images_per_step=12 steps=2 last_step=2 "
-        r"seconds=[\d.]+ discriminator_loss=2.25 generator_loss=2.5",
+        r"hpcgan-result: images_per_second=[\d.]+ ranks=1 hosts=1 images_per_step=12 steps=2 "
+        r"last_step=2 images=24 seconds=[\d.]+ compute=0.5161 .* discriminator_loss=2.25 "
+        r"generator_loss=2.5",
         result,
     )
+
+
+def test_a_run_that_is_stopped_has_a_result_too(
+    plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(plan, state, world)
+    state.step = 3
+    journal.advance(np.zeros((3, 2)), 0)
+    journal.stop("SIGUSR1 (rank 0)")
+    result = capsys.readouterr().out.splitlines()[-1]
+    assert result.startswith("hpcgan-result: images_per_second=")
+    assert " steps=3 last_step=3 images=36 " in result
+    last = json.loads((plan.run_dir / "history.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["why"]) == ("stopped", "SIGUSR1 (rank 0)")
 
 
 def test_the_history_tells_what_happened_and_what_had_changed(
@@ -260,7 +300,7 @@ def test_the_history_tells_what_happened_and_what_had_changed(
     found = Checkpoint(Path("c.h5"), 2, 24, changed, (8, 8, 1), "uint8", plan.data, 0, 0, {})
     state.step = 2
     journal = Journal(dataclasses.replace(plan, found=found), state, world)
-    journal.advance(np.ones((1, 2)), 0, 0.0)
+    journal.advance(np.ones((1, 2)), 0)
     state.step, state.rollbacks = 1, 1
     journal.rewind("it went wrong")
     assert [line["step"] for line in metrics(plan)] == []

@@ -1,0 +1,62 @@
+"""When the exchanges of this rank began and ended, noted inside the compiled update.
+
+What is noted costs a few small operations an exchange and is sent to nobody. An exchange lasts from
+when this rank has what it gives until it has the sum: so a rank that comes early also waits in it.
+On a GPU, whose work TensorFlow only queues, it begins before what it sends has been computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+Exchange = Callable[[tf.Tensor], tf.Tensor]
+
+# Exchanges that are remembered: more than a call of the update makes.
+_KEPT = 4096
+
+
+class Marks:
+    """The times of the newest exchanges."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        with tf.device("CPU:0"):
+            self._times = tf.Variable(tf.zeros([_KEPT, 2], tf.float64), trainable=False)
+            self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def timed(self, exchange: Exchange) -> Exchange:
+        """Return ``exchange``, which from now on notes when it begins and ends."""
+
+        def timed(tensor: tf.Tensor) -> tf.Tensor:
+            with tf.control_dependencies([tensor]):
+                began = tf.timestamp()
+            with tf.control_dependencies([began]):
+                total = exchange(tf.identity(tensor))
+            with tf.control_dependencies([total]):
+                ended = tf.timestamp()
+            with tf.device("CPU:0"):
+                row = self._count % _KEPT
+                self._times.scatter_update(tf.IndexedSlices(tf.stack([began, ended]), row))
+                self._count.assign_add(1, read_value=False)
+            # Without this, a lone thread may first do all that follows, and read the clock then.
+            with tf.control_dependencies([ended]):
+                return tf.identity(total)
+
+        return timed
+
+    def count(self) -> int:
+        """Return how many exchanges there were, which is the same on all ranks between updates."""
+        return int(self._count.numpy())
+
+    def read(self) -> tuple[int, np.ndarray]:
+        """Return ``count`` and the newest exchanges.
+
+        Of these, in order, when each began and ended: (exchanges, 2) float64, in seconds since 1970
+        by this rank's clock.
+        """
+        count = self.count()
+        rows = np.arange(max(0, count - _KEPT), count) % _KEPT
+        return count, self._times.numpy()[rows]

@@ -1,0 +1,84 @@
+"""Where the time went: values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from hpcgan.training.split import Split, covered, own_numbers, parts, split
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        ([], 0.0),
+        ([(1, 3)], 2.0),
+        ([(1, 3), (5, 6)], 3.0),
+        ([(1, 3), (2, 4)], 3.0),  # two under way at once
+        ([(1, 9), (2, 4), (8, 10)], 9.0),
+        ([(5, 6), (1, 3)], 3.0),
+    ],
+)
+def test_time_in_which_an_exchange_was_under_way(times, seconds):
+    assert covered(np.array(times, np.float64).reshape(-1, 2)) == seconds
+
+
+def test_a_rank_tells_its_parts_and_the_newest_exchanges():
+    times = np.array([(100 * n, 101 * n) for n in range(100)], np.float64)
+    numbers = own_numbers({"update": 6.0, "journal": 2.0}, 200, times)
+    assert numbers[:5].tolist() == [0, 6, 0, 2, 2 * 4950]  # 0 + 1 + ... + 99
+    assert numbers[5:].tolist() == list(range(36, 100))
+
+
+def _table(*ranks):
+    return np.array(ranks, np.float64)
+
+
+def test_the_time_of_three_ranks_is_split():
+    # input, update, checkpoint, journal, in exchanges; two exchanges. In the first rank 1 comes
+    # last, by 2 s, in the second rank 2, by 1 s; an exchange takes 0.5 s. Rank 0 also writes for
+    # 3 s, for which the others wait in exchanges before those.
+    found = split(
+        _table(
+            [0.0, 10.0, 2.0, 1.0, 4.0, 2.5, 1.5],
+            [1.0, 12.0, 0.0, 0.0, 5.0, 0.5, 1.5],
+            [0.0, 13.0, 0.0, 0.0, 6.0, 2.5, 0.5],
+        ),
+        2,
+    )
+    assert found.compute_seconds == pytest.approx((6 + 7 + 7) / 3)
+    assert found.exchange_seconds == pytest.approx(1.0)
+    assert found.wait_seconds == pytest.approx(5.0 - 1.0 - 3.0 * 2 / 3)
+    assert found.input_wait_seconds == pytest.approx(1 / 3)
+    assert (found.checkpoint_seconds, found.journal_seconds) == (2.0, 1.0)
+    # Work: 6, 8 and 7 seconds.
+    assert found.slowest_rank == 1
+    assert found.slowest_rank_behind == pytest.approx(8 / 6.5 - 1)
+    # Each rank was busy for 13 s, and that is what the parts add up to.
+    assert sum(found[:6]) == pytest.approx(13.0)
+
+
+def test_the_newest_exchanges_stand_for_all():
+    found = split(_table([0, 20, 0, 0, 8, 0.25, 0.75], [0, 20, 0, 0, 12, 0.75, 0.25]), 10)
+    assert found.exchange_seconds == 2.5
+    assert found.wait_seconds == 7.5
+
+
+def test_a_rank_alone_waits_for_nobody():
+    found = split(_table([1.0, 8.0, 2.0, 1.0, 0.25, 0.25]), 1)
+    assert found == Split(7.75, 0.25, 0.0, 1.0, 2.0, 1.0, 0, 0.0)
+
+
+def test_shares_are_those_of_the_seconds_of_all_lines():
+    lines = [Split(1, 2, 3, 0, 0, 0, 0, 0.0), Split(3, 0, 0, 0, 1, 0, 1, 0.5)]
+    assert parts(lines) == {
+        "compute": 0.4,
+        "exchange": 0.2,
+        "wait": 0.3,
+        "input_wait": 0.0,
+        "checkpoint": 0.1,
+        "journal": 0.0,
+    }
+    assert all(math.isnan(share) for share in parts([]).values())
