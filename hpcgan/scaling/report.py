@@ -1,6 +1,7 @@
 """``hpcgan scale report DIR``: what a study found, as a table, CSV, curves and a page.
 
-All files of DIR/runs count, of whatever job: they are merged by kind and number of ranks.
+All files of DIR/runs and DIR/quality count, of whatever job: they are merged by kind and number of
+ranks.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
 from hpcgan.scaling import draw, page, table
+from hpcgan.scaling.quality import read_quality
 from hpcgan.scaling.runs import read_runs
 from hpcgan.scaling.summary import points, summarize, warnings
 
@@ -23,7 +25,8 @@ def write(directory: Path) -> None:
         ConfigError: there are no runs, or they do not belong together.
         RunError: a file cannot be written.
     """
-    rows = summarize(read_runs(directory).values())
+    runs = read_runs(directory)
+    rows = summarize(runs.values(), read_quality(directory, runs))
     print(table.text(rows))
     for warning in warnings(rows):
         print(f"warning: {warning}")
