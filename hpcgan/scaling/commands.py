@@ -39,7 +39,7 @@ def _add_study(actions: Any, kind: str, what: str) -> None:
         kind,
         help=what,
         usage=f"hpcgan scale {kind} CONFIG.yaml [--section.key VALUE ...] --ranks N,N,... "
-        "--out DIR [--repeats N] [--seconds S]",
+        "--out DIR [--repeats N] [--seconds S] [--quality IMAGES]",
         allow_abbrev=False,
     )
     study.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
@@ -51,6 +51,13 @@ def _add_study(actions: Any, kind: str, what: str) -> None:
         type=_seconds,
         default=10.0,
         help="of measuring at each start, with the exchange and without it each (default: 10)",
+    )
+    study.add_argument(
+        "--quality",
+        type=_number,
+        default=0,
+        metavar="IMAGES",
+        help="train for so many images on each number of ranks too, and judge the samples",
     )
     study.set_defaults(run=_study, takes_keys=True)
 
@@ -67,6 +74,7 @@ def _study(world: World, arguments: argparse.Namespace) -> int:
         out=given.out,
         repeats=given.repeats,
         seconds=given.seconds,
+        quality=given.quality,
     )
     return world.together(lambda: study.run(world, wanted))
 

@@ -1,4 +1,4 @@
-"""The curves of a study: speed-up, efficiency and where the time of a step goes."""
+"""The curves of a study: speed-up, efficiency, where a step's time goes, and samples' quality."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpcgan.errors import ConfigError
+from hpcgan.scaling.quality import Compared
 from hpcgan.scaling.runs import counted
 from hpcgan.scaling.summary import Estimate, Row
 
 # Okabe and Ito's colours, which people who see fewer colours can tell apart.
 _BLUE, _RED, _GREY = "#0072B2", "#D55E00", "#777777"
+_RANKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_MARKERS = "os^Dv"
 _PARTS = {
     "compute": ("compute", "#0072B2"),
     "input": ("waiting for input", "#F0E442"),
@@ -36,7 +39,9 @@ _STYLE: Any = {
 
 
 def picture(rows: Sequence[Row]) -> bytes:
-    """Return the curves as a PNG file: a line of three for each kind.
+    """Return the curves as a PNG file.
+
+    A line of three for each kind, and below it one of two if it has training runs.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -48,13 +53,17 @@ def picture(rows: Sequence[Row]) -> bytes:
         raise ConfigError("curves need matplotlib: pip install 'hpcgan[plots]'") from None
     kinds = list(dict.fromkeys(row.kind for row in rows))
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(13, 4.2 * len(kinds)), layout="constrained")
-        grid = figure.subplots(len(kinds), 3, squeeze=False)
-        for (speed_up, efficiency, split), kind in zip(grid, kinds, strict=True):
-            of_kind = [row for row in rows if row.kind == kind]
+        by_kind = [[row for row in rows if row.kind == kind] for kind in kinds]
+        number = len(kinds) + sum(each[0].quality is not None for each in by_kind)
+        figure = Figure(figsize=(13, 4.2 * number), layout="constrained")
+        lines = iter(figure.subfigures(number, 1, squeeze=False)[:, 0])
+        for of_kind in by_kind:
+            speed_up, efficiency, split = next(lines).subplots(1, 3)
             _draw_speed_up(speed_up, of_kind)
             _draw_efficiency(efficiency, of_kind)
             _draw_split(split, of_kind)
+            if of_kind[0].quality:
+                _draw_quality(next(lines).subplots(1, 2), of_kind, of_kind[0].quality)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=200)
     return out.getvalue()
@@ -106,6 +115,30 @@ def _draw_split(axes: Any, rows: Sequence[Row]) -> None:
     axes.set(xlabel="ranks", ylabel="time of a step (ms)")
     axes.set_title(_title(rows, "where the time goes"))
     axes.legend(loc="upper left", reverse=True, ncols=1)
+
+
+def _draw_quality(both: Any, rows: Sequence[Row], quality: Compared) -> None:
+    """Draw the Fréchet distance of each number of ranks, over images and over time."""
+    by_images, by_time = both
+    for place, (ranks, found) in enumerate(quality.curves.items()):
+        # Curves that lie on each other, as those of a strong study do, still show.
+        style: Any = {
+            "color": _RANKS[place % len(_RANKS)],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "markersize": 10 - 1.5 * (place % len(_MARKERS)),
+            "markerfacecolor": "none",
+        }
+        for run in found:
+            distances = [mark.frechet for mark in run.marks]
+            label = counted(ranks) if run is found[0] else None
+            by_images.plot([mark.images for mark in run.marks], distances, label=label, **style)
+            by_time.plot([mark.seconds for mark in run.marks], distances, label=label, **style)
+    by_images.set(xlabel="images", title=_title(rows, "quality at equal images"))
+    by_time.set(xlabel="seconds of training", title=_title(rows, "quality at equal time"))
+    for axes, end in ((by_images, quality.images), (by_time, quality.seconds)):
+        axes.axvline(end, color=_GREY, linestyle="--", linewidth=1)
+        axes.set(ylabel="Fréchet distance", yscale="log")
+        axes.legend(loc="upper right")
 
 
 def _draw_estimates(

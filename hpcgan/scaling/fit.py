@@ -80,7 +80,7 @@ def fit(points: Sequence[Point], algorithm: Algorithm = "ring") -> Fit:
         )
     values = _least_squares(exchanging, names, machine, work)
     machine, work = _with(machine, work, values)
-    errors = tuple(_foretold(each, machine, work).total / each.step_seconds - 1 for each in points)
+    errors = tuple(foretold(each, machine, work).total / each.step_seconds - 1 for each in points)
     between = any(point.nodes > 1 for point in points)
     return Fit(machine, work, values, errors, between, batches)
 
@@ -179,7 +179,7 @@ def _least_squares(
     def errors(logarithms: np.ndarray) -> list[float]:
         values = dict(zip(names, np.exp(logarithms).tolist(), strict=True))
         fitted = _with(machine, work, values)
-        return [_foretold(each, *fitted).total / each.step_seconds - 1 for each in points]
+        return [foretold(each, *fitted).total / each.step_seconds - 1 for each in points]
 
     # From several guesses, since a part that hardly counts has no slope to follow.
     starts = [np.clip(first + shift, low, high) for shift in (0.0, -3.0, 3.0)]
@@ -207,8 +207,14 @@ def _with(machine: Machine, work: Work, values: dict[str, float]) -> tuple[Machi
     return replace(machine, between=between, within=within), replace(work, **parts["work"])
 
 
-def _foretold(point: Point, machine: Machine, work: Work) -> Step:
-    """Return the model's step for a point's own ranks, bytes, link and measured compute time."""
+def foretold(point: Point, machine: Machine, work: Work) -> Step:
+    """Return the model's step for a point's own ranks, bytes, link and measured compute time.
+
+    Args:
+        point: its link, if it tells one, takes the place of the machine's.
+        machine: of a fit.
+        work: of a fit: its overhead and variation.
+    """
     between = machine.between
     if point.link:
         between = replace(between, latency=point.link.latency, bandwidth=point.link.bandwidth)

@@ -43,6 +43,15 @@ _WORDS = {
     "least. Ranks that are slower now in one step, now in another, are in it too.",
 }
 
+_QUALITY_WORDS = {
+    "Fréchet at ... images, at ... s": "Fréchet distance between samples of the generator (of its "
+    "average, if it has one) and of the data, in the space of the data's first 32 principal "
+    "components, when all numbers of ranks have learnt from as many images, and when all have "
+    "trained for as long. Less is better. It comes from one training run on each number of ranks, "
+    "linearly between the marks of the curves; start, compilation, checkpoints and judging are not "
+    "in its seconds. It compares the lines of this table with each other, and nothing else.",
+}
+
 
 def render(
     name: str,
@@ -111,8 +120,9 @@ def _table(rows: Sequence[Row]) -> str:
 
 def _how(rows: Sequence[Row]) -> str:
     """Return what was measured, and what the columns mean."""
+    words = _WORDS | (_QUALITY_WORDS if any(row.quality for row in rows) else {})
     terms = "".join(
-        f"<dt>{escape(word)}</dt><dd>{escape(what)}</dd>" for word, what in _WORDS.items()
+        f"<dt>{escape(word)}</dt><dd>{escape(what)}</dd>" for word, what in words.items()
     )
     run = rows[0].runs[0]
     return (

@@ -1,7 +1,7 @@
 """``hpcgan scale report DIR``: what a study found, as a table, CSV, curves and a page.
 
-All files of DIR/runs count, of whatever job: they are merged by kind and number of ranks. Training
-runs directly below DIR, as those of a sweep, are compared beside them.
+All files of DIR/runs and DIR/quality count, of whatever job: they are merged by kind and number of
+ranks. Training runs directly below DIR, as those of a sweep, are compared beside them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
 from hpcgan.scaling import draw, page, sweep, table
+from hpcgan.scaling.quality import read_quality
 from hpcgan.scaling.runs import read_runs
 from hpcgan.scaling.summary import Row, points, summarize, warnings
 
@@ -27,7 +28,8 @@ def write(directory: Path) -> None:
     """
     trained = sweep.read(directory)
     is_study = not trained or any((directory / "runs").glob("*.json"))
-    rows = summarize(read_runs(directory).values()) if is_study else []
+    runs = read_runs(directory) if is_study else {}
+    rows = summarize(runs.values(), read_quality(directory, runs)) if runs else []
     content: dict[str, bytes] = {}
     if rows:
         print(table.text(rows))

@@ -150,10 +150,15 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The configuration but for what a study varies: the shards, in a weak one."""
-        data = self.config.get("data", {})
-        shards = None if self.kind == "weak" else data.get("shards")
-        return {**self.config, "data": {**data, "shards": shards}}
+        """The configuration but for what a study varies."""
+        return identity(self.kind, self.config)
+
+
+def identity(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration but for what a study of a kind varies: the shards, in a weak one."""
+    data = config.get("data", {})
+    shards = None if kind == "weak" else data.get("shards")
+    return {**config, "data": {**data, "shards": shards}}
 
 
 def read_runs(directory: Path) -> dict[Path, Run]:

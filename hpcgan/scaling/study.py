@@ -20,6 +20,7 @@ from hpcgan.config_file import load
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
 from hpcgan.scaling import launcher
+from hpcgan.scaling.quality import Quality, read_file
 from hpcgan.scaling.runs import Run, check_config, counted, read_run, read_runs
 from hpcgan.training.restarts import environment
 from hpcgan.world import World
@@ -39,6 +40,8 @@ class Study:
         out: the directory of the study, whose ``runs`` the files are added to.
         repeats: starts of each number of ranks.
         seconds: of measuring at each start, with the exchange and without it each.
+        quality: images of a training run on each number of ranks, whose samples are judged; 0 for
+            no such run.
     """
 
     kind: Kind
@@ -48,6 +51,7 @@ class Study:
     out: Path
     repeats: int
     seconds: float
+    quality: int = 0
 
 
 def run(world: World, study: Study) -> int:
@@ -64,25 +68,50 @@ def run(world: World, study: Study) -> int:
     if world.size > 1:
         raise ConfigError("hpcgan scale starts the ranks itself; run it without mpirun or srun")
     words = _words(study)
-    known = study.out / "runs"
-    with writing(known):
-        known.mkdir(parents=True, exist_ok=True)
     _check_known(study, words)
     wrong: set[int] = set()
     failed = 0
-    for repeat, ranks in order(study.ranks, study.repeats):
-        if ranks in wrong:
+    for start in _starts(study):
+        if start.ranks in wrong:
             continue
-        path = known / _name(study.kind, ranks, repeat)
-        status, line = _start(study, words, ranks, path)
+        status, line = _make(study, words, start)
         if status:
             failed += 1
             line = f"failed with status {status}: {line}"
-            wrong |= {ranks} if status == ConfigError.status else set()
-        which = f"{study.kind}, {counted(ranks)}, {repeat + 1} of {study.repeats}"
-        print(f"{which}: {line}", flush=True)
+            wrong |= {start.ranks} if status == ConfigError.status else set()
+        print(f"{study.kind}, {counted(start.ranks)}, {start.name}: {line}", flush=True)
     print(f"the table and curves: hpcgan scale report {study.out}")
     return 1 if failed else 0
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start of some ranks.
+
+    Attributes:
+        ranks: how many.
+        name: which of them it is.
+        program: measure or learn, in this package.
+        amount: what the program takes: seconds, or images.
+        path: of the file that comes of it.
+    """
+
+    ranks: int
+    name: str
+    program: str
+    amount: float
+    path: Path
+
+
+def _starts(study: Study) -> Iterator[Start]:
+    """Yield the starts of a study, in their order."""
+    for repeat, ranks in order(study.ranks, study.repeats):
+        name = f"{repeat + 1} of {study.repeats}"
+        path = study.out / "runs" / _name(study.kind, ranks, repeat)
+        yield Start(ranks, name, "measure", study.seconds, path)
+    for ranks in study.ranks if study.quality else []:
+        path = study.out / "quality" / _name(study.kind, ranks, 0)
+        yield Start(ranks, "quality", "learn", study.quality, path)
 
 
 def order(ranks: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:
@@ -123,17 +152,19 @@ def _check_known(study: Study, words: list[str]) -> None:
             check_config(asdict(config), study.config, known.identity, path)
 
 
-def _start(study: Study, words: list[str], ranks: int, path: Path) -> tuple[int, str]:
-    """Measure once.
+def _make(study: Study, words: list[str], start: Start) -> tuple[int, str]:
+    """Make a start.
 
     Returns:
         The exit status of the ranks, and what to say of it.
     """
-    program = [sys.executable, "-m", "hpcgan.scaling.measure", study.config, str(path)]
-    program += [study.kind, str(study.seconds), *words]
+    with writing(start.path):
+        start.path.parent.mkdir(parents=True, exist_ok=True)
+    program = [sys.executable, "-m", f"hpcgan.scaling.{start.program}", study.config]
+    program += [str(start.path), study.kind, str(start.amount), *words]
     outer = environment(os.environ)
     done = subprocess.run(
-        launcher.command(ranks, max(study.ranks), program, outer),
+        launcher.command(start.ranks, max(study.ranks), program, outer),
         env=outer,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -144,9 +175,11 @@ def _start(study: Study, words: list[str], ranks: int, path: Path) -> tuple[int,
     )
     if done.returncode:
         return done.returncode, _last_line(done.stdout)
-    if not path.exists():
+    if not start.path.exists():
         return 1, f"no file came of it: {_last_line(done.stdout)}"
-    return 0, _describe(read_run(path))
+    if start.program == "learn":
+        return 0, _describe_quality(read_file(start.path))
+    return 0, _describe(read_run(start.path))
 
 
 def _describe(found: Run) -> str:
@@ -156,6 +189,15 @@ def _describe(found: Run) -> str:
         f"{found.images_per_second:.4g} images/s"
     )
     return text + ("; more ranks than cores" if found.oversubscribed else "")
+
+
+def _describe_quality(found: Quality) -> str:
+    """Return in a line what a training run reached."""
+    before, after = found.marks[0], found.marks[-1]
+    return (
+        f"Fréchet distance {after.frechet:.4g} after {after.images} images and "
+        f"{after.seconds:.1f} s, {before.frechet:.4g} before"
+    )
 
 
 def _last_line(output: str) -> str:

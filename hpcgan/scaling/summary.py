@@ -17,6 +17,7 @@ from statistics import mean, median, variance
 from scipy import stats
 
 from hpcgan.scaling.points import Point
+from hpcgan.scaling.quality import Compared, Quality, compare
 from hpcgan.scaling.runs import Run, counted
 
 _LEVEL = 0.95
@@ -75,10 +76,12 @@ class Row:
     Attributes:
         runs: that it comes from.
         base: those of the smallest number of ranks, to which speed-up and efficiency are relative.
+        quality: the training runs of its kind, of all numbers of ranks; None if there are none.
     """
 
     runs: tuple[Run, ...]
     base: tuple[Run, ...]
+    quality: Compared | None = None
 
     @property
     def kind(self) -> str:
@@ -156,17 +159,24 @@ class Row:
         return max(sorted(set(names)), key=names.count)
 
 
-def summarize(runs: Iterable[Run]) -> list[Row]:
+def summarize(runs: Iterable[Run], quality: Sequence[Quality] = ()) -> list[Row]:
     """Return a row for each kind, number of ranks and number of nodes, in this order, weak first.
 
     Runs of all jobs and repeats of a row count alike.
+
+    Args:
+        runs: that were timed.
+        quality: training runs whose samples were judged.
     """
     groups: dict[tuple[str, int, int], list[Run]] = defaultdict(list)
     for run in runs:
         groups[run.kind, run.ranks, run.nodes].append(run)
     bases = {kind: min(key for key in groups if key[0] == kind) for kind, _, _ in groups}
     keys = sorted(groups, key=lambda key: (key[0] != "weak", *key))
-    return [Row(tuple(groups[key]), tuple(groups[bases[key[0]]])) for key in keys]
+    compared = compare(quality)
+    return [
+        Row(tuple(groups[key]), tuple(groups[bases[key[0]]]), compared.get(key[0])) for key in keys
+    ]
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:

@@ -38,7 +38,17 @@ def headings(row: Row) -> tuple[str, ...]:
     """Return the names of ``cells``."""
     base = f"of {counted(row.base[0].ranks)}"
     names = ("ranks", "nodes", "starts", "ms/step", "images/s", "images/s/rank", "speed-up")
-    return (*names, base, "of limit", *PARTS)
+    return (*names, base, "of limit", *PARTS, *quality_headings(row))
+
+
+def quality_headings(row: Row) -> list[str]:
+    """Return the names of the last of ``cells``; none for a study without training runs."""
+    if row.quality is None:
+        return []
+    return [
+        f"Fréchet at {row.quality.images} images",
+        f"Fréchet at {row.quality.seconds:.3g} s",
+    ]
 
 
 def cells(row: Row) -> list[str]:
@@ -55,13 +65,15 @@ def cells(row: Row) -> list[str]:
         _percent(row.efficiency),
         _percent(row.limit_efficiency),
         *(_number(Estimate(1e3 * split[name])) for name in PARTS),
+        *("-" if each is None else f"{each:.4g}" for each in _distances(row)),
     ]
 
 
 def to_csv(rows: Sequence[Row]) -> str:
     """Return the rows as CSV: a line each, with _low and _high for the bounds of intervals.
 
-    Times are in milliseconds, efficiencies are ratios; a bound that does not exist is empty.
+    Times are in milliseconds, but for those of the last columns, in seconds; efficiencies are
+    ratios; a bound that does not exist is empty, as is the Fréchet distance without training runs.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -69,7 +81,8 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writerow(
         ["kind", "ranks", "nodes", "starts", "oversubscribed", *bounded]
         + [f"{name}_ms" for name in PARTS]
-        + ["slowest"]
+        + ["slowest", "equal_images", "frechet_at_equal_images"]
+        + ["equal_seconds", "frechet_at_equal_seconds"]
     )
     for row in rows:
         estimates = [row.step.scaled(1e3), row.rate, row.rank_rate, row.speed_up]
@@ -80,8 +93,25 @@ def to_csv(rows: Sequence[Row]) -> str:
             + ["" if end is None else f"{end:.6g}" for end in ends]
             + [f"{1e3 * row.split[name]:.6g}" for name in PARTS]
             + [row.slowest]
+            + ["" if each is None else f"{each:.6g}" for each in _quality(row)]
         )
     return out.getvalue()
+
+
+def _distances(row: Row) -> list[float | None]:
+    """Return the Fréchet distances at equal images and at equal time; none without runs."""
+    quality = row.quality
+    if quality is None:
+        return []
+    return [quality.at_equal_images(row.ranks), quality.at_equal_time(row.ranks)]
+
+
+def _quality(row: Row) -> list[float | None]:
+    """Return images, distance, seconds and distance; each None if there is none."""
+    if row.quality is None:
+        return [None] * 4
+    at_images, at_time = _distances(row)
+    return [row.quality.images, at_images, row.quality.seconds, at_time]
 
 
 def _number(value: Estimate) -> str:

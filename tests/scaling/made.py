@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hpcgan.scaling import quality
+from hpcgan.scaling.quality import Mark, Quality
 from hpcgan.scaling.runs import Run, Segment, to_json
 
 
@@ -47,6 +49,27 @@ def made(
         "versions": {"hpcgan": "0.1.0"},
     }
     return Run(**(values | changes))
+
+
+def learnt(kind: str, ranks: int, *marks: tuple[int, float, float]) -> Quality:
+    """Return a training run of the configuration of ``made``.
+
+    Args:
+        kind: weak or strong.
+        ranks: how many.
+        marks: images, seconds and Fréchet distance of each.
+    """
+    config = made(kind, ranks).config
+    found = [Mark(*mark) for mark in marks]
+    return Quality(kind, "2026-01-02T03:04:05+00:00", ["node0"] * ranks, config, found)
+
+
+def write_quality(directory: Path, *runs: Quality) -> None:
+    """Write training runs into a study's directory."""
+    (directory / "quality").mkdir(parents=True, exist_ok=True)
+    for number, run in enumerate(runs):
+        name = f"{run.kind}-{run.ranks}-{number}.json"
+        (directory / "quality" / name).write_text(quality.to_json(run))
 
 
 def write(directory: Path, *runs: Run) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import os
+import re
+import shutil
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +19,7 @@ import pytest
 from hpcgan.errors import ConfigError
 from hpcgan.scaling import foretell, report, table
 from hpcgan.scaling.summary import summarize
-from tests.scaling.made import made, write
+from tests.scaling.made import learnt, made, write, write_quality
 
 WEAK = [
     made(ranks=ranks, step=step * factor, limit=0.1)
@@ -80,6 +85,77 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
         assert word in words
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Quiet, alone, and without a look at the network.
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+]
+# What a reader sees, as the browser has laid it out.
+LOOK = """<script>addEventListener("load", () => {
+  const image = document.querySelector("img");
+  document.documentElement.innerHTML = "<pre>" + btoa(unescape(encodeURIComponent(JSON.stringify({
+    image: [image.complete, image.naturalWidth, image.getBoundingClientRect().width],
+    wide: document.documentElement.scrollWidth - innerWidth,
+    text: document.body.innerText,
+    rows: [...document.querySelectorAll("tr")].map(
+      (row) => [...row.cells].map((cell) => cell.innerText.split("\\n")[0])),
+  })))) + "</pre>";
+})</script>"""
+
+
+def look(page: Path, width: int) -> dict:
+    """Open a page in a browser and return what it shows."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"no browser is installed: {', '.join(BROWSERS)}")
+        pytest.skip("no browser is installed")
+    probe = page.with_name("probe.html")
+    probe.write_text(page.read_text().replace("</body>", f"{LOOK}</body>"))
+    profile = f"--user-data-dir={page.with_name('profile')}"
+    size = f"--window-size={width},800"
+    done = subprocess.run(
+        [browser, *QUIET, profile, size, "--dump-dom", probe.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    found = re.search(r"<pre>([\w+/=]+)</pre>", done.stdout)
+    assert found, done.stdout[-2000:] + done.stderr[-2000:]
+    return json.loads(base64.b64decode(found[1]))
+
+
+def test_a_browser_shows_the_page(tmp_path: Path) -> None:
+    write(tmp_path, *WEAK, *STRONG)
+    write_quality(
+        tmp_path,
+        learnt("weak", 1, (0, 0.0, 90.0), (800, 20.0, 10.0)),
+        learnt("weak", 2, (0, 0.0, 90.0), (1000, 10.0, 20.0)),
+    )
+    report.write(tmp_path)
+    seen = look(tmp_path / "report.html", 1300)
+    complete, pixels, shown = seen["image"]
+    assert complete
+    assert pixels >= 2 * shown > 1000  # curves stay sharp on paper and on fine screens
+    assert seen["wide"] <= 0
+    weak, strong = ([line for line in seen["rows"] if len(line) == cells] for cells in (15, 13))
+    assert [line[0] for line in weak] == ["ranks", "1", "2", "4"]
+    assert [line[0] for line in strong] == ["ranks", "1", "2", "4"]
+    assert weak[2][-2:] == ["34", "20"]
+    assert "Weak scaling" in seen["text"]
+    assert "made <up>" not in seen["text"]  # details are closed
+    assert look(tmp_path / "report.html", 600)["wide"] <= 0  # wide tables scroll by themselves
+
+
 def test_without_matplotlib_there_is_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -126,6 +202,10 @@ def test_the_csv_has_exact_values() -> None:
         "waiting_ms": "0",
         "exchange_ms": "25",
         "slowest": "rank 0 on node0",
+        "equal_images": "",
+        "frechet_at_equal_images": "",
+        "equal_seconds": "",
+        "frechet_at_equal_seconds": "",
     }
 
 

@@ -1,0 +1,137 @@
+"""Does the cost model foretell a step over links that it has not seen? Needs root, and two cores.
+
+    python -m benchmarks.links
+
+Two hosts are made on this machine, a rank and a core each (``benchmarks.two_hosts``). The DCGAN and
+the MLP of 28x28, 64 samples a rank, are trained over each of several links, by
+``hpcgan.scaling.measure``, in interleaved repeats. The model is fitted to the two over a link that
+is as fast as this machine copies; what it then foretells for the others, from their rate and delay
+alone, stands beside what was measured there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+
+from benchmarks.data import many_digits
+from benchmarks.two_hosts import Cable, link, missing_programs, mpirun, two_hosts
+from hpcgan.scaling.fit import Fit, fit, foretold
+from hpcgan.scaling.points import Point
+from hpcgan.scaling.runs import Run, read_run
+from hpcgan.scaling.summary import points, summarize
+
+ROOT = Path(__file__).resolve().parent.parent
+MPIRUN = str(Path(sys.executable).with_name("mpirun"))
+FITTED = Cable("no limit")
+OTHERS = (
+    Cable("1 Gbit/s", bits=1e9),
+    Cable("200 Mbit/s", bits=200e6),
+    Cable("1 ms", delay=1e-3),
+)
+MODELS = ("dcgan", "mlp")
+BATCH = 64
+REPEATS = 3
+SECONDS = 5.0
+BAR = 0.15
+# Bytes a second of a link without a limit: what it costs is what the ranks copy.
+UNBOUNDED = 1e15
+
+Found = dict[tuple[Cable, str], list[Run]]
+
+
+def main() -> int:
+    """Measure, fit, foretell and print; return the exit status."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    missing = missing_programs()
+    if os.geteuid() or missing:
+        why = f"install {', '.join(missing)}" if missing else "run it as root"
+        print(f"benchmarks.links: makes network namespaces: {why}", file=sys.stderr)
+        return 2
+    found = measure()
+    fast = {model: point(found[FITTED, model], FITTED) for model in MODELS}
+    fitted = fit(list(fast.values()))
+    tell(found, fast, fitted)
+    return 0
+
+
+def measure() -> Found:
+    """Return the starts of each model over each link."""
+    found: Found = defaultdict(list)
+    with tempfile.TemporaryDirectory() as name, two_hosts() as hosts:
+        place = Path(name)
+        write(place)
+        for _ in range(REPEATS):
+            for cable in (FITTED, *OTHERS):
+                with link(hosts, cable):
+                    for model in MODELS:
+                        out = place / "run.json"
+                        program = [sys.executable, "-m", "hpcgan.scaling.measure"]
+                        program += [str(place / f"{model}.yaml"), str(out), "weak", str(SECONDS)]
+                        run(mpirun(hosts, MPIRUN, place / "agent", program))
+                        found[cable, model].append(read_run(out))
+    return found
+
+
+def write(place: Path) -> None:
+    """Write the digits and the models' configurations."""
+    with h5py.File(place / "digits.h5", "w") as file:
+        file["images"] = many_digits()
+    for model in MODELS:
+        (place / f"{model}.yaml").write_text(
+            f"data: {{files: [{place / 'digits.h5'}], residency: memory}}\n"
+            f"model: {{name: {model}}}\ntrain: {{steps: 1000000, batch_size: {BATCH}}}\n"
+        )
+
+
+def run(command: Sequence[str]) -> None:
+    """Run a start; end the program with what it said if it fails."""
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    environment = os.environ | root | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+
+
+def point(runs: Sequence[Run], cable: Cable) -> Point:
+    """Return the starts of a model over a link as a point of the cost model."""
+    (found,) = points(summarize(runs))
+    return over(found, cable)
+
+
+def over(known: Point, cable: Cable) -> Point:
+    """Return a point that tells a link."""
+    return replace(known, link_latency=cable.delay, link_bandwidth=cable.bytes or UNBOUNDED)
+
+
+def tell(found: Found, fast: dict[str, Point], fitted: Fit) -> None:
+    """Print the fit, and what is foretold beside what was measured."""
+    values = ", ".join(f"{name} {value:.3g}" for name, value in fitted.unknowns.items())
+    print(f"2 hosts, a rank and a core each, {BATCH} samples a rank; medians of {REPEATS} starts")
+    print(f"fitted over the link without a limit: {values}")
+    print(f"{'link':<12}{'model':<7}{'measured':>11}{'foretold':>11}{'error':>8}  of it exchange")
+    worst = 0.0
+    for cable in (FITTED, *OTHERS):
+        for model in MODELS:
+            measured = point(found[cable, model], cable).step_seconds
+            step = foretold(over(fast[model], cable), fitted.machine, fitted.work)
+            error = step.total / measured - 1
+            worst = max(worst, abs(error)) if cable is not FITTED else worst
+            print(
+                f"{cable.name:<12}{model:<7}{1e3 * measured:>8.2f} ms{1e3 * step.total:>8.2f} ms"
+                f"{error:>+8.1%}{step.exchange / step.total:>10.0%}"
+            )
+    print(f"largest error over links that were not fitted: {worst:.1%} (wanted: below {BAR:.0%})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
