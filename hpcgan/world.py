@@ -1,17 +1,14 @@
-"""The ranks: who they are, how they talk and how they end. The only user of mpi4py and horovod.
+"""The ranks: who they are, how they talk and how they end. The only user of mpi4py.
 
-MPI (through mpi4py) starts and ends the run, agrees on errors and moves checkpoints; Horovod's
-ring all-reduce, started when training first needs it, moves the gradients inside the compiled
-update. Both take their environment from ``_prepare_environment``, before MPI starts.
+MPI starts and ends the run, agrees on errors and moves checkpoints. What moves the gradients is
+``ring``.
 
 A collective is a call that returns only when every rank has made it. Here those are all public
-methods of ``World`` but ``abort``, ``mpi`` and ``with_deadline``, and the functions that
-``start_ring`` and ``start_half_ring`` return.
+methods of ``World`` but ``abort``, ``mpi`` and ``with_deadline``.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import socket
@@ -20,27 +17,21 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hpcgan import errors
 from hpcgan.deadline import Deadline
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-    Exchange = Callable[[tf.Tensor], tf.Tensor]
-
 T = TypeVar("T")
 
 _ASLEEP = 0.2  # seconds between two looks for the others
-_LEAST_PRIORITY = 19  # in the system's count, which is upside down
 _QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
 
-_ENVIRONMENT = {
+# What MPI and Horovod read once, when MPI starts.
+ENVIRONMENT = {
     # Horovod's background thread makes a small MPI_Allreduce every cycle, in which Open MPI
     # busy-waits. With a core a rank that takes the core from the computation: yield instead.
     "OMPI_MCA_mpi_yield_when_idle": "1",
@@ -49,12 +40,6 @@ _ENVIRONMENT = {
     # Shared windows do not need it, and without its hardware it prints a warning a rank.
     "OMPI_MCA_osc": "^ucx",
 }
-
-
-def _prepare_environment() -> None:
-    """Set what MPI and Horovod read once, at their start; what the user has set stays."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
 
 
 class World:
@@ -67,6 +52,7 @@ class World:
         node_size: the number of ranks on this node.
         node_ranks: the ranks of this node, ascending.
         cores: processor cores that this rank can count on without taking another rank's.
+        shares_cores: whether some node has more ranks than cores that they may use.
         host: the name of this rank's node.
         hosts: those of all ranks.
         progress: how far this rank has come, for what is said when it fails.
@@ -74,7 +60,8 @@ class World:
 
     def __init__(self) -> None:
         """Start MPI. All ranks must make their ``World``, once."""
-        _prepare_environment()
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)  # what the user has set stays
         from mpi4py import MPI
 
         self._comm = MPI.COMM_WORLD
@@ -90,9 +77,13 @@ class World:
         self.node_ranks: list[int] = ranks.tolist()
         self._node: Any = node
         self._allocate_shared = MPI.Win.Allocate_shared
-        self.cores = self._count_cores(node)
         self.host = socket.gethostname()
-        self.hosts: list[str] = self.gather_json(self.host)
+        shared = self._node_cores()
+        # Its own when it is bound, else an equal part of the node's.
+        self.cores = max(1, min(len(os.sched_getaffinity(0)), shared // self.node_size))
+        facts = self.gather_json([self.host, self.node_size > shared])
+        self.hosts: list[str] = [host for host, _ in facts]
+        self.shares_cores = any(is_short for _, is_short in facts)
         self.progress = "at its start"
         sys.excepthook = self._end_all_ranks
 
@@ -206,76 +197,6 @@ class World:
         memory: Any = window.Shared_query(0)[0]
         return np.frombuffer(memory, dtype, count=size // item).reshape(shape)
 
-    def start_ring(self) -> Exchange:
-        """Start Horovod and return the exchange: a sum over all ranks of one flat float tensor.
-
-        All ranks must call it, and then call the exchange equally often, in the same order, with
-        tensors of one length. The exchange can be part of a compiled function. With one rank
-        there is no one to talk to, and it returns its argument.
-        """
-        if self.size == 1:
-            return lambda tensor: tensor
-        hvd = self._start_horovod()
-        # Two exchanges may be under way at once: names tell them apart, the same on all ranks.
-        numbers = itertools.count()
-        return lambda tensor: hvd.allreduce(tensor, op=hvd.Sum, name=f"hpcgan.{next(numbers)}")
-
-    def start_half_ring(self, dtype: str) -> Exchange:
-        """Return an exchange that sends numbers of 16 bits, and adds them in float32.
-
-        It is a ring all-reduce in two halves: each rank gets one part of the vector from all
-        others, adds it up, and gives the sum to all. So the sum is rounded twice, once before it
-        is sent and once after, and all ranks hold the same. Who must call it, and when, is as with
-        ``start_ring``.
-
-        Args:
-            dtype: "float16" or "bfloat16".
-        """
-        if self.size == 1:
-            return lambda tensor: tensor
-        import tensorflow as tf
-
-        hvd = self._start_horovod()
-        kind = tf.dtypes.as_dtype(dtype)
-        numbers = itertools.count()
-
-        def exchange(tensor: tf.Tensor) -> tf.Tensor:
-            number = next(numbers)
-            length = tensor.shape[0]
-            padded = tf.pad(tensor, [[0, -length % self.size]])
-            # Horovod knows no bfloat16, NCCL no 16-bit integers: the bits travel as float16.
-            sent = tf.bitcast(tf.cast(padded, kind), tf.float16)
-            arrived = hvd.alltoall(sent, name=f"hpcgan.part.{number}")
-            parts = tf.reshape(tf.bitcast(arrived, kind), [self.size, -1])
-            own = tf.cast(tf.reduce_sum(tf.cast(parts, tf.float32), 0), kind)
-            sums = hvd.allgather(tf.bitcast(own, tf.float16), name=f"hpcgan.sums.{number}")
-            whole = tf.cast(tf.bitcast(sums, kind), tf.float32)
-            return tf.ensure_shape(whole[:length], [length])
-
-        return exchange
-
-    def _start_horovod(self) -> Any:
-        """Start Horovod, which may have been started, and return it. All ranks must call it."""
-        import horovod.tensorflow as hvd
-
-        # Milliseconds between two looks for a tensor that is ready on all ranks. With one core a
-        # rank the looking fills what the computation leaves of it; else it would keep a core busy.
-        os.environ.setdefault("HOROVOD_CYCLE_TIME", "0" if self.cores == 1 else "0.1")
-        others = _threads()
-        hvd.init()
-        # Its thread looks all the time, and at each look waits for those of the other ranks. As a
-        # thread like others it takes up to a sixth of the core from the computation; like this it
-        # runs when the computation waits, and that is when there is something to exchange.
-        for thread in _threads() - others:
-            with suppress(ProcessLookupError):  # it was one of the start alone
-                os.setpriority(os.PRIO_PROCESS, thread, _LEAST_PRIORITY)
-        if (hvd.rank(), hvd.size()) != (self.rank, self.size):
-            raise RuntimeError(
-                f"Horovod says rank {hvd.rank()} of {hvd.size()} where MPI says "
-                f"{self.rank} of {self.size}: they were built against different MPI libraries"
-            )
-        return hvd
-
     def barrier(self) -> None:
         """Wait until all ranks are here. All ranks must call it."""
         self._comm.Barrier()
@@ -344,19 +265,17 @@ class World:
         )
         self.abort(1)
 
-    def _count_cores(self, node: Any) -> int:
-        """Return the cores of this rank: its own when bound, else an equal part of the node's."""
+    def _node_cores(self) -> int:
+        """Return the processor cores that the ranks of this node may use together.
+
+        All ranks of the node must call it.
+        """
         own = sorted(os.sched_getaffinity(0))
         counts = np.empty(self.node_size, np.int64)
-        node.Allgather(np.array([len(own)], np.int64), counts)
+        self._node.Allgather(np.array([len(own)], np.int64), counts)
         cores = np.empty(int(counts.sum()), np.int64)
-        node.Allgatherv(np.array(own, np.int64), [cores, counts])
-        return max(1, min(len(own), len(np.unique(cores)) // self.node_size))
-
-
-def _threads() -> set[int]:
-    """Return the threads of this process, as the system knows them."""
-    return {int(path.name) for path in Path("/proc/self/task").iterdir()}
+        self._node.Allgatherv(np.array(own, np.int64), [cores, counts])
+        return len(np.unique(cores))
 
 
 def _agreed(kind: str, message: str) -> errors.UserError:

@@ -6,6 +6,7 @@ all-reduce, so all ranks hold the same networks after every step.
 
 from __future__ import annotations
 
+from hpcgan import ring
 from hpcgan.config import Config
 from hpcgan.gan.state import State
 from hpcgan.gan.update import Update
@@ -26,9 +27,9 @@ def make_update(
     All ranks must call it. Then each step of the update is a collective (``Update.run``).
     ``marks`` note when its exchanges begin and end.
     """
-    exchange = world.start_ring()
+    exchange = ring.start(world)
     half = {"none": None, "fp16": "float16", "bf16": "bfloat16"}[config.parallel.compression]
-    gradients = world.start_half_ring(half) if half else None
+    gradients = ring.start_half(world, half) if half else None
     if marks:
         exchange = marks.timed(exchange)
         gradients = marks.timed(gradients) if gradients else None

@@ -17,7 +17,6 @@ import os
 import platform
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -112,7 +111,7 @@ class Bench:
             job=os.environ.get("SLURM_JOB_ID"),
             hosts=world.gather_json(world.host),
             cores=world.gather_json(world.cores),
-            oversubscribed=_shares_cores(world),
+            oversubscribed=world.shares_cores,
             config=config,
             images=plan.images_per_step,
             samples=plan.images_per_step
@@ -162,16 +161,6 @@ class Bench:
             self._calls.call(self._limit, batch)
             found.append(time.perf_counter() - began)
         return self._world.gather_json(found)
-
-
-def _shares_cores(world: World) -> bool:
-    """Return whether some node has more ranks than cores that they may use. A collective."""
-    cores: dict[str, set[int]] = defaultdict(set)
-    every = world.gather_json([world.host, sorted(os.sched_getaffinity(0))])
-    for host, own in every:
-        cores[host].update(own)
-    ranks = Counter(host for host, _ in every)
-    return any(ranks[host] > len(cores[host]) for host in cores)
 
 
 if __name__ == "__main__":

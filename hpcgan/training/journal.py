@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from hpcgan import __version__, pictures
+from hpcgan import __version__, pictures, ring
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
 from hpcgan.files import write_whole, writing
@@ -229,11 +229,23 @@ def _opening(plan: Plan, world: World, step: int) -> str:
     start = f"going on from {plan.found.path}, step {step}" if plan.found else "a new run"
     return (
         f"hpcgan: {config.name}: {start}, in {plan.run_dir}\n"
-        f"hpcgan: {world.size} ranks, {world.cores} cores a rank; {plan.images_per_step} images a "
-        f"step; {config.model.name}, {config.train.update}\n"
+        f"hpcgan: {_placement(world)}; {plan.images_per_step} images a step; "
+        f"{config.model.name}, {config.train.update}\n"
         f"hpcgan: data: {len(plan.source)} samples {plan.source.sample_shape} "
         f"{plan.source.dtype} in {plan.division.describe(config)}"
     )
+
+
+def _placement(world: World) -> str:
+    """Return in words how the ranks are placed, and how they wait for each other."""
+    numbers = {"rank": world.size, "node": len(set(world.hosts)), "core": world.cores}
+    ranks, nodes, cores = (f"{n} {what}" + "s" * (n > 1) for what, n in numbers.items())
+    text = f"{ranks} on {nodes}, {cores} a rank"
+    if world.size > 1:
+        text += f" ({ring.settings()})"
+    if world.shares_cores:
+        text += "; warning: more ranks than cores, which take turns"
+    return text
 
 
 def _cut(path: Path, step: int) -> float:

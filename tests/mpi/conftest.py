@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpcgan.devices import prepare_tensorflow
+from hpcgan.ring import start
 from hpcgan.world import World
 
 _WORLD = World()
@@ -48,7 +49,7 @@ def world() -> World:
 @pytest.fixture(scope="session")
 def ring(world: World):
     """Return the exchange; Horovod starts once a process."""
-    return world.start_ring()
+    return start(world)
 
 
 @pytest.fixture

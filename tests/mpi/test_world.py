@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from hpcgan.errors import ConfigError, DataError, RunError
+from hpcgan.ring import start_half
 
 
 def test_every_rank_has_its_own_number(world):
     assert world.gather_json(world.rank) == list(range(world.size))
     assert 0 <= world.node_rank < world.node_size <= world.size
     assert world.cores >= 1
+    cores = set().union(*world.gather_json(sorted(os.sched_getaffinity(0))))
+    assert world.shares_cores == (world.size > len(cores))
 
 
 def test_all_ranks_get_what_rank_0_holds(world):
@@ -111,7 +116,7 @@ def test_the_half_ring_adds_up_all_ranks_within_its_digits(world, dtype, digits)
 
     # Not a multiple of the ranks; of the fourth decimal place, so that half precision rounds.
     own = np.random.default_rng(world.rank).normal(size=1001).astype(np.float32)
-    exchange = world.start_half_ring(dtype)
+    exchange = start_half(world, dtype)
     total = tf.function(exchange)(tf.constant(own)).numpy()
     everyone = world.gather_json(own.tolist())
     exact = np.sum(everyone, axis=0)

@@ -70,23 +70,3 @@ def test_networks_that_take_labels_get_them(world: World, data_file: Path) -> No
     )
     found = run(world, data_file.parent, "weak", config)
     assert math.isfinite(found.step)
-
-
-class _Node:
-    """Ranks of one node, each with some cores."""
-
-    host = "node"
-
-    def __init__(self, *cores: list[int]) -> None:
-        self._cores = cores
-
-    def gather_json(self, own: list) -> list:
-        return [["node", each] for each in self._cores]
-
-
-@pytest.mark.parametrize(
-    ("cores", "shared"),
-    [([[0], [1]], False), ([[0, 1], [0, 1]], False), ([[0], [0]], True), ([[0, 1]] * 3, True)],
-)
-def test_ranks_that_share_cores_are_seen(cores: list[list[int]], shared: bool) -> None:
-    assert measure._shares_cores(_Node(*cores)) == shared
