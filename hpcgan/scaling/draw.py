@@ -119,6 +119,8 @@ def _draw_split(axes: Any, rows: Sequence[Row]) -> None:
 
 def _draw_quality(both: Any, rows: Sequence[Row], quality: Compared) -> None:
     """Draw the Fréchet distance of each number of ranks, over images and over time."""
+    from matplotlib.ticker import LogLocator
+
     by_images, by_time = both
     for place, (ranks, found) in enumerate(quality.curves.items()):
         # Curves that lie on each other, as those of a strong study do, still show.
@@ -135,10 +137,15 @@ def _draw_quality(both: Any, rows: Sequence[Row], quality: Compared) -> None:
             by_time.plot([mark.seconds for mark in run.marks], distances, label=label, **style)
     by_images.set(xlabel="images", title=_title(rows, "quality at equal images"))
     by_time.set(xlabel="seconds of training", title=_title(rows, "quality at equal time"))
-    for axes, end in ((by_images, quality.images), (by_time, quality.seconds)):
-        axes.axvline(end, color=_GREY, linestyle="--", linewidth=1)
+    # Legends stand where curves that fall leave room.
+    ends = ((by_images, quality.images, "lower left"), (by_time, quality.seconds, "upper right"))
+    for axes, end, corner in ends:
+        axes.axvline(end, color=_GREY, linestyle="--", linewidth=1, label="compared here")
         axes.set(ylabel="Fréchet distance", yscale="log")
-        axes.legend(loc="upper right")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+        axes.legend(loc=corner)
 
 
 def _draw_estimates(

@@ -84,7 +84,8 @@ def train(world: World, found: Calls, images: int) -> list[Mark]:
     most = _warm_up(world, found, ring)
     seconds, marks = 0.0, []
     for end in _ends(-(-images // plan.images_per_step)):
-        seconds += _make(world, found, ring, _lengths(end - found.step, most))
+        if end:
+            seconds += _make(world, found, ring, _lengths(end - found.step, most))
         distance = world.on_root(lambda: judges[0].distance())
         marks.append(Mark(end * plan.images_per_step, seconds, distance))
     return marks

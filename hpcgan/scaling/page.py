@@ -17,10 +17,11 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1200px; mar
   padding: 0 1em; }
 h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85em; font-variant-numeric: tabular-nums; }
-th, td { padding: .35em .7em; text-align: right; white-space: nowrap;
+table { border-collapse: collapse; font-size: .82em; font-variant-numeric: tabular-nums; }
+th, td { padding: .35em .45em; text-align: right; white-space: nowrap;
   border-bottom: 1px solid #ddd; }
-th { border-bottom: 2px solid #444; } .left { text-align: left; }
+th { border-bottom: 2px solid #444; white-space: normal; vertical-align: bottom; }
+.left { text-align: left; }
 small { color: #666; display: block; }
 .warning { background: #fff4d6; border-left: 4px solid #e69f00; padding: .3em 1em; }
 img { width: 100%; } pre { background: #f6f6f6; padding: 1em; overflow-x: auto; }
