@@ -3,8 +3,8 @@
     mpirun -n 2 python -m benchmarks.split [mlp] [dcgan]
 
 Networks of 28x28 on real digits, batch 64 a rank, a line of the journal every 50 steps, as is the
-default: with the marks in the compiled update, the stopwatch, and the gathering from all ranks at
-every line; and without any of it. Each turn ends when all ranks have made it.
+default: with the marks in the compiled update, the stopwatch, and the gathering from all ranks as
+in a run; and without any of it. Each turn ends when all ranks have made it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def turns(world: World, plan: Plan, lines: int, stack: ExitStack) -> tuple[Turn,
     from hpcgan.gan.state import State
     from hpcgan.parallel import synchronous
     from hpcgan.parallel.marks import Marks
-    from hpcgan.training import split
+    from hpcgan.training.split import Splits
     from hpcgan.training.stopwatch import Stopwatch
 
     state = State(plan.config, plan.source.sample_shape)
@@ -89,6 +89,7 @@ def turns(world: World, plan: Plan, lines: int, stack: ExitStack) -> tuple[Turn,
     plain = synchronous.make_update(world, plan.config, state, dtype, hosted)
     marked = synchronous.make_update(world, plan.config, state, dtype, hosted, marks)
     stopwatch = Stopwatch(marks)
+    splits = Splits(world, stopwatch)
     shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
     feed = Feed(shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype)
     batches = feed.batches((first, STEPS_A_CALL) for first in itertools.count(0, STEPS_A_CALL))
@@ -112,7 +113,7 @@ def turns(world: World, plan: Plan, lines: int, stack: ExitStack) -> tuple[Turn,
                 marked.run(batch, state.step).losses.numpy()
             state.step += STEPS_A_CALL
             if (call + 1) % CALLS_A_LINE == 0:
-                split.gather(world, stopwatch)
+                splits.at_line()
         world.barrier()
         return time.perf_counter() - began
 

@@ -30,7 +30,7 @@ from hpcgan.world import World
 
 # Samples in a grid; their latents stay the same for the whole run.
 _GRID = 64
-# A rank lags that is so far behind the others' median, as a part of it, in two lines in a row.
+# A rank lags that is so far behind the others' median, as a part of it, in two splits in a row.
 _LAG = 0.1
 _IN_RESULT = ("images_per_second", "discriminator_loss", "generator_loss")
 
@@ -60,7 +60,7 @@ class Journal:
         self._wall_before = before
         self._hosts = world.hosts
         self._told: list[dict[str, float]] = []  # in this start's lines, for the result
-        self._splits: list[Split] = []  # of the same lines
+        self._splits: list[Split] = []  # of those lines that have one
         inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0)
         self._inputs = tf.nest.map_structure(lambda each: each[:_GRID], inputs)
         self._progress = _progress(plan.config.train.steps, state.step)
@@ -88,11 +88,11 @@ class Journal:
         if self._progress is not None:
             self._progress.update(len(losses) + skipped)
 
-    def log(self, split: Split) -> None:
+    def log(self, split: Split | None) -> None:
         """Write a line for the steps since the last one; losses are the means of their updates.
 
         Args:
-            split: of the time of these steps.
+            split: of the time since the last line that had one, if this one has.
         """
         losses = np.concatenate(self._losses)
         if not len(losses):
@@ -109,7 +109,7 @@ class Journal:
             "discriminator_loss": float(means[0]),
             "generator_loss": float(means[1]),
             "skipped_updates": self._skipped,
-            **{name: round(value, 4) for name, value in split._asdict().items()},
+            **({name: round(value, 4) for name, value in split._asdict().items()} if split else {}),
         }
         with writing(self._directory / "metrics.jsonl"):
             self._metrics.write(json.dumps(line) + "\n")
@@ -118,9 +118,10 @@ class Journal:
             for name in list(line)[3:]:
                 tf.summary.scalar(name, line[name])
         self._board.flush()
-        self._show(line, self._lag(split))
+        self._show(line, self._lag(split) if split else "")
         self._told.append({key: line[key] for key in _IN_RESULT})
-        self._splits.append(split)
+        if split:
+            self._splits.append(split)
         self._losses, self._skipped = [], 0
         self._line_time, self._line_step = now, step
 
@@ -167,7 +168,7 @@ class Journal:
         self._board.close()
 
     def _lag(self, split: Split) -> str:
-        """Return a word on the slowest rank, if it lags behind and did in the line before."""
+        """Return a word on the slowest rank, if it lags behind and did in the split before."""
         both = [*self._splits[-1:], split]
         rank = split.slowest_rank
         if len(both) < 2 or any(

@@ -23,13 +23,14 @@ from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
 from hpcgan.parallel import synchronous
 from hpcgan.parallel.marks import Marks
-from hpcgan.training import split, timeline
+from hpcgan.training import timeline
 from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.journal import Journal
 from hpcgan.training.lock import only_run
 from hpcgan.training.mlperf import MlperfLog
 from hpcgan.training.plan import Plan
 from hpcgan.training.saver import Saver
+from hpcgan.training.split import Splits
 from hpcgan.training.stop import Request
 from hpcgan.training.stopwatch import Stopwatch
 from hpcgan.training.watch import Diverged, Skips, compare_ranks
@@ -111,6 +112,7 @@ class Run:
         if self._saver and state.step == 0:
             self._saver.save_now()
         self._stopwatch = Stopwatch(marks, timeline.most_events(world) if keeps_timeline else 0)
+        self._splits = Splits(world, self._stopwatch)
 
     def walk(self) -> None:
         """Make the steps from the state's on.
@@ -188,13 +190,13 @@ class Run:
     def _tell(self, samples: tf.Tensor, losses: np.ndarray, skipped: np.ndarray) -> None:
         """Have the journal take note of a call. All ranks must call it, after the same step."""
         is_line = self._is_due(self._config.log.every_steps)
-        found = split.gather(self._world, self._stopwatch) if is_line else None
+        split = self._splits.at_line() if is_line else None
         if not self._journal:
             return
         self._journal.advance(losses[~skipped], int(skipped.sum()))
         with self._stopwatch.doing("journal", self._state.step):
-            if found:
-                self._journal.log(found)
+            if is_line:
+                self._journal.log(split)
             if self._is_due(samples_period(self._config)):
                 self._journal.draw()
                 if self._mlperf:

@@ -21,7 +21,7 @@ def result_line(
 ) -> str:
     """Return the line of one start of a run.
 
-    Speed (a median), split and slowest rank are those of all lines of metrics but the first, in
+    Speed (a median), split and slowest rank are those of lines of metrics after the first, in
     which the update is compiled; losses are those of the last. What no line tells is nan.
 
     Args:
@@ -30,7 +30,7 @@ def result_line(
         steps: updates made before this start and now.
         seconds: of this start.
         lines: images_per_second, discriminator_loss and generator_loss of each line of metrics.
-        splits: of the same lines.
+        splits: of those lines that have one, which the first one does.
     """
     made = steps[1] - steps[0]
     steady, splits = lines[1:] or lines, splits[1:] or splits

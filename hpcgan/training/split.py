@@ -3,11 +3,14 @@
 Ranks meet in the exchange. A rank that comes early waits there for the slowest one, so an exchange
 takes each rank another time, and the shortest of these is the exchange's own: that of the rank that
 came last. Each rank measures by its own clock, durations only; at a line of the journal rank 0
-gathers a few numbers of each, and of the exchanges the newest ones (a sample).
+gathers a few numbers of each, and of the exchanges the newest ones (a sample). Where lines come
+fast, it does so at some of them.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,6 +21,8 @@ from hpcgan.world import World
 
 # Exchanges whose durations are gathered from each rank: 512 bytes.
 _SAMPLED = 64
+# Seconds between two times that rank 0 gathers them, at least about: it costs a millisecond.
+_APART = 1.0
 
 
 class Split(NamedTuple):
@@ -43,6 +48,34 @@ class Split(NamedTuple):
     journal_seconds: float
     slowest_rank: int
     slowest_rank_behind: float
+
+
+class Splits:
+    """The splits at the lines of the journal."""
+
+    def __init__(self, world: World, stopwatch: Stopwatch) -> None:
+        """Begin to measure."""
+        self._world = world
+        self._stopwatch = stopwatch
+        self._lines_left = 1  # up to the next that has a split; the same on all ranks
+        self._lines = 0  # since the last that had
+        self._began = time.monotonic()
+
+    def at_line(self) -> Split | None:
+        """Return on rank 0 the split of the time since the last one; None at most fast lines.
+
+        All ranks must call it, at every line: they agree on the next one at which they gather.
+        """
+        self._lines_left -= 1
+        self._lines += 1
+        if self._lines_left:
+            return None
+        found = gather(self._world, self._stopwatch)
+        now = time.monotonic()
+        wanted = math.ceil(_APART * self._lines / max(now - self._began, 1e-3))
+        self._lines_left = self._world.broadcast_json(wanted)
+        self._lines, self._began = 0, now
+        return found
 
 
 def gather(world: World, stopwatch: Stopwatch) -> Split | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -81,6 +83,22 @@ def test_a_rank_that_lags_is_named_and_the_others_wait_for_it(world, ring):
         assert found.wait_seconds > 0.5 * whole * last / world.size
     else:
         assert found.wait_seconds == 0
+
+
+def test_ranks_agree_on_the_lines_that_have_a_split(world, ring, monkeypatch):
+    marks, run = _exchanging(ring, 0.0)
+    stopwatch = Stopwatch(marks)
+    # By rank 0's clock lines are 0.3 s apart, by that of others 1000 s: rank 0's counts.
+    clock = itertools.count(0.0, 1000.0 if world.rank else 0.3)
+    monkeypatch.setattr(split, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    splits = split.Splits(world, stopwatch)
+    found = []
+    for _ in range(6):
+        with stopwatch.updating(0, _STEPS):
+            run()
+        found.append(splits.at_line() is not None)
+    # The clock is read only where there is a split: 1 line in 0.3 s, so 4 lines; then 4 in 0.3 s.
+    assert found == ([True, False, False, False, True, False] if world.is_root else [False] * 6)
 
 
 def test_clocks_that_differ_are_told(world):
