@@ -86,7 +86,9 @@ def test_signals_requeues_and_preemption_cost_a_run_nothing(
 
     # First of all, for Slurm takes some seconds to choose whom to preempt.
     wait_for_step(job, run, 300)
-    urgent = cluster.submit(place, "-N3", "-p", "urgent", "-o", "urgent.out", "--wrap", "hostname")
+    urgent = cluster.submit(
+        place, "-N3", "-c2", "-p", "urgent", "-o", "urgent.out", "--wrap", "hostname"
+    )
     assert urgent.wait_to_end()["JobState"] == "COMPLETED"  # it had all nodes to itself
     _wait_for_start(job, 2)
     assert 300 < step_of(run) < STEPS
