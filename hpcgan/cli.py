@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpcgan import __version__, command
+from hpcgan import __version__, command, submit
 from hpcgan.doctor import commands as doctor
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
@@ -115,6 +115,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     generate.set_defaults(run=_generate)
     scaling.add(commands)
     doctor.add(commands)
+    submit.add(commands)
     arguments, rest = parser.parse_known_args(words)
     if rest and not getattr(arguments, "takes_keys", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

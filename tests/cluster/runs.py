@@ -43,8 +43,9 @@ def step_of(run: Path) -> int:
 
 
 def events(run: Path) -> list[str]:
-    """Return what the run's history tells, in order: started, stopped, finished .."""
-    lines = (run / "history.jsonl").read_text().splitlines()
+    """Return what the run's history tells, in order: started, stopped, resumed, finished .."""
+    history = run / "history.jsonl"
+    lines = history.read_text().splitlines() if history.exists() else []
     return [str(json.loads(line)["event"]) for line in lines]
 
 
