@@ -52,7 +52,7 @@ prepare() {
   # Since Slurm 22.05 srun no longer takes the cores of a task from sbatch ...
   export SRUN_CPUS_PER_TASK="${SRUN_CPUS_PER_TASK:-${SLURM_CPUS_PER_TASK:-1}}"
   # ... and without these it may bind two tasks to the same ones.
-  if scontrol show config | grep -q '^TaskPlugin .*affinity'; then
+  if [[ $(scontrol show config) =~ TaskPlugin\ +=\ [a-z/,]*affinity ]]; then
     export SLURM_CPU_BIND="${SLURM_CPU_BIND:-cores}"
   fi
   if [[ $HPCGAN_LAUNCH == srun && -z ${SLURM_MPI_TYPE:-} ]]; then
@@ -118,11 +118,14 @@ run() {
 
 # Ends the job with a status; one that was stopped goes back into the queue, and on from there.
 finish() {
+  # One task of an array, not all: the last one has the number of the array.
+  local job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
+  job=${job:-$SLURM_JOB_ID}
   if [[ $1 == "$STOPPED" && $HPCGAN_REQUEUE == yes ]]; then
     # Not if it was cancelled meanwhile, or Slurm has put it back already.
-    if scontrol show job "$SLURM_JOB_ID" | grep -q 'JobState=RUNNING '; then
+    if [[ $(scontrol show job "$job") == *JobState=RUNNING* ]]; then
       say "stopped with a checkpoint: back into the queue"
-      scontrol requeue "$SLURM_JOB_ID" || say "Slurm does not take it back: submit it again"
+      scontrol requeue "$job" || say "Slurm does not take it back: submit it again"
     fi
   fi
   exit "$1"

@@ -152,8 +152,8 @@ def test_a_lost_node_costs_the_steps_since_the_last_checkpoint(
     cluster.kill("node2")
     on = ("RUNNING", "COMPLETING")
     wait_for(lambda: job.state not in on, 60, "the end of the job", job.describe)
-    cluster.start("node2")
-    # Either Slurm has noticed first, and requeues it, or the other rank has: then it failed.
+    # Either Slurm has noticed first, and requeues it, or the other rank has: then it failed. The
+    # run goes on with the third node in any case.
     if job.state == "FAILED":
         assert "on node2 " in job.output()
         job = cluster.submit(place, "-N2", TRAIN, *words)
