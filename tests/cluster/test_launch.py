@@ -44,7 +44,7 @@ def test_ranks_on_two_nodes_train_as_those_of_one_host(
     assert job.wait_to_end()["JobState"] == "COMPLETED", job.describe()
     said = job.output()
     ranks = 2 * each
-    assert f"hpcgan: {ranks} ranks, " in said
+    assert f"hpcgan: {ranks} ranks on 2 nodes, " in said
     result = next(line for line in said.splitlines() if line.startswith("hpcgan-result: "))
     assert f" ranks={ranks} images_per_step=20 steps=60 last_step=60 " in result
     # Two ranks sum in one order only; four may in others.
@@ -70,7 +70,7 @@ def test_mpirun_starts_the_ranks_where_srun_cannot(cluster: Cluster, place: Path
     job = cluster.submit(place, "-N2", TRAIN, "config.yaml", HPCGAN_VENV=str(place))
     assert job.wait_to_end()["JobState"] == "COMPLETED", job.describe()
     assert "do not find each other by srun --mpi=... (tried: pmi2): using mpirun" in job.output()
-    assert "hpcgan: 2 ranks, " in job.output()
+    assert "hpcgan: 2 ranks on 2 nodes, " in job.output()
 
 
 def _write_program(place: Path, name: str, line: str) -> None:

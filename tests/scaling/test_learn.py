@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from hpcgan.data.source import Source
-from hpcgan.devices import prepare_tensorflow
 from hpcgan.scaling import learn
 from hpcgan.scaling.quality import read_file
 from hpcgan.world import World
@@ -26,7 +25,6 @@ def test_samples_are_those_of_the_same_training(world: World, data_file: Path) -
     from hpcgan.training.plan import prepare
     from hpcgan.training.stop import Request
 
-    prepare_tensorflow(world)
     place = data_file.parent
     config = place / "config.yaml"
     config.write_text(f"data: {{files: [{data_file}]}}\n{CONFIG}")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pytest
 
 from hpcgan.scaling import measure
 from hpcgan.scaling.runs import read_run
@@ -15,12 +14,6 @@ from hpcgan.world import World
 
 D = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 1
 G = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
-
-
-@pytest.fixture(autouse=True)
-def _tensorflow_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests of this process have used TensorFlow, whose threads are then as they are."""
-    monkeypatch.setattr(measure, "prepare_tensorflow", lambda world: None)
 
 
 def run(world: World, place: Path, kind: str, config: str, *overrides: str) -> measure.Run:

@@ -258,7 +258,7 @@ def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
     log_steps(Journal(plan, state, world), state, 2)
     opening, ranks, data, line, end, result = capsys.readouterr().out.splitlines()
     assert opening == f"hpcgan: small: a new run, in {plan.run_dir}"
-    assert ranks.startswith("hpcgan: 1 ranks, ")
+    assert ranks.startswith("hpcgan: 1 rank on 1 node, ")
     assert ranks.endswith(" a rank; 12 images a step; mlp, simultaneous")
     assert data.startswith(
         "hpcgan: data: 40 samples (8, 8, 1) uint8 in 3 contiguous shards of 13 to 14 samples; all "
