@@ -15,6 +15,8 @@ from hpcgan.scaling.summary import Estimate, Row
 _BLUE, _RED, _GREY = "#0072B2", "#D55E00", "#777777"
 _RANKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = "os^Dv"
+# Distances that differ by more than this factor get a logarithmic axis; less has few numbers there.
+_LOGARITHMIC = 5
 _PARTS = {
     "compute": ("compute", "#0072B2"),
     "input": ("waiting for input", "#F0E442"),
@@ -131,20 +133,24 @@ def _draw_quality(both: Any, rows: Sequence[Row], quality: Compared) -> None:
             "markerfacecolor": "none",
         }
         for run in found:
-            distances = [mark.frechet for mark in run.marks]
+            heights = [mark.frechet for mark in run.marks]
             label = counted(ranks) if run is found[0] else None
-            by_images.plot([mark.images for mark in run.marks], distances, label=label, **style)
-            by_time.plot([mark.seconds for mark in run.marks], distances, label=label, **style)
+            by_images.plot([mark.images for mark in run.marks], heights, label=label, **style)
+            by_time.plot([mark.seconds for mark in run.marks], heights, label=label, **style)
     by_images.set(xlabel="images", title=_title(rows, "quality at equal images"))
     by_time.set(xlabel="seconds of training", title=_title(rows, "quality at equal time"))
+    runs = [run for found in quality.curves.values() for run in found]
+    distances = [mark.frechet for run in runs for mark in run.marks]
     # Legends stand where curves that fall leave room.
     ends = ((by_images, quality.images, "lower left"), (by_time, quality.seconds, "upper right"))
     for axes, end, corner in ends:
         axes.axvline(end, color=_GREY, linestyle="--", linewidth=1, label="compared here")
-        axes.set(ylabel="Fréchet distance", yscale="log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.minorticks_off()
+        axes.set(ylabel="Fréchet distance")
+        if max(distances) > _LOGARITHMIC * min(distances):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.minorticks_off()
         axes.legend(loc=corner)
 
 

@@ -194,6 +194,11 @@ def warnings(rows: Sequence[Row]) -> list[str]:
                 f"{who}with and without exchange are the same there, and differ by {off:.0%}: "
                 "something else disturbed the machine, and other figures are no better"
             )
+        elif row.limit_efficiency.value > 1 + _DISTURBED:
+            found.append(
+                f"{who}{row.limit_efficiency.value:.0%} of the limit cannot be: something else "
+                "disturbed the machine, and other figures are no better"
+            )
         if any(run.skipped for run in row.runs):
             found.append(f"{who}some updates were left out, since they were not finite")
         if not all(run.is_even for run in row.runs):

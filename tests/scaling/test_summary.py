@@ -95,6 +95,12 @@ def test_one_rank_that_differs_from_itself_shows_a_disturbed_machine() -> None:
     )
 
 
+def test_ranks_that_beat_their_limit_show_a_disturbed_machine() -> None:
+    (found,) = warnings(summarize([made(ranks=2, step=0.1, limit=0.12)] * 2))
+    assert found.startswith("weak, 2 ranks: 120% of the limit cannot be: something else disturbed")
+    assert warnings(summarize([made(ranks=2, step=0.1, limit=0.104)] * 2)) == []
+
+
 def test_points_of_the_model() -> None:
     runs = [made(), made(ranks=2, step=0.25, limit=[0.1, 0.2]), made("strong", 3, samples=16)]
     single, double = points(summarize(runs))
