@@ -46,7 +46,7 @@ def test_ranks_on_two_nodes_train_as_those_of_one_host(
     ranks = 2 * each
     assert f"hpcgan: {ranks} ranks on 2 nodes, " in said
     result = next(line for line in said.splitlines() if line.startswith("hpcgan-result: "))
-    assert f" ranks={ranks} images_per_step=20 steps=60 last_step=60 " in result
+    assert f" ranks={ranks} hosts=2 images_per_step=20 steps=60 last_step=60 " in result
     # Two ranks sum in one order only; four may in others.
     distance = difference(run, reference, 60)
     assert distance == 0 if ranks == 2 else distance < 1e-6
