@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _ASLEEP = 0.2  # seconds between two looks for the others
 _QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
+_CLOCK_TAG = 32000  # of these messages: no exchange with a deadline has it
 
 # What MPI and Horovod read once, when MPI starts.
 ENVIRONMENT = {
@@ -216,15 +217,15 @@ class World:
         if self.is_root:
             for rank in range(1, self.size):
                 for _ in range(_QUESTIONS):
-                    self._comm.Recv(answer, rank)
+                    self._comm.Recv(answer, rank, _CLOCK_TAG)
                     answer[0] = clock()
-                    self._comm.Send(answer, rank)
+                    self._comm.Send(answer, rank, _CLOCK_TAG)
             return 0.0
         found = []
         for _ in range(_QUESTIONS):
             asked = clock()
-            self._comm.Send(answer, 0)
-            self._comm.Recv(answer, 0)
+            self._comm.Send(answer, 0, _CLOCK_TAG)
+            self._comm.Recv(answer, 0, _CLOCK_TAG)
             answered = clock()
             found.append((answered - asked, float(answer[0]) - (asked + answered) / 2))
         return min(found)[1]
