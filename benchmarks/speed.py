@@ -18,7 +18,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 MPIRUN = str(Path(sys.executable).with_name("mpirun"))
 REPEATS = 3
-SECONDS = 12.0
+SECONDS = 6.0
 TORCH = "torch==2.13.0"
 
 # model: what we want of ours against the limit, the naive script and PyTorch; and on one rank
