@@ -5,6 +5,8 @@ For small networks those dozen take as long as their matrix products.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -16,21 +18,39 @@ class Adam(keras.optimizers.Adam):
     that the last bit may differ.
     """
 
-    def update_step(
-        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    def apply(
+        self,
+        grads: Sequence[tf.Tensor],
+        trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        """Move a variable, float32, by one step; called for each of them by ``apply``."""
-        index = self._get_variable_index(variable)
+        """Move all variables, float32, by one step.
+
+        Args:
+            grads: of each variable that it was built for, in this order.
+            trainable_variables: those variables; None for the same.
+        """
+        variables = self._trainable_variables
+        given = variables if trainable_variables is None else trainable_variables
+        if [id(each) for each in given] != [id(each) for each in variables]:
+            raise ValueError("this optimizer moves all variables that it was built for, in order")
+        # Once for all variables: reads of a variable are not merged by TensorFlow.
         step = tf.cast(self.iterations.value + 1, tf.float32)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
-            lr=learning_rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+        powers = {
+            "beta1_power": tf.pow(self.beta_1, step),
+            "beta2_power": tf.pow(self.beta_2, step),
+        }
+        rate = tf.convert_to_tensor(self.learning_rate)
+        moments = (self._momentums, self._velocities)
+        for variable, m, v, gradient in zip(variables, *moments, grads, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=m.value.handle,
+                v=v.value.handle,
+                lr=rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+                **powers,
+            )
+        self.iterations.assign_add(1)

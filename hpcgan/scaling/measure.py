@@ -6,7 +6,7 @@
 ``hpcgan scale`` starts it. All ranks train the networks of the configuration on its data, as
 ``hpcgan train`` does, but for checkpoints and journal: first without the exchange, each rank with
 its own gradients, which is the limit; then with the ring. They take no turns, since Horovod, once
-started, cannot be ended, and its thread takes a sixth of a core from each rank even while nothing
+started, cannot be ended, and its thread looks for tensors on each rank's core even while nothing
 is exchanged: a limit beside it would not be one. Repeats of the whole even out what else changes.
 """
 

@@ -42,3 +42,11 @@ def test_its_variables_are_those_of_keras() -> None:
     for optimizer in (ours, theirs):
         optimizer.build(variables)
     assert [v.path for v in ours.variables] == [v.path for v in theirs.variables]
+
+
+def test_some_of_its_variables_alone_are_refused() -> None:
+    variables = [keras.Variable(np.zeros(3)), keras.Variable(np.zeros(3))]
+    optimizer = Adam()
+    optimizer.build(variables)
+    with pytest.raises(ValueError, match="all variables that it was built for"):
+        optimizer.apply([tf.zeros(3)], variables[1:])
