@@ -84,8 +84,9 @@ def main() -> None:
     if dist.is_initialized():
         dist.all_reduce(slowest, dist.ReduceOp.MAX)
     if not dist.is_initialized() or dist.get_rank() == 0:
-        print(f"{int(steps) / float(slowest):.3f}")
+        print(f"{int(steps) / float(slowest):.3f}", flush=True)
     if dist.is_initialized():
+        dist.barrier()  # a rank that leaves first may have the other abort
         dist.destroy_process_group()
 
 
