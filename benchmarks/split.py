@@ -13,7 +13,7 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -24,8 +24,8 @@ from hpcgan.devices import prepare_tensorflow
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
 
-STEPS_A_CALL = 10
-CALLS_A_LINE = 5
+# Steps of the calls of a line, as training chooses them.
+CALLS = {"mlp": [50], "dcgan": [6] * 8 + [2]}
 LINES_A_TURN = {"mlp": 4, "dcgan": 1}
 PAIRS = {"mlp": 80, "dcgan": 10}
 
@@ -43,7 +43,8 @@ def main() -> None:
             words = [f"--model.name={model}"]
             run_dir = directory / model
             plan = prepare(world, str(directory / "config.yaml"), words, run_dir, "never")
-            without, measured = turns(world, plan, LINES_A_TURN[model], stack)
+            lines = [CALLS[model]] * LINES_A_TURN[model]
+            without, measured = turns(world, plan, lines, stack)
             pairs = []
             for number in range(PAIRS[model] + 2):
                 if number % 2:  # which of them comes first must not matter
@@ -62,7 +63,7 @@ def tell(world: World, model: str, pairs: list[tuple[float, float]]) -> None:
     reach = round(0.98 * len(ratios) ** 0.5)
     low, high = (ratios[len(ratios) // 2 + side * reach] for side in (-1, 1))
     if world.is_root:
-        steps = STEPS_A_CALL * CALLS_A_LINE * LINES_A_TURN[model]
+        steps = sum(CALLS[model]) * LINES_A_TURN[model]
         print(
             f"{model} 28x28, batch 64 a rank, {world.size} ranks: a step takes "
             f"{1e6 * median(without for without, _ in pairs) / steps:.0f} us; measured / not "
@@ -71,10 +72,16 @@ def tell(world: World, model: str, pairs: list[tuple[float, float]]) -> None:
         )
 
 
-def turns(world: World, plan: Plan, lines: int, stack: ExitStack) -> tuple[Turn, Turn]:
+def turns(world: World, plan: Plan, lines: list[list[int]], stack: ExitStack) -> tuple[Turn, Turn]:
     """Return what makes a turn without and with measuring, and returns its seconds.
 
     All ranks must call it, and then what it returns, in the same order.
+
+    Args:
+        world: the ranks.
+        plan: what is trained.
+        lines: the steps of each call, for each line of the journal in a turn.
+        stack: closes the data.
     """
     from hpcgan.data.feed import Feed
     from hpcgan.gan.state import State
@@ -92,32 +99,40 @@ def turns(world: World, plan: Plan, lines: int, stack: ExitStack) -> tuple[Turn,
     splits = Splits(world, stopwatch)
     shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
     feed = Feed(shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype)
-    batches = feed.batches((first, STEPS_A_CALL) for first in itertools.count(0, STEPS_A_CALL))
+    batches = feed.batches(spans(itertools.chain.from_iterable(lines)))
 
     def without() -> float:
         world.barrier()
         began = time.perf_counter()
-        for _ in range(lines * CALLS_A_LINE):
+        for steps in itertools.chain.from_iterable(lines):
             plain.run(next(batches), state.step).losses.numpy()
-            state.step += STEPS_A_CALL
+            state.step += steps
         world.barrier()
         return time.perf_counter() - began
 
     def measured() -> float:
         world.barrier()
         began = time.perf_counter()
-        for call in range(lines * CALLS_A_LINE):
-            with stopwatch.doing("input", state.step):
-                batch = next(batches)
-            with stopwatch.updating(state.step, STEPS_A_CALL):
-                marked.run(batch, state.step).losses.numpy()
-            state.step += STEPS_A_CALL
-            if (call + 1) % CALLS_A_LINE == 0:
-                splits.at_line()
+        for line in lines:
+            for steps in line:
+                with stopwatch.doing("input", state.step):
+                    batch = next(batches)
+                with stopwatch.updating(state.step, steps):
+                    marked.run(batch, state.step).losses.numpy()
+                state.step += steps
+            splits.at_line()
         world.barrier()
         return time.perf_counter() - began
 
     return without, measured
+
+
+def spans(lengths: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield (first step, steps) of calls of such lengths, over and over."""
+    first = 0
+    for steps in itertools.cycle(lengths):
+        yield first, steps
+        first += steps
 
 
 if __name__ == "__main__":

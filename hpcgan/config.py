@@ -228,8 +228,8 @@ class RunConfig:
     Args:
         time_limit: minutes after which the run writes a checkpoint and stops with status 85, to be
             gone on with; null for none. The end of a Slurm job stops it in the same way.
-        stall_seconds: in which each rank must make progress, or the run ends; longer than ten
-            steps, the first one's compilation or a checkpoint take.
+        stall_seconds: in which each rank must make progress, or the run ends; longer than a
+            step, the first one's compilation or a checkpoint take.
         restarts: times that a run that failed is started again from its newest checkpoint; under
             mpirun on one machine.
     """

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from hpcgan.data.feed import Feed
     from hpcgan.gan.update import Update
 
-# Steps inside one call of the compiled update, and their seconds: as in training.
-_MOST_STEPS = 10
-_MOST_SECONDS = 5.0
-
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the words that the programs of a study's ranks have in common.
@@ -115,11 +111,6 @@ class Calls:
             first += steps
         feeds = [feed.batches(spans) for feed in self._feeds]
         return (list(batch) for batch in zip(*feeds, strict=True))
-
-
-def most_steps(pace: float) -> int:
-    """Return the steps of a call, as training chooses them by the seconds of a step."""
-    return min(_MOST_STEPS, max(1, int(_MOST_SECONDS / pace)))
 
 
 def _labels(plan: Plan, per_step: int) -> Feed:

@@ -28,6 +28,7 @@ from hpcgan.metrics.frechet import frechet_distance, principal_components
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Calls
 from hpcgan.scaling.quality import Mark, Quality, to_json
+from hpcgan.training.calls import steps_a_call
 from hpcgan.world import World
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _warm_up(world: World, found: Calls, ring: Update) -> int:
     """Compile the update and return the steps of a call; the networks stay as they were."""
     before = found.state.arrays()
     _make(world, found, ring, [1])
-    most = calls.most_steps(_make(world, found, ring, [1]))
+    most = steps_a_call(_make(world, found, ring, [1]))
     _make(world, found, ring, [most])
     found.state.load(before, "the start")
     found.step = 0

@@ -26,6 +26,7 @@ from hpcgan.files import write_whole
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Calls
 from hpcgan.scaling.runs import Run, Segment, to_json, versions
+from hpcgan.training.calls import steps_a_call
 from hpcgan.world import World
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Bench:
         """Return what counts of a way: ``seconds`` of it, after its compilation and warm-up."""
         self._segment(update, self._calls.batches([1]), 1)
         self._pace = self._segment(update, self._calls.batches([1] * 3), 3).slowest
-        steps = calls.most_steps(self._pace)
+        steps = steps_a_call(self._pace)
         number = max(1, round(seconds / _SEGMENTS / (steps * self._pace)))
         batches = self._calls.batches([steps] * (_SEGMENTS + 1) * number)
         self._segment(update, batches, number)  # calls of so many steps come for the first time

@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from hpcgan import checkpoint
-from hpcgan.config import Config
 from hpcgan.data.feed import Feed
 from hpcgan.data.residency import Shard, label_shards, opened_shards
 from hpcgan.errors import CheckpointError, DataError, RunError, Stopped
@@ -24,6 +23,7 @@ from hpcgan.gan.state import State
 from hpcgan.parallel import synchronous
 from hpcgan.parallel.marks import Marks
 from hpcgan.training import timeline
+from hpcgan.training.calls import is_due, samples_period, spans, steps_a_call
 from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.journal import Journal
 from hpcgan.training.lock import only_run
@@ -35,11 +35,6 @@ from hpcgan.training.stop import Request
 from hpcgan.training.stopwatch import Stopwatch
 from hpcgan.training.watch import Diverged, Skips, compare_ranks
 from hpcgan.world import World
-
-# Steps inside one call of the compiled update: enough to make a call's own cost invisible ...
-_MOST_STEPS = 10
-# ... and few enough that a wish to stop is heard in time, and a slow network's progress is seen.
-_MOST_SECONDS = 5.0
 
 
 def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = False) -> None:
@@ -128,8 +123,7 @@ class Run:
                 # The first call is compiled, the second tells how long a step takes.
                 self._make(itertools.islice(spans(self._config, self._state.step, 1), 2))
                 seconds = self._world.broadcast_json(self._seconds)
-                most = min(_MOST_STEPS, max(1, int(_MOST_SECONDS / seconds)))
-                self._make(spans(self._config, self._state.step, most))
+                self._make(spans(self._config, self._state.step, steps_a_call(seconds)))
             except Diverged as trouble:
                 self._go_back(str(trouble))
 
@@ -291,23 +285,3 @@ def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:
             f"after step {step}: {error}; mend it, and the same command goes on from the newest "
             "checkpoint"
         ) from None
-
-
-def spans(config: Config, start: int, most: int) -> Iterator[tuple[int, int]]:
-    """Yield (first step, number of steps) of each call of the update, of ``most`` steps at most."""
-    periods = [config.log.every_steps, samples_period(config), config.checkpoint.every_steps]
-    while start < config.train.steps:
-        ends = [start + most, config.train.steps]
-        end = min(ends + [(start // period + 1) * period for period in periods if period])
-        yield start, end - start
-        start = end
-
-
-def is_due(period: int | None, step: int, config: Config) -> bool:
-    """Return whether what happens every ``period`` steps and at the end happens now."""
-    return step == config.train.steps or (period is not None and step % period == 0)
-
-
-def samples_period(config: Config) -> int | None:
-    """Return the steps between two sample grids; None for one at the end."""
-    return config.log.samples_every_steps or config.checkpoint.every_steps

@@ -1,11 +1,11 @@
-"""The spans of a run: each ends where something is due."""
+"""The calls of the update: each ends where something is due."""
 
 from __future__ import annotations
 
 import pytest
 
 from hpcgan.config import CheckpointConfig, Config, DataConfig, LogConfig, TrainConfig
-from hpcgan.training.loop import is_due, samples_period, spans
+from hpcgan.training.calls import is_due, samples_period, spans, steps_a_call
 
 
 def config(every_steps: int | None, samples_every_steps: int | None = None) -> Config:
@@ -34,6 +34,13 @@ def test_spans_end_where_something_is_due(given: Config, ends: list[int]) -> Non
 def test_a_span_has_no_more_steps_than_it_may() -> None:
     assert list(spans(config(7), 5, 1))[:3] == [(5, 1), (6, 1), (7, 1)]
     assert list(spans(config(7), 5, 3))[:4] == [(5, 2), (7, 3), (10, 3), (13, 1)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps"), [(0.001, 50), (0.0078125, 50), (0.0625, 8), (0.3, 1), (20.0, 1)]
+)
+def test_a_call_lasts_half_a_second_or_fifty_steps_or_one(seconds: float, steps: int) -> None:
+    assert steps_a_call(seconds) == steps
 
 
 def test_without_a_period_only_the_last_step_is_due() -> None:
