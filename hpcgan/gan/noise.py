@@ -6,6 +6,7 @@ int32 or int64 tensor of shape (2,); ``fold_in`` and ``split`` make independent 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -48,8 +49,19 @@ def turn_keys(shard_key: tf.Tensor, step: tf.Tensor, turn: tf.Tensor | int) -> K
 
 
 def latents(key: tf.Tensor, count: int, latent_dim: int) -> tf.Tensor:
-    """Return standard normal latents, (count, latent_dim), float32."""
-    return tf.random.stateless_normal((count, latent_dim), key, alg="philox")
+    """Return standard normal latents, (count, latent_dim), float32.
+
+    Each two of them come from two uniform numbers (Box and Muller, 1958). TensorFlow's own normal
+    numbers are made in the same way, but one by one: they take twice as long.
+    """
+    number = count * latent_dim
+    first, second = tf.unstack(
+        tf.random.stateless_uniform((2, math.ceil(number / 2)), key, alg="philox")
+    )
+    radius = tf.sqrt(-2.0 * tf.math.log(1.0 - first))  # of numbers above 0, up to 1
+    angle = 2.0 * math.pi * second
+    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
+    return tf.reshape(normal[:number], (count, latent_dim))
 
 
 def dropout_seed(key: tf.Tensor, like: tf.Tensor) -> tf.Tensor:

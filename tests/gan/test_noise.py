@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import tensorflow as tf
 
@@ -40,6 +42,22 @@ def test_latents_are_standard_normal():
     # A million draws: the standard error of the mean is 0.001.
     assert abs(latents.mean()) < 0.005
     assert abs(latents.std() - 1) < 0.005
+    # Tenths of the distribution, each with a standard error of 0.0003; and both tails.
+    edges = [NormalDist().inv_cdf(tenth / 10) for tenth in range(1, 10)]
+    shares = np.histogram(latents, [-np.inf, *edges, np.inf])[0] / latents.size
+    assert np.abs(shares - 0.1).max() < 0.0015
+    assert -6 < latents.min() < -4.3 < 4.3 < latents.max() < 6
+    # Two that come of the same pair of uniform numbers know nothing of each other.
+    halves = latents.reshape(40, 2, -1)
+    assert abs(np.mean(halves[:, 0] * halves[:, 1])) < 0.005
+    assert abs(np.mean(halves[:, 0] ** 2 * halves[:, 1] ** 2) - 1) < 0.01
+
+
+def test_an_odd_number_of_latents_can_be_drawn():
+    key = noise.shard_keys(0, range(1))[0]
+    drawn = np.array(noise.latents(key, 3, 5))
+    assert drawn.shape == (3, 5)
+    assert len(np.unique(drawn)) == 15
 
 
 def test_a_dropout_seed_has_the_shape_and_type_that_keras_keeps():
