@@ -120,7 +120,7 @@ class Game:
         labels = None
         if self._g.takes_labels:
             labels = tf.concat([batch.labels for batch in group], 0)
-        # A generator with random layers plays for one shard at a time (update.py).
+        # A generator with random layers plays for one shard at a time (turns.py).
         (samples,), statistics = self._g.play(weights, group[0].keys.generator, latents, labels)
         if len(group) == 1:
             return [samples], statistics

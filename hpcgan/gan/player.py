@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from hpcgan.config import Config, OptimizerConfig
 from hpcgan.gan import noise
-from hpcgan.gan.schedule import learning_rate
+from hpcgan.gan.schedule import ema_decay, learning_rate
 
 Tensors = list[tf.Tensor]
 
@@ -26,6 +26,7 @@ class Player:
         own: OptimizerConfig,
         config: Config,
         backoff: tf.Variable,
+        average: keras.Model | None = None,
     ) -> None:
         """Prepare the player.
 
@@ -35,14 +36,16 @@ class Player:
             own: the optimizer's configuration.
             config: the run's, with ``data.shards`` resolved to a number.
             backoff: factor of the learning rate, a scalar float32.
+            average: the moving average of the network, if there is one.
         """
         self._model = model
         self._optimizer = optimizer
         self._own = own
         self._config = config
         self._backoff = backoff
+        self._average = average
         self._other = model.non_trainable_variables
-        self._is_seed = [v.path.endswith("seed_generator_state") for v in self._other]
+        self._is_seed = [is_seed(v) for v in self._other]
         self.weights: list[keras.Variable] = model.trainable_variables
         self.statistics: list[keras.Variable] = [
             v for v, seed in zip(self._other, self._is_seed, strict=True) if not seed
@@ -52,11 +55,6 @@ class Player:
     def takes_labels(self) -> bool:
         """Whether the network has labels for its second input."""
         return len(self._model.inputs) == 2
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the network has random layers, such as dropout."""
-        return any(self._is_seed)
 
     def values(self) -> Tensors:
         """Return the weights as tensors, which a tape can watch."""
@@ -80,13 +78,24 @@ class Player:
         return tf.nest.flatten(outputs), statistics
 
     def learn(self, gradients: Tensors, statistics: Tensors, step: tf.Tensor) -> None:
-        """Apply the averaged gradients and take the averaged moving statistics."""
+        """Apply the averaged gradients, take the averaged statistics, and move the average."""
         if self._own.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._own.clip_norm)
         self._optimizer.learning_rate.assign(self._rate(step))
         self._optimizer.apply(gradients, self.weights)
         for variable, value in zip(self.statistics, statistics, strict=True):
             variable.assign(value)
+        if self._average is not None:
+            self._follow(self._average, step)
+
+    def _follow(self, average: keras.Model, step: tf.Tensor) -> None:
+        """Move the average towards the network, with its moving statistics."""
+        ema = self._config.train.ema
+        assert ema is not None
+        decay = ema_decay(step, ema)
+        for mean, value in zip(average.variables, self._model.variables, strict=True):
+            if not is_seed(value):
+                mean.assign_add((1 - decay) * (value - mean))
 
     def _rate(self, step: tf.Tensor) -> tf.Tensor:
         """Return the learning rate of the update after ``step`` others."""
@@ -102,3 +111,8 @@ class Player:
             self._config.train.steps,
         )
         return rate * self._backoff
+
+
+def is_seed(variable: keras.Variable) -> bool:
+    """Return whether a variable is the state of a random layer's generator."""
+    return variable.path.endswith("seed_generator_state")

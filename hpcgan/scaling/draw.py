@@ -151,7 +151,7 @@ def _draw_quality(both: Any, rows: Sequence[Row], quality: Compared) -> None:
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.minorticks_off()
-        axes.legend(loc=corner)
+        axes.legend(loc=corner, frameon=True, framealpha=1.0, edgecolor="none")
 
 
 def _draw_estimates(

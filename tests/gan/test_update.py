@@ -191,7 +191,7 @@ def test_parts_of_a_batch_are_averaged_like_shards() -> None:
     for part in range(2):
         state = State(single, _SHAPE)
         update = Update(single, state, "uint8", range(1), lambda tensor: tensor)
-        keys = update._keys
+        keys = noise.shard_keys(single.seed, range(1))
         # The keys of a turn are those of the part with its number.
         game = update._game.both
         batch = Batch(

@@ -1,0 +1,217 @@
+"""A turn: players play a batch of every shard, and learn from the average over all shards.
+
+What a turn computes is a pure function of weights, moving statistics, keys and batches. ``Game``
+plays a shard's batch through both networks; a turn adds up what has to be averaged (gradients,
+moving statistics, losses) over the hosted shards, hands the sum to the exchange, which adds those
+of the other ranks, and has the players learn. The average is over shards, each with weight one,
+however they are spread over ranks; and everything of a turn travels in one flat all-reduce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+from hpcgan.config import Config
+from hpcgan.errors import ConfigError
+from hpcgan.gan import noise
+from hpcgan.gan.game import Batch, Outcome
+from hpcgan.gan.models.layers import SynchronisedBatchNormalization
+from hpcgan.gan.player import Player, Tensors, is_seed
+from hpcgan.gan.state import State
+from hpcgan.gan.vector import Vector
+
+Exchange = Callable[[tf.Tensor], tf.Tensor]
+
+# A loop in the graph costs 5% of an update; a copy for each group of shards costs seconds of
+# tracing.
+_UNROLLED = 4
+
+
+class Turns:
+    """The turns of one rank's hosted shards, as parts of the compiled update."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: State,
+        shards: range,
+        exchange: Exchange,
+        exchange_gradients: Exchange | None,
+        stop: tf.Variable,
+        discarded: tf.Variable,
+    ) -> None:
+        """Prepare the turns.
+
+        Args:
+            config: with ``data.shards`` resolved to a number.
+            state: the networks that play.
+            shards: those that this rank hosts.
+            exchange: the sum over all ranks of a flat float32 vector.
+            exchange_gradients: the same for gradients alone, where they are sent in another way.
+            stop: scalar float32, not 0 when this rank wants to stop.
+            discarded: scalar int64, updates that were lost by going back: noise goes on after them.
+
+        Raises:
+            ConfigError: the networks cannot be normalised over several shards.
+        """
+        assert config.data.shards is not None
+        self._shards = config.data.shards
+        self._exchange = exchange
+        self._exchange_gradients = exchange_gradients
+        self._stop = stop
+        self._discarded = discarded
+        self._loss_scale = state.loss_scale
+        self._parts = config.train.accumulate
+        self._part = config.train.batch_size // config.train.accumulate
+        self._keys = noise.shard_keys(config.seed, shards)
+        self._together = self._synchronise(state.generator)
+
+    def take(
+        self,
+        play: Callable[[list[Batch]], Outcome],
+        players: tuple[Player, ...],
+        samples: tf.Tensor,
+        labels: tf.Tensor | None,
+        step: tf.Tensor,
+        turn: int,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Play a batch of every shard and let ``players`` learn, if all numbers are finite.
+
+        Args:
+            play: gives the sums over a group of shards.
+            players: those that learn from it.
+            samples: (hosted shards, batch, *sample_shape).
+            labels: (hosted shards, batch) or None.
+            step: updates made before.
+            turn: number of this turn in the step.
+
+        Returns:
+            The mean losses, one a player; and two notes, not 0 where a rank wants to stop and where
+            the players did not learn.
+        """
+        weights = [tuple(w.shape) for player in players for w in player.weights]
+        statistics = [tuple(s.shape) for player in players for s in player.statistics]
+        vector = Vector([*weights, *statistics, *[()] * len(players), ()])
+        groups = self._groups(samples, labels, step, turn)
+
+        def add(unit: tf.Tensor | int, total: tf.Tensor) -> tuple[tf.Tensor | int, tf.Tensor]:
+            outcome = play(groups(unit))
+            said = [*outcome.gradients, *outcome.statistics, *outcome.losses, self._stop]
+            return unit + 1, total + vector.join(said)
+
+        number = self._parts if self._together else self._parts * self._keys.shape[0]
+        total = _repeat(number, add, tf.zeros([vector.length]))
+        mean = total / float(self._shards * self._parts)
+        summed = self._sum(mean, Vector(weights).length)
+        # All ranks see the same sum. Infinite or no number at all in it, and it is so too.
+        finite = tf.math.is_finite(tf.reduce_sum(summed))
+        averaged = vector.split(summed)
+        ends = (len(weights), len(weights) + len(statistics))
+        self._learn(players, averaged[: ends[0]], averaged[ends[0] : ends[1]], step, finite)
+        *losses, stop = averaged[ends[1] :]
+        return tf.stack(losses), tf.stack([stop, 1.0 - tf.cast(finite, tf.float32)])
+
+    def _synchronise(self, generator: keras.Model) -> bool:
+        """Give layers that talk to other ranks the exchange; return whether there are any."""
+        layers = [
+            layer
+            for layer in _layers(generator)
+            if isinstance(layer, SynchronisedBatchNormalization)
+        ]
+        for layer in layers:
+            layer.exchange = self._exchange
+        if layers and any(is_seed(v) for v in generator.variables):
+            raise ConfigError(
+                "model.normalisation is synchronised, for which the shards of a rank go through "
+                "the generator together; it must then have no random layers, such as dropout"
+            )
+        return bool(layers)
+
+    def _groups(
+        self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor, turn: int
+    ) -> Callable[[tf.Tensor | int], list[Batch]]:
+        """Return what gives the group of shards of a number, a part of their batches."""
+        hosted = self._keys.shape[0]
+        shape = (hosted, self._parts, self._part)
+        parts = tf.reshape(samples, (*shape, *samples.shape[2:]))
+        label_parts = None if labels is None else tf.reshape(labels, shape)
+
+        def batch(shard: tf.Tensor | int, part: tf.Tensor | int) -> Batch:
+            drawn = step + self._discarded
+            keys = noise.turn_keys(self._keys[shard], drawn, turn * self._parts + part)
+            own = None if label_parts is None else label_parts[shard, part]
+            return Batch(keys, _scaled(parts[shard, part]), own)
+
+        def group(unit: tf.Tensor | int) -> list[Batch]:
+            if self._together:
+                return [batch(shard, unit) for shard in range(hosted)]
+            return [batch(unit // self._parts, unit % self._parts)]
+
+        return group
+
+    def _sum(self, vector: tf.Tensor, gradients: int) -> tf.Tensor:
+        """Return the sum over all ranks of a vector that begins with so many gradients."""
+        if self._exchange_gradients is None:
+            return self._exchange(vector)
+        return tf.concat(
+            [self._exchange_gradients(vector[:gradients]), self._exchange(vector[gradients:])], 0
+        )
+
+    def _learn(
+        self,
+        players: tuple[Player, ...],
+        gradients: Tensors,
+        statistics: Tensors,
+        step: tf.Tensor,
+        finite: tf.Tensor,
+    ) -> None:
+        """Have the players learn if all that they would learn from is finite."""
+        scale = self._loss_scale
+        if scale is not None:
+            gradients = [gradient / scale.scale for gradient in gradients]
+
+        def learn() -> None:
+            first_weight = first_statistic = 0
+            for player in players:
+                weights = slice(first_weight, first_weight + len(player.weights))
+                own = slice(first_statistic, first_statistic + len(player.statistics))
+                player.learn(gradients[weights], statistics[own], step)
+                first_weight, first_statistic = weights.stop, own.stop
+
+        tf.cond(finite, learn, lambda: None)
+        if scale is not None:
+            scale.adapt(finite)
+
+
+def _repeat(
+    times: int,
+    work: Callable[[tf.Tensor | int, tf.Tensor], tuple[tf.Tensor | int, tf.Tensor]],
+    total: tf.Tensor,
+) -> tf.Tensor:
+    """Return the total that ``work``, given a number from 0 and the total, has after some times."""
+    if times <= _UNROLLED:
+        for number in range(times):
+            _, total = work(number, total)
+        return total
+    # One after the other: each needs memory.
+    return tf.while_loop(lambda number, _: number < times, work, (0, total), parallel_iterations=1)[
+        1
+    ]
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield all layers of a network, those of networks inside it too."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+
+
+def _scaled(samples: tf.Tensor) -> tf.Tensor:
+    """Return uint8 samples as float32 in [-1, 1]; float32 ones as they are."""
+    if samples.dtype == tf.uint8:
+        return tf.cast(samples, tf.float32) / 127.5 - 1.0
+    return samples
