@@ -66,7 +66,7 @@ class Turns:
         self._loss_scale = state.loss_scale
         self._parts = config.train.accumulate
         self._part = config.train.batch_size // config.train.accumulate
-        self._keys = noise.shard_keys(config.seed, shards)
+        self._streams = noise.streams(config.seed, shards)
         self._together = self._synchronise(state.generator)
 
     def take(
@@ -102,7 +102,7 @@ class Turns:
             said = [*outcome.gradients, *outcome.statistics, *outcome.losses, self._stop]
             return unit + 1, total + vector.join(said)
 
-        number = self._parts if self._together else self._parts * self._keys.shape[0]
+        number = self._parts if self._together else self._parts * self._streams.shape[0]
         total = _repeat(number, add, tf.zeros([vector.length]))
         mean = total / float(self._shards * self._parts)
         summed = self._sum(mean, Vector(weights).length)
@@ -134,14 +134,14 @@ class Turns:
         self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor, turn: int
     ) -> Callable[[tf.Tensor | int], list[Batch]]:
         """Return what gives the group of shards of a number, a part of their batches."""
-        hosted = self._keys.shape[0]
+        hosted = self._streams.shape[0]
         shape = (hosted, self._parts, self._part)
         parts = tf.reshape(samples, (*shape, *samples.shape[2:]))
         label_parts = None if labels is None else tf.reshape(labels, shape)
 
         def batch(shard: tf.Tensor | int, part: tf.Tensor | int) -> Batch:
             drawn = step + self._discarded
-            keys = noise.turn_keys(self._keys[shard], drawn, turn * self._parts + part)
+            keys = noise.turn_keys(self._streams[shard], drawn, turn * self._parts + part)
             own = None if label_parts is None else label_parts[shard, part]
             return Batch(keys, _scaled(parts[shard, part]), own)
 

@@ -61,7 +61,7 @@ def _adam_first_step(before, gradient, config):
 def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
     config, samples = _config(), _samples()
     reference = State(config, _SHAPE)
-    keys = noise.turn_keys(noise.shard_keys(0, range(1))[0], tf.constant(0, tf.int64), 0)
+    keys = noise.turn_keys(noise.streams(0, range(1))[0], tf.constant(0, tf.int64), 0)
     latents = noise.latents(keys.latents, _BATCH, 3)
     real = samples[0, 0].astype(np.float32) / 127.5 - 1
     g, d = reference.generator, reference.discriminator
@@ -191,11 +191,11 @@ def test_parts_of_a_batch_are_averaged_like_shards() -> None:
     for part in range(2):
         state = State(single, _SHAPE)
         update = Update(single, state, "uint8", range(1), lambda tensor: tensor)
-        keys = noise.shard_keys(single.seed, range(1))
+        streams = noise.streams(single.seed, range(1))
         # The keys of a turn are those of the part with its number.
         game = update._game.both
         batch = Batch(
-            noise.turn_keys(keys[0], tf.constant(0, tf.int64), part),
+            noise.turn_keys(streams[0], tf.constant(0, tf.int64), part),
             tf.constant(samples[0, 0, part * 3 : part * 3 + 3].astype(np.float32) / 127.5 - 1),
             None,
         )
@@ -275,7 +275,7 @@ def test_d_pays_for_its_gradients() -> None:
     config = dataclasses.replace(_config(), loss=LossConfig(gradient_penalty=3.0, r1=2.0))
     punished, _ = _run(config, samples)
     state = State(config, _SHAPE)
-    keys = noise.turn_keys(noise.shard_keys(0, range(1))[0], tf.constant(0, tf.int64), 0)
+    keys = noise.turn_keys(noise.streams(0, range(1))[0], tf.constant(0, tf.int64), 0)
     real = tf.constant(samples[0, 0].astype(np.float32) / 127.5 - 1)
     fake = state.generator(noise.latents(keys.latents, _BATCH, 3))
     expected = 3.0 * penalties.gradient_penalty(state.discriminator, real, fake, keys.penalty)

@@ -132,9 +132,9 @@ def _run_updates(config, hosted, exchange, steps=20, odd_shard=None):
     update = Update(config, state, "uint8", hosted, exchange)
     if odd_shard is not None:
         place = hosted.index(odd_shard)
-        keys = update._keys.numpy()
-        keys[place] = noise.shard_keys(1, range(odd_shard, odd_shard + 1))[0]
-        update._keys = tf.constant(keys)
+        streams = update._turns._streams.numpy()
+        streams[place] = noise.streams(1, range(odd_shard, odd_shard + 1))[0]
+        update._turns._streams = tf.constant(streams)
     losses = update.run(*given).losses.numpy()
     return losses, {
         f"{group}/{name}": array
@@ -202,10 +202,10 @@ def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, sh
     with opened_shards(world, run.config, run.source, run.division) as own:
         batches = list(Feed(own.values(), 5, (8, 8, 1), "uint8").batches([(0, 7), (7, 4)]))
     samples = np.concatenate([batch.numpy() for batch in batches]).swapaxes(0, 1)
-    keys = noise.shard_keys(run.config.seed, run.division.hosted)
+    streams = noise.streams(run.config.seed, run.division.hosted)
     latents = [
-        noise.latents(noise.turn_keys(key, tf.constant(9, tf.int64), 0).latents, 5, 6)
-        for key in keys
+        noise.latents(noise.turn_keys(stream, tf.constant(9, tf.int64), 0).latents, 5, 6)
+        for stream in streams
     ]
     samples, latents = world.gather_arrays(samples), world.gather_arrays(np.stack(latents))
     if not world.is_root:
@@ -217,8 +217,8 @@ def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, sh
         orders = [shards.epoch_order(0, shard, epoch, end - begin) for epoch in range(4)]
         places = np.concatenate(orders)[: 11 * 5].reshape(11, 5)
         assert np.array_equal(samples[shard], images[begin:end][places])
-        key = noise.shard_keys(0, range(_SHARDS))[shard]
-        expected = noise.latents(noise.turn_keys(key, tf.constant(9, tf.int64), 0).latents, 5, 6)
+        stream = noise.streams(0, range(_SHARDS))[shard]
+        expected = noise.latents(noise.turn_keys(stream, tf.constant(9, tf.int64), 0).latents, 5, 6)
         assert np.array_equal(latents[shard], expected)
 
 
