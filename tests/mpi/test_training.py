@@ -164,7 +164,7 @@ def test_any_number_of_ranks_trains_the_same_networks_as_one(
     world, ring, monkeypatch, case, optimizer
 ):
     # Loops instead of a copy for each shard: the same sums, in less time to compile.
-    monkeypatch.setattr("hpcgan.gan.update._UNROLLED", 1)
+    monkeypatch.setattr("hpcgan.gan.turns._UNROLLED", 1)
     config = _config(case, optimizer)
     hosted = shards.hosted_shards(_SHARDS, world.size, world.rank)
     losses, weights = _run_updates(config, hosted, ring)
@@ -182,7 +182,7 @@ def test_any_number_of_ranks_trains_the_same_networks_as_one(
 @pytest.mark.parametrize("case", ["mlp", "dcgan"])
 def test_another_seed_of_one_shard_is_seen_in_the_weights(world, monkeypatch, case):
     """What the test before compares does tell: other noise of one shard of four is seen."""
-    monkeypatch.setattr("hpcgan.gan.update._UNROLLED", 1)
+    monkeypatch.setattr("hpcgan.gan.turns._UNROLLED", 1)
     if world.is_root:
         config = _config(case, "sgd")
         _, expected = _run_updates(config, range(_SHARDS), lambda tensor: tensor)
