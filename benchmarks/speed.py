@@ -1,8 +1,9 @@
 """Our updates a second against ranks that never talk, a naive script and PyTorch, in one run.
 
-    python -m benchmarks.speed [--torch DIR]
+    python -m benchmarks.speed [--models dcgan mlp] [--repeats N] [--torch DIR]
 
-Each contestant is started in turn, several times over; medians are compared. PyTorch runs in an
+Each contestant is started in turn, several times over; medians are compared. Starts of the naive
+script differ by a third: its ratio needs more repeats than the others. PyTorch runs in an
 environment of its own, which is made in DIR (default: benchmarks/.torch) when it is not there.
 """
 
@@ -17,7 +18,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 MPIRUN = str(Path(sys.executable).with_name("mpirun"))
-REPEATS = 5  # a start of the naive script may be a third faster than another
+REPEATS = 5
 SECONDS = 5.0
 TORCH = "torch==2.13.0"
 
@@ -34,11 +35,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torch", type=Path, default=ROOT / "benchmarks" / ".torch", metavar="DIR")
     parser.add_argument("--models", nargs="*", default=list(BARS), choices=list(BARS))
+    parser.add_argument("--repeats", type=int, default=REPEATS, metavar="N")
     given = parser.parse_args()
     torchrun = prepare_torch(given.torch)
     for model in given.models:
-        rates = measure(model, torchrun)
-        print(f"{model}, 28x28, batch 64 a rank; {REPEATS} starts of each, steps/s", flush=True)
+        rates = measure(model, torchrun, given.repeats)
+        print(
+            f"{model}, 28x28, batch 64 a rank; {given.repeats} starts of each, steps/s", flush=True
+        )
         for name, each in rates.items():
             print(f"  {name:<24}{median(each):>9.2f}  ({min(each):.2f} to {max(each):.2f})")
         found = {name: median(each) for name, each in rates.items()}
@@ -48,7 +52,7 @@ def main() -> None:
             print(f"  ours / {name:<17}{ours / other:>9.3f}  (wanted: {bar})", flush=True)
 
 
-def measure(model: str, torchrun: str) -> dict[str, list[float]]:
+def measure(model: str, torchrun: str, repeats: int) -> dict[str, list[float]]:
     """Return steps a second of each contestant, for each of its starts."""
     ours = [sys.executable, "-m", "benchmarks.contestants.ours"]
     plain = [sys.executable, "-m", "benchmarks.contestants.plain_tensorflow"]
@@ -62,7 +66,7 @@ def measure(model: str, torchrun: str) -> dict[str, list[float]]:
         ("by hand, 1 rank",): [MPIRUN, "-n", "1", "--bind-to", "core", *plain],
     }
     found: dict[str, list[float]] = {}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for names, command in contestants.items():
             for name, rate in zip(names, run([*command, model, str(SECONDS)]), strict=True):
                 found.setdefault(name, []).append(rate)

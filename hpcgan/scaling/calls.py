@@ -26,16 +26,23 @@ if TYPE_CHECKING:
     from hpcgan.gan.update import Update
 
 
-def parser(program: str) -> argparse.ArgumentParser:
-    """Return the words that the programs of a study's ranks have in common.
+def parse(program: str, amount: str, number: type, words: list[str]) -> argparse.Namespace:
+    """Return the arguments of a program of a study's ranks.
 
-    What follows them and is not known is for the configuration.
+    Args:
+        program: its name.
+        amount: name of its last argument, which tells how much is to be done.
+        number: type of that.
+        words: CONFIG.yaml OUT.json weak|strong AMOUNT, and what is for the configuration.
     """
-    made = command.Parser(program, allow_abbrev=False)
-    made.add_argument("config")
-    made.add_argument("out", type=Path)
-    made.add_argument("kind", choices=("weak", "strong"))
-    return made
+    parser = command.Parser(program, allow_abbrev=False)
+    parser.add_argument("config")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("kind", choices=("weak", "strong"))
+    parser.add_argument(amount, type=number)
+    arguments, overrides = parser.parse_known_args(words)
+    arguments.overrides = overrides
+    return arguments
 
 
 @contextmanager

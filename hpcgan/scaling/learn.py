@@ -49,10 +49,7 @@ def main() -> int:
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    parser = calls.parser("hpcgan.scaling.learn")
-    parser.add_argument("images", type=int)
-    arguments, rest = parser.parse_known_args(words)
-    arguments.overrides = rest
+    arguments = calls.parse("hpcgan.scaling.learn", "images", int, words)
     arguments.run = _learn
     return arguments
 

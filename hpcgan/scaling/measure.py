@@ -47,10 +47,7 @@ def main() -> int:
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    parser = calls.parser("hpcgan.scaling.measure")
-    parser.add_argument("seconds", type=float)
-    arguments, rest = parser.parse_known_args(words)
-    arguments.overrides = rest
+    arguments = calls.parse("hpcgan.scaling.measure", "seconds", float, words)
     arguments.run = _measure
     return arguments
 
