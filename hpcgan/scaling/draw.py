@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hpcgan.errors import ConfigError
@@ -12,17 +14,27 @@ from hpcgan.scaling.runs import counted
 from hpcgan.scaling.summary import Estimate, Row
 
 # Okabe and Ito's colours, which people who see fewer colours can tell apart.
-_BLUE, _RED, _GREY = "#0072B2", "#D55E00", "#777777"
+_BLUE, _RED, GREY = "#0072B2", "#D55E00", "#777777"
 _RANKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = "os^Dv"
 # Distances that differ by more than this factor get a logarithmic axis; less has few numbers there.
 _LOGARITHMIC = 5
-_PARTS = {
-    "compute": ("compute", "#0072B2"),
-    "input": ("waiting for input", "#F0E442"),
-    "waiting": ("waiting for the slowest rank", "#E69F00"),
-    "exchange": ("exchange", "#D55E00"),
+# Of the parts of a step.
+COLOURS = {
+    "compute": _BLUE,
+    "stragglers": "#E69F00",
+    "exchange": _RED,
+    "input": "#F0E442",
+    "checkpoint": "#CC79A7",
 }
+_PARTS = {
+    "compute": ("compute", COLOURS["compute"]),
+    "input": ("waiting for input", COLOURS["input"]),
+    "waiting": ("waiting for the slowest rank", COLOURS["stragglers"]),
+    "exchange": ("exchange", COLOURS["exchange"]),
+}
+# Numbers of ranks below an axis, at most: more would run into one another.
+_MOST_TICKS = 10
 _STYLE: Any = {
     "font.size": 11,
     "axes.titlesize": 12,
@@ -48,16 +60,10 @@ def picture(rows: Sequence[Row]) -> bytes:
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("curves need matplotlib: pip install 'hpcgan[plots]'") from None
     kinds = list(dict.fromkeys(row.kind for row in rows))
-    with matplotlib.rc_context(_STYLE):
-        by_kind = [[row for row in rows if row.kind == kind] for kind in kinds]
-        number = len(kinds) + sum(each[0].quality is not None for each in by_kind)
-        figure = Figure(figsize=(13, 4.2 * number), layout="constrained")
+    by_kind = [[row for row in rows if row.kind == kind] for kind in kinds]
+    number = len(kinds) + sum(each[0].quality is not None for each in by_kind)
+    with new_figure(13, 4.2 * number) as figure:
         lines = iter(figure.subfigures(number, 1, squeeze=False)[:, 0])
         for of_kind in by_kind:
             speed_up, efficiency, split = next(lines).subplots(1, 3)
@@ -66,18 +72,49 @@ def picture(rows: Sequence[Row]) -> bytes:
             _draw_split(split, of_kind)
             if of_kind[0].quality:
                 _draw_quality(next(lines).subplots(1, 2), of_kind, of_kind[0].quality)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=200)
+        return png(figure)
+
+
+@contextmanager
+def new_figure(width: float, height: float) -> Iterator[Any]:
+    """Give a figure of so many inches, in the style of all pictures of a study.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("curves need matplotlib: pip install 'hpcgan[plots]'") from None
+    with matplotlib.rc_context(_STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def png(figure: Any) -> bytes:
+    """Return a figure as a PNG file."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=200)
     return out.getvalue()
+
+
+def number_ranks(axes: Any, ranks: Sequence[int]) -> None:
+    """Number the axis of ranks by those in ``ranks``, ascending; by some where they are many."""
+    shown = ranks[:: math.ceil(len(ranks) / _MOST_TICKS)]
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(shown, [str(each) for each in shown])
+    axes.minorticks_off()
+    axes.set_xlim(ranks[0] / 1.2, ranks[-1] * 1.2)
+    axes.set_xlabel("ranks")
 
 
 def _draw_speed_up(axes: Any, rows: Sequence[Row]) -> None:
     """Draw images a second, in those of the smallest number of ranks, beside the ideal."""
     ranks = sorted({row.ranks for row in rows})
-    axes.plot(ranks, ranks, "--", color=_GREY, label="ideal")
+    axes.plot(ranks, ranks, "--", color=GREY, label="ideal")
     _draw_estimates(axes, rows, lambda row: row.speed_up, _BLUE, "o-", "measured")
     axes.set_yscale("log", base=2)
-    _number_ranks(axes, ranks)
+    number_ranks(axes, ranks)
     axes.set_yticks(ranks, [str(each) for each in ranks])
     axes.minorticks_off()
     values = [*ranks, *(row.speed_up.value for row in rows)]
@@ -89,13 +126,13 @@ def _draw_speed_up(axes: Any, rows: Sequence[Row]) -> None:
 def _draw_efficiency(axes: Any, rows: Sequence[Row]) -> None:
     """Draw both efficiencies, in percent."""
     base = f"against {counted(rows[0].base[0].ranks)}"
-    axes.axhline(100, color=_GREY, linestyle="--", linewidth=1)
+    axes.axhline(100, color=GREY, linestyle="--", linewidth=1)
     _draw_estimates(axes, rows, lambda row: row.efficiency.scaled(100), _BLUE, "o-", base, 0.98)
     limit = "against the same ranks without exchange"
     _draw_estimates(
         axes, rows, lambda row: row.limit_efficiency.scaled(100), _RED, "s-", limit, 1.02
     )
-    _number_ranks(axes, sorted({row.ranks for row in rows}))
+    number_ranks(axes, sorted({row.ranks for row in rows}))
     # By the medians: bars of few and odd starts may be as long as they like.
     values = [each.value for row in rows for each in (row.efficiency, row.limit_efficiency)]
     axes.set_ylim(0, max(115.0, 110 * max(values)))
@@ -144,7 +181,7 @@ def _draw_quality(both: Any, rows: Sequence[Row], quality: Compared) -> None:
     # Legends stand where curves that fall leave room.
     ends = ((by_images, quality.images, "lower left"), (by_time, quality.seconds, "upper right"))
     for axes, end, corner in ends:
-        axes.axvline(end, color=_GREY, linestyle="--", linewidth=1, label="compared here")
+        axes.axvline(end, color=GREY, linestyle="--", linewidth=1, label="compared here")
         axes.set(ylabel="Fréchet distance")
         if max(distances) > _LOGARITHMIC * min(distances):
             axes.set_yscale("log")
@@ -176,15 +213,6 @@ def _draw_estimates(
     for row, place, height in zip(rows, ranks, middle, strict=True):
         if row.oversubscribed:
             axes.plot(place, height, style[0], color=colour, markerfacecolor="white")
-
-
-def _number_ranks(axes: Any, ranks: Sequence[int]) -> None:
-    """Number the axis of ranks by those that were measured."""
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ranks, [str(each) for each in ranks])
-    axes.minorticks_off()
-    axes.set_xlim(ranks[0] / 1.2, ranks[-1] * 1.2)
-    axes.set_xlabel("ranks")
 
 
 def _title(rows: Sequence[Row], what: str) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hpcgan.errors import ConfigError
 from hpcgan.files import check_is_file, write_whole, writing
+from hpcgan.scaling import draw_prediction
 from hpcgan.scaling.model import Link
 from hpcgan.scaling.points import EAGER, TRIPS, read_points
-from hpcgan.scaling.predict import Prediction, draw, predict, text
+from hpcgan.scaling.predict import Prediction, predict, text
 from hpcgan.scaling.runs import read_runs
 
 
@@ -55,7 +56,7 @@ def _show(found: Sequence[Prediction], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "predict.txt", f"{lines}\n".encode())
     try:
-        draw(found, out / "predict.png")
+        write_whole(out / "predict.png", draw_prediction.picture(found))
     except ConfigError as error:  # there is no matplotlib
         print(f"no curves: {error}")
     print(f"written to {out}: predict.txt and, with matplotlib, predict.png")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from hpcgan.errors import ConfigError
-from hpcgan.files import writing
 from hpcgan.scaling.fit import Fit, fit
 from hpcgan.scaling.model import Algorithm, Step, step
 from hpcgan.scaling.points import Point
@@ -145,63 +143,6 @@ def text(prediction: Prediction) -> str:
             f"{row.samples_per_second:10.4g} {row.efficiency:10.1%}  {parts.bottleneck}"
         )
     return "\n".join(lines)
-
-
-def draw(predictions: Sequence[Prediction], out: Path) -> None:
-    """Draw curves as a picture: efficiency with the bottleneck at each size, and shares of a step.
-
-    Args:
-        predictions: one a row of the picture.
-        out: a PNG file, or another that matplotlib knows by its suffix.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-        RunError: the file cannot be written.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("curves need matplotlib: pip install 'hpcgan[plots]'") from None
-    figure = Figure(figsize=(12, 4.5 * len(predictions)), layout="constrained")
-    grid = figure.subplots(len(predictions), 2, squeeze=False)
-    for (curve, shares), prediction in zip(grid, predictions, strict=True):
-        _draw_curve(curve, prediction)
-        _draw_shares(shares, prediction)
-    with writing(out):
-        figure.savefig(out)
-
-
-def _draw_curve(axes: Any, prediction: Prediction) -> None:
-    """Draw efficiency against ranks."""
-    ranks = [row.ranks for row in prediction.rows]
-    axes.plot(ranks, [row.efficiency for row in prediction.rows], "o-", label="foretold")
-    if prediction.measured:
-        axes.plot(*zip(*prediction.measured, strict=True), "kx", label="measured")
-    for row in prediction.rows:
-        axes.annotate(
-            row.step.bottleneck,
-            (row.ranks, row.efficiency),
-            textcoords="offset points",
-            xytext=(3, 5),
-            rotation=45,
-            fontsize=8,
-        )
-    axes.set(xscale="log", ylim=(0, 1.25), xlabel="ranks", ylabel="efficiency")
-    axes.set(title=f"{prediction.kind} scaling, with the bottleneck at each size")
-    axes.legend(loc="lower left")
-
-
-def _draw_shares(axes: Any, prediction: Prediction) -> None:
-    """Draw the parts of a step as shares of it."""
-    ranks = [row.ranks for row in prediction.rows]
-    names = list(vars(prediction.rows[0].step))
-    shares = [
-        [getattr(row.step, name) / row.step.total for row in prediction.rows] for name in names
-    ]
-    axes.stackplot(ranks, shares, labels=names)
-    axes.set(xscale="log", ylim=(0, 1), xlabel="ranks", ylabel="share of a step")
-    axes.set(title=f"{prediction.kind} scaling, where a step's time goes")
-    axes.legend(loc="lower left")
 
 
 def _row(fitted: Fit, ranks: int, samples: float, alone: float | None) -> Row:
