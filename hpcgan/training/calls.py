@@ -9,8 +9,8 @@ from hpcgan.config import Config
 # About so long a call lasts: its own cost, some tenths of a millisecond, is then nothing beside its
 # steps, and a wish to stop, which is heard after a call, is heard soon.
 _SECONDS = 0.5
-# Steps enough for that where they take a millisecond; more need memory for their samples.
-_MOST_STEPS = 50
+# Where they take a millisecond, these are enough for that; more need memory for their samples.
+_MOST_STEPS = 100
 
 
 def steps_a_call(seconds: float) -> int:

@@ -37,9 +37,9 @@ def test_a_span_has_no_more_steps_than_it_may() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "steps"), [(0.001, 50), (0.0078125, 50), (0.0625, 8), (0.3, 1), (20.0, 1)]
+    ("seconds", "steps"), [(0.001, 100), (0.00390625, 100), (0.0625, 8), (0.3, 1), (20.0, 1)]
 )
-def test_a_call_lasts_half_a_second_or_fifty_steps_or_one(seconds: float, steps: int) -> None:
+def test_a_call_lasts_half_a_second_or_a_hundred_steps_or_one(seconds: float, steps: int) -> None:
     assert steps_a_call(seconds) == steps
 
 
