@@ -34,7 +34,8 @@ class Adam(keras.optimizers.Adam):
         if [id(each) for each in given] != [id(each) for each in variables]:
             raise ValueError("this optimizer moves all variables that it was built for, in order")
         # Once for all variables: reads of a variable are not merged by TensorFlow.
-        step = tf.cast(self.iterations.value + 1, tf.float32)
+        made = self.iterations.value + 1
+        step = tf.cast(made, tf.float32)
         powers = {
             "beta1_power": tf.pow(self.beta_1, step),
             "beta2_power": tf.pow(self.beta_2, step),
@@ -53,4 +54,4 @@ class Adam(keras.optimizers.Adam):
                 grad=gradient,
                 **powers,
             )
-        self.iterations.assign_add(1)
+        self.iterations.assign(made)

@@ -61,9 +61,7 @@ def latents(key: tf.Tensor, count: int, latent_dim: int) -> tf.Tensor:
     numbers are made in the same way, but one by one: they take twice as long.
     """
     number = count * latent_dim
-    first, second = tf.unstack(
-        tf.random.stateless_uniform((2, math.ceil(number / 2)), key, alg="philox")
-    )
+    first, second = tf.unstack(_uniform(key, (2, math.ceil(number / 2))))
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - first))  # of numbers above 0, up to 1
     angle = 2.0 * math.pi * second
     normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
@@ -88,6 +86,23 @@ def sampling_values(seed: int, block: int) -> tf.Tensor:
     """Return numbers between 0 and 1 for the labels of ``sampling_latents``, (BLOCK,)."""
     key = tf.random.fold_in(tf.constant([_LABELS, seed]), block)
     return tf.random.stateless_uniform((BLOCK,), key, alg="philox")
+
+
+def _uniform(key: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Return numbers from 0 to less than 1, float32.
+
+    The first word of the key is Philox' own key, the second the upper half of its counter, whose
+    lower half counts the numbers. ``tf.random.stateless_uniform`` would draw both from the key
+    first, by fifteen small operations.
+    """
+    stream, number = tf.unstack(tf.cast(key, tf.int64))
+    return tf.raw_ops.StatelessRandomUniformV2(
+        shape=shape,
+        key=tf.bitcast(stream[None], tf.uint64),
+        counter=tf.bitcast(tf.stack([tf.zeros_like(number), number]), tf.uint64),
+        alg=tf.random.Algorithm.PHILOX.value,
+        dtype=tf.float32,
+    )
 
 
 def _number_of(key: tf.Tensor) -> tf.Tensor:

@@ -75,6 +75,33 @@ def test_an_odd_number_of_latents_can_be_drawn():
     assert len(np.unique(drawn)) == 15
 
 
+def test_latents_are_made_of_philox_own_numbers():
+    """Of its key (stream, 0) and its counter (0, 0, number, 0), by four."""
+    stream, number = 0x0123456789ABCDEF, 5
+    words = np.array([_philox((count, 0, number, 0), stream) for count in range(2)]).ravel()
+    # The highest 23 bits of a float's mantissa.
+    uniform = (words[:6] & 0x7FFFFF) / 2**23
+    radius, angle = np.sqrt(-2 * np.log(1 - uniform[:3])), 2 * np.pi * uniform[3:]
+    expected = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    drawn = noise.latents(tf.constant([stream, number], tf.int64), 2, 3)
+    np.testing.assert_allclose(np.ravel(drawn), expected, rtol=1e-4, atol=1e-5)
+
+
+def _philox(counter, key):
+    """Return the four words of Philox 4x32 with ten rounds (Salmon et al., 2011, section 3.3)."""
+    (a, b, c, d), (low, high) = counter, (key & 0xFFFFFFFF, key >> 32)
+    for _ in range(10):
+        left, right = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = (
+            (right >> 32) ^ b ^ low,
+            right & 0xFFFFFFFF,
+            (left >> 32) ^ d ^ high,
+            left & 0xFFFFFFFF,
+        )
+        low, high = (low + 0x9E3779B9) & 0xFFFFFFFF, (high + 0xBB67AE85) & 0xFFFFFFFF
+    return a, b, c, d
+
+
 def test_a_dropout_seed_has_the_shape_and_type_that_keras_keeps():
     like = tf.constant([1, 2], tf.uint32)
     key = tf.constant([1, 2])
