@@ -8,34 +8,37 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcgan.exchange import Exchange, alone
 from hpcgan.world import ENVIRONMENT, World
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    Exchange = Callable[[tf.Tensor], tf.Tensor]
-
 _LEAST_PRIORITY = 19  # in the system's count, which is upside down
 
 
 def start(world: World) -> Exchange:
-    """Start Horovod and return the exchange: a sum over all ranks of one flat float tensor.
+    """Start Horovod and return the exchange, which can be part of a compiled function.
 
-    All ranks must call it, and then call the exchange equally often, in the same order, with
-    tensors of one length. The exchange can be part of a compiled function. With one rank there is
-    no one to talk to, and it returns its argument.
+    All ranks must call it. With one rank there is no one to talk to, and no Horovod.
     """
     if world.size == 1:
-        return lambda tensor: tensor
+        return alone
     hvd = _start_horovod(world)
     # Two exchanges may be under way at once: names tell them apart, the same on all ranks.
     numbers = itertools.count()
-    return lambda tensor: hvd.allreduce(tensor, op=hvd.Sum, name=f"hpcgan.{next(numbers)}")
+
+    def exchange(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+        # Horovod scales while it copies the vector to where the sum will be. Without a scale MPI
+        # makes that copy: so scaling here costs nothing, and in the graph it would cost a pass.
+        name = f"hpcgan.{next(numbers)}"
+        return hvd.allreduce(vector, op=hvd.Sum, name=name, prescale_factor=scale)
+
+    return exchange
 
 
 def start_half(world: World, dtype: str) -> Exchange:
@@ -50,17 +53,17 @@ def start_half(world: World, dtype: str) -> Exchange:
         dtype: "float16" or "bfloat16".
     """
     if world.size == 1:
-        return lambda tensor: tensor
+        return alone
     import tensorflow as tf
 
     hvd = _start_horovod(world)
     kind = tf.dtypes.as_dtype(dtype)
     numbers = itertools.count()
 
-    def exchange(tensor: tf.Tensor) -> tf.Tensor:
+    def exchange(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
         number = next(numbers)
-        length = tensor.shape[0]
-        padded = tf.pad(tensor, [[0, -length % world.size]])
+        length = vector.shape[0]
+        padded = tf.pad(scale * vector, [[0, -length % world.size]])
         # Horovod knows no bfloat16, NCCL no 16-bit integers: the bits travel as float16.
         sent = tf.bitcast(tf.cast(padded, kind), tf.float16)
         arrived = hvd.alltoall(sent, name=f"hpcgan.part.{number}")

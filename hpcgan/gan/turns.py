@@ -16,14 +16,13 @@ import tensorflow as tf
 
 from hpcgan.config import Config
 from hpcgan.errors import ConfigError
+from hpcgan.exchange import Exchange
 from hpcgan.gan import noise
 from hpcgan.gan.game import Batch, Outcome
 from hpcgan.gan.models.layers import SynchronisedBatchNormalization
 from hpcgan.gan.player import Player, Tensors, is_seed
 from hpcgan.gan.state import State
 from hpcgan.gan.vector import Vector
-
-Exchange = Callable[[tf.Tensor], tf.Tensor]
 
 # A loop in the graph costs 5% of an update; a copy for each group of shards costs seconds of
 # tracing.
@@ -49,7 +48,7 @@ class Turns:
             config: with ``data.shards`` resolved to a number.
             state: the networks that play.
             shards: those that this rank hosts.
-            exchange: the sum over all ranks of a flat float32 vector.
+            exchange: the sum over all ranks.
             exchange_gradients: the same for gradients alone, where they are sent in another way.
             stop: scalar float32, not 0 when this rank wants to stop.
             discarded: scalar int64, updates that were lost by going back: noise goes on after them.
@@ -104,11 +103,10 @@ class Turns:
 
         number = self._parts if self._together else self._parts * self._streams.shape[0]
         total = _repeat(number, add, tf.zeros([vector.length]))
-        mean = total / float(self._shards * self._parts)
-        summed = self._sum(mean, Vector(weights).length)
-        # All ranks see the same sum. Infinite or no number at all in it, and it is so too.
-        finite = tf.math.is_finite(tf.reduce_sum(summed))
-        averaged = vector.split(summed)
+        mean = self._average(total, Vector(weights).length)
+        # All ranks see the same mean. Infinite or no number at all in it, and its sum is so too.
+        finite = tf.math.is_finite(tf.reduce_sum(mean))
+        averaged = vector.split(mean)
         ends = (len(weights), len(weights) + len(statistics))
         self._learn(players, averaged[: ends[0]], averaged[ends[0] : ends[1]], step, finite)
         *losses, stop = averaged[ends[1] :]
@@ -152,13 +150,13 @@ class Turns:
 
         return group
 
-    def _sum(self, vector: tf.Tensor, gradients: int) -> tf.Tensor:
-        """Return the sum over all ranks of a vector that begins with so many gradients."""
+    def _average(self, total: tf.Tensor, gradients: int) -> tf.Tensor:
+        """Return the mean over all shards, given this rank's sum, which begins with gradients."""
+        scale = 1.0 / (self._shards * self._parts)
         if self._exchange_gradients is None:
-            return self._exchange(vector)
-        return tf.concat(
-            [self._exchange_gradients(vector[:gradients]), self._exchange(vector[gradients:])], 0
-        )
+            return self._exchange(total, scale)
+        first, others = total[:gradients], total[gradients:]
+        return tf.concat([self._exchange_gradients(first, scale), self._exchange(others, scale)], 0)
 
     def _learn(
         self,

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from hpcgan.config import Config
+from hpcgan.exchange import Exchange
 from hpcgan.gan.game import Game
 from hpcgan.gan.player import Player
 from hpcgan.gan.state import State
-from hpcgan.gan.turns import Exchange, Turns
+from hpcgan.gan.turns import Turns
 
 
 class Report(NamedTuple):
@@ -50,7 +51,7 @@ class Update:
             state: the networks and optimizers, which ``run`` changes.
             dtype: of the samples, "uint8" or "float32".
             shards: those that this rank hosts.
-            exchange: the sum over all ranks of a flat float32 vector.
+            exchange: the sum over all ranks.
             exchange_gradients: the same for gradients alone, where they are sent in another way.
 
         Raises:

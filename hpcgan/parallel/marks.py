@@ -7,12 +7,10 @@ On a GPU, whose work TensorFlow only queues, it begins before what it sends has 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
-Exchange = Callable[[tf.Tensor], tf.Tensor]
+from hpcgan.exchange import Exchange
 
 # Exchanges that are remembered: more than a call of the update makes.
 _KEPT = 4096
@@ -30,11 +28,11 @@ class Marks:
     def timed(self, exchange: Exchange) -> Exchange:
         """Return ``exchange``, which from now on notes when it begins and ends."""
 
-        def timed(tensor: tf.Tensor) -> tf.Tensor:
-            with tf.control_dependencies([tensor]):
+        def timed(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+            with tf.control_dependencies([vector]):
                 began = tf.timestamp()
             with tf.control_dependencies([began]):
-                total = exchange(tf.identity(tensor))
+                total = exchange(tf.identity(vector), scale)
             with tf.control_dependencies([total]):
                 ended = tf.timestamp()
             with tf.device("CPU:0"):

@@ -22,6 +22,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
+from hpcgan.exchange import alone
 from hpcgan.files import write_whole
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Calls
@@ -77,13 +78,13 @@ class Bench:
         self._skipped = 0
         self._sizes: list[int] = []  # bytes of what the limit does not send in a step
 
-        def keep(tensor: tf.Tensor) -> tf.Tensor:
-            self._sizes.append(4 * tensor.shape.num_elements())
-            return tensor
+        def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+            self._sizes.append(4 * vector.shape.num_elements())
+            return alone(vector, scale)
 
-        def keep_half(tensor: tf.Tensor) -> tf.Tensor:
-            self._sizes.append(2 * tensor.shape.num_elements())
-            return tensor
+        def keep_half(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+            self._sizes.append(2 * vector.shape.num_elements())
+            return alone(vector, scale)
 
         halves = None if config.parallel.compression == "none" else keep_half
         hosted, dtype = found.plan.division.hosted, found.plan.source.dtype

@@ -21,6 +21,7 @@ from hpcgan.config import (
 )
 from hpcgan.data import shards
 from hpcgan.errors import ConfigError, RunError
+from hpcgan.exchange import alone
 from hpcgan.training import plan
 from hpcgan.training.stop import Request
 
@@ -176,7 +177,7 @@ def test_any_number_of_ranks_trains_the_same_networks_as_one(
     if not world.is_root or world.size == 1:
         return
     # Rank 0 makes the reference, hosting all shards and talking to no one.
-    expected_losses, expected = _run_updates(config, range(_SHARDS), lambda tensor: tensor)
+    expected_losses, expected = _run_updates(config, range(_SHARDS), alone)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-3, atol=1e-5)
     bound = {"sgd": 1e-5, "adam": 1e-3}[optimizer]
     assert _relative_difference(_networks(weights), _networks(expected)) < bound
@@ -188,8 +189,8 @@ def test_another_seed_of_one_shard_is_seen_in_the_weights(world, monkeypatch, ca
     monkeypatch.setattr("hpcgan.gan.turns._UNROLLED", 1)
     if world.is_root:
         config = _config(case, "sgd")
-        _, expected = _run_updates(config, range(_SHARDS), lambda tensor: tensor)
-        _, odd = _run_updates(config, range(_SHARDS), lambda tensor: tensor, odd_shard=2)
+        _, expected = _run_updates(config, range(_SHARDS), alone)
+        _, odd = _run_updates(config, range(_SHARDS), alone, odd_shard=2)
         assert _relative_difference(_networks(odd), _networks(expected)) > 1e-4
 
 

@@ -110,6 +110,17 @@ def test_the_ring_works_in_a_compiled_loop(world, ring):
     assert repeated(tf.ones([3])).numpy().tolist() == [float(world.size**5)] * 3
 
 
+def test_the_ring_adds_up_all_ranks_scaled_vectors_and_leaves_them_as_they_are(world, ring):
+    import tensorflow as tf
+
+    own = tf.constant([1.0 + world.rank, -3.0, 0.5])
+    total = tf.function(lambda vector: ring(vector, 0.25))(own)
+    ranks = world.size
+    expected = [ranks * (ranks + 1) / 8, -0.75 * ranks, 0.125 * ranks]
+    assert total.numpy().tolist() == expected
+    assert own.numpy().tolist() == [1.0 + world.rank, -3.0, 0.5]
+
+
 @pytest.mark.parametrize(("dtype", "digits"), [("float16", 11), ("bfloat16", 8)])
 def test_the_half_ring_adds_up_all_ranks_within_its_digits(world, dtype, digits):
     import tensorflow as tf
@@ -117,10 +128,10 @@ def test_the_half_ring_adds_up_all_ranks_within_its_digits(world, dtype, digits)
     # Not a multiple of the ranks; of the fourth decimal place, so that half precision rounds.
     own = np.random.default_rng(world.rank).normal(size=1001).astype(np.float32)
     exchange = start_half(world, dtype)
-    total = tf.function(exchange)(tf.constant(own)).numpy()
+    total = tf.function(lambda vector: exchange(vector, 0.5))(tf.constant(own)).numpy()
     everyone = world.gather_json(own.tolist())
-    exact = np.sum(everyone, axis=0)
-    size = np.sum(np.abs(everyone), axis=0)
+    exact = 0.5 * np.sum(everyone, axis=0)
+    size = 0.5 * np.sum(np.abs(everyone), axis=0)
     assert total.shape == (1001,)
     if world.size > 1:
         assert (np.abs(total - exact) <= 2.0**-digits * 2 * size).all()
@@ -128,4 +139,4 @@ def test_the_half_ring_adds_up_all_ranks_within_its_digits(world, dtype, digits)
         # All ranks hold the very same numbers.
         assert world.gather_json(total.tolist()) == [total.tolist()] * world.size
     else:
-        assert np.array_equal(total, own)
+        assert np.array_equal(total, own / 2)

@@ -16,8 +16,8 @@ import tensorflow as tf
 from keras import layers
 
 from hpcgan.config import ModelConfig
+from hpcgan.exchange import Exchange
 
-Exchange = Callable[[tf.Tensor], tf.Tensor]
 Shape = tuple[int | None, ...]
 
 # With Keras' 0.99, runs of some hundred steps would sample with statistics of networks long gone.
@@ -121,7 +121,7 @@ class SynchronisedBatchNormalization(keras.Layer):
     Variables, defaults and inference are those of ``keras.layers.BatchNormalization``.
 
     Attributes:
-        exchange: the sum over all ranks of a flat float32 vector; None for this batch alone.
+        exchange: the sum over all ranks; None for this batch alone.
             A training call and its gradient make one exchange each, on every rank.
     """
 
