@@ -46,7 +46,7 @@ def call_of(world: World, model: str, talks: bool) -> Callable[[], object]:
     from hpcgan.parallel import synchronous
 
     config = Config(
-        data=DataConfig(files=[], shards=world.size),
+        data=DataConfig(files=[], shards=world.size if talks else 1),
         model=ModelConfig(model),  # type: ignore[arg-type]
     )
     hosted = range(world.rank, world.rank + 1)

@@ -18,6 +18,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,9 @@ class Bench:
 
         halves = None if config.parallel.compression == "none" else keep_half
         hosted, dtype = found.plan.division.hosted, found.plan.source.dtype
-        self._limit = world.together(
-            lambda: Update(config, found.state, dtype, hosted, keep, halves)
-        )
+        # Each rank averages over its own shards, as if there were no others.
+        own = replace(config, data=replace(config.data, shards=len(hosted)))
+        self._limit = world.together(lambda: Update(own, found.state, dtype, hosted, keep, halves))
 
     def measure(self, kind: str, config: dict[str, Any], started: str, seconds: float) -> Run:
         """Time both ways, ``seconds`` each, and return what was found; the same on all ranks."""
