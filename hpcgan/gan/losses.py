@@ -37,7 +37,9 @@ def cross_entropy(
     cross entropy with the target 1 - s: -E[(1 - s) log D(x) + s log(1 - D(x))].
     """
     real = _float32(real_logits)
-    of_real = (1.0 - smoothing) * tf.nn.softplus(-real) + smoothing * tf.nn.softplus(real)
+    of_real = tf.nn.softplus(-real)
+    if smoothing:
+        of_real = (1.0 - smoothing) * of_real + smoothing * tf.nn.softplus(real)
     return tf.reduce_mean(of_real) + tf.reduce_mean(tf.nn.softplus(_float32(fake_logits)))
 
 

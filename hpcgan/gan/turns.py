@@ -20,7 +20,7 @@ from hpcgan.exchange import Exchange
 from hpcgan.gan import noise
 from hpcgan.gan.game import Batch, Outcome
 from hpcgan.gan.models.layers import SynchronisedBatchNormalization
-from hpcgan.gan.player import Player, Tensors, is_seed
+from hpcgan.gan.player import Player, is_seed
 from hpcgan.gan.state import State
 from hpcgan.gan.vector import Vector
 
@@ -93,24 +93,23 @@ class Turns:
         """
         weights = [tuple(w.shape) for player in players for w in player.weights]
         statistics = [tuple(s.shape) for player in players for s in player.statistics]
-        vector = Vector([*weights, *statistics, *[()] * len(players), ()])
+        vector = Vector([*weights, *statistics, (len(players) + 1,)])
         groups = self._groups(samples, labels, step, turn)
 
         def add(unit: tf.Tensor | int, total: tf.Tensor) -> tuple[tf.Tensor | int, tf.Tensor]:
             outcome = play(groups(unit))
-            said = [*outcome.gradients, *outcome.statistics, *outcome.losses, self._stop]
-            return unit + 1, total + vector.join(said)
+            notes = tf.stack([*outcome.losses, self._stop])
+            said = vector.join([*outcome.gradients, *outcome.statistics, notes])
+            return unit + 1, total + said
 
         number = self._parts if self._together else self._parts * self._streams.shape[0]
         total = _repeat(number, add, tf.zeros([vector.length]))
         mean = self._average(total, Vector(weights).length)
         # All ranks see the same mean. Infinite or no number at all in it, and its sum is so too.
         finite = tf.math.is_finite(tf.reduce_sum(mean))
-        averaged = vector.split(mean)
-        ends = (len(weights), len(weights) + len(statistics))
-        self._learn(players, averaged[: ends[0]], averaged[ends[0] : ends[1]], step, finite)
-        *losses, stop = averaged[ends[1] :]
-        return tf.stack(losses), tf.stack([stop, 1.0 - tf.cast(finite, tf.float32)])
+        self._learn(players, vector, mean, step, finite)
+        notes = vector.split(mean)[-1]
+        return notes[:-1], tf.stack([notes[-1], 1.0 - tf.cast(finite, tf.float32)])
 
     def _synchronise(self, generator: keras.Model) -> bool:
         """Give layers that talk to other ranks the exchange; return whether there are any."""
@@ -161,23 +160,25 @@ class Turns:
     def _learn(
         self,
         players: tuple[Player, ...],
-        gradients: Tensors,
-        statistics: Tensors,
+        vector: Vector,
+        mean: tf.Tensor,
         step: tf.Tensor,
         finite: tf.Tensor,
     ) -> None:
         """Have the players learn if all that they would learn from is finite."""
         scale = self._loss_scale
-        if scale is not None:
-            gradients = [gradient / scale.scale for gradient in gradients]
 
         def learn() -> None:
-            first_weight = first_statistic = 0
-            for player in players:
-                weights = slice(first_weight, first_weight + len(player.weights))
-                own = slice(first_statistic, first_statistic + len(player.statistics))
-                player.learn(gradients[weights], statistics[own], step)
-                first_weight, first_statistic = weights.stop, own.stop
+            # Split in here: what enters a branch costs a small operation each.
+            tensors = iter(vector.split(mean))
+            all_gradients = [[next(tensors) for _ in player.weights] for player in players]
+            all_statistics = [[next(tensors) for _ in player.statistics] for player in players]
+            for player, gradients, statistics in zip(
+                players, all_gradients, all_statistics, strict=True
+            ):
+                if scale is not None:
+                    gradients = [gradient / scale.scale for gradient in gradients]
+                player.learn(gradients, statistics, step)
 
         tf.cond(finite, learn, lambda: None)
         if scale is not None:
