@@ -96,14 +96,13 @@ class Turns:
         vector = Vector([*weights, *statistics, (len(players) + 1,)])
         groups = self._groups(samples, labels, step, turn)
 
-        def add(unit: tf.Tensor | int, total: tf.Tensor) -> tuple[tf.Tensor | int, tf.Tensor]:
+        def said(unit: tf.Tensor | int) -> tf.Tensor:
             outcome = play(groups(unit))
             notes = tf.stack([*outcome.losses, self._stop])
-            said = vector.join([*outcome.gradients, *outcome.statistics, notes])
-            return unit + 1, total + said
+            return vector.join([*outcome.gradients, *outcome.statistics, notes])
 
         number = self._parts if self._together else self._parts * self._streams.shape[0]
-        total = _repeat(number, add, tf.zeros([vector.length]))
+        total = _sum(number, said, vector.length)
         mean = self._average(total, Vector(weights).length)
         # All ranks see the same mean. Infinite or no number at all in it, and its sum is so too.
         finite = tf.math.is_finite(tf.reduce_sum(mean))
@@ -185,20 +184,17 @@ class Turns:
             scale.adapt(finite)
 
 
-def _repeat(
-    times: int,
-    work: Callable[[tf.Tensor | int, tf.Tensor], tuple[tf.Tensor | int, tf.Tensor]],
-    total: tf.Tensor,
-) -> tf.Tensor:
-    """Return the total that ``work``, given a number from 0 and the total, has after some times."""
+def _sum(times: int, give: Callable[[tf.Tensor | int], tf.Tensor], length: int) -> tf.Tensor:
+    """Return the sum of the vectors, (length,), that ``give`` has for the numbers from 0."""
     if times <= _UNROLLED:
-        for number in range(times):
-            _, total = work(number, total)
-        return total
+        return tf.add_n([give(number) for number in range(times)])
     # One after the other: each needs memory.
-    return tf.while_loop(lambda number, _: number < times, work, (0, total), parallel_iterations=1)[
-        1
-    ]
+    return tf.while_loop(
+        lambda number, _: number < times,
+        lambda number, total: (number + 1, total + give(number)),
+        (0, tf.zeros([length])),
+        parallel_iterations=1,
+    )[1]
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

@@ -30,7 +30,9 @@ def test_a_weak_start_has_a_shard_a_rank(world: World, data_file: Path) -> None:
     config = f"data: {{files: [{data_file}]}}\nmodel: {{latent_dim: 6}}\ntrain: {{batch_size: 5}}"
     found = run(world, data_file.parent, "weak", config, "--data.shards", "4")
     assert (found.ranks, found.images, found.samples, found.exchanges) == (1, 5, 5, 1)
-    assert found.gradient_bytes == 4 * (G + D + 3 * 16)  # two losses, the wish to stop
+    assert found.gradient_bytes == 4 * (
+        G + D + 16
+    )  # two losses and the wish to stop, in a row of 16
     assert found.config["train"]["batch_size"] == 5
     assert found.identity["data"]["shards"] is None
     assert len(found.limit) == len(found.exchange) == 5
@@ -52,7 +54,7 @@ def test_a_strong_start_keeps_its_shards_and_counts_every_exchange(
     assert (found.images, found.samples) == (40, 40)
     # Two turns of D and one of G, each gradients of two bytes, and then a loss and the wish.
     assert found.exchanges == 6
-    assert found.gradient_bytes == 2 * (2 * D + G) + 3 * 2 * 4 * 16
+    assert found.gradient_bytes == 2 * (2 * D + G) + 3 * 4 * 16
 
 
 def test_networks_that_take_labels_get_them(world: World, data_file: Path) -> None:

@@ -100,10 +100,10 @@ def test_a_small_study(place: Path, python: Run) -> None:
         assert run.images == 14 * run.ranks
         assert run.samples == 14
         assert run.exchanges == 1
-        # Weights and biases of both networks, two losses and the wish to stop, in rows of 16.
+        # Weights and biases of both networks; two losses and the wish to stop; in rows of 16.
         g = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
         d = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 16
-        assert run.gradient_bytes == 4 * (g + d + 3 * 16)
+        assert run.gradient_bytes == 4 * (g + d + 16)
         assert len(run.exchange) == len(run.limit) == 5
         assert run.skipped == 0
     assert not list((place / "study").glob("runs/*.none"))
