@@ -23,7 +23,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
-from hpcgan.exchange import alone
+from hpcgan.exchange import Exchange, alone
 from hpcgan.files import write_whole
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Calls
@@ -79,19 +79,22 @@ class Bench:
         self._skipped = 0
         self._sizes: list[int] = []  # bytes of what the limit does not send in a step
 
-        def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
-            self._sizes.append(4 * vector.shape.num_elements())
-            return alone(vector, scale)
+        def counted(width: int) -> Exchange:
+            """Return the exchange of a rank alone, which notes bytes of so many a number."""
 
-        def keep_half(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
-            self._sizes.append(2 * vector.shape.num_elements())
-            return alone(vector, scale)
+            def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+                self._sizes.append(width * vector.shape.num_elements())
+                return alone(vector, scale)
 
-        halves = None if config.parallel.compression == "none" else keep_half
+            return keep
+
+        halves = None if config.parallel.compression == "none" else counted(2)
         hosted, dtype = found.plan.division.hosted, found.plan.source.dtype
         # Each rank averages over its own shards, as if there were no others.
         own = replace(config, data=replace(config.data, shards=len(hosted)))
-        self._limit = world.together(lambda: Update(own, found.state, dtype, hosted, keep, halves))
+        self._limit = world.together(
+            lambda: Update(own, found.state, dtype, hosted, counted(4), halves)
+        )
 
     def measure(self, kind: str, config: dict[str, Any], started: str, seconds: float) -> Run:
         """Time both ways, ``seconds`` each, and return what was found; the same on all ranks."""

@@ -79,7 +79,7 @@ def test_latents_are_made_of_philox_own_numbers():
     """Of its key (stream, 0) and its counter (0, 0, number, 0), by four."""
     stream, number = 0x0123456789ABCDEF, 5
     words = np.array([_philox((count, 0, number, 0), stream) for count in range(2)]).ravel()
-    # The highest 23 bits of a float's mantissa.
+    # The lowest 23 bits of a word are a float's mantissa.
     uniform = (words[:6] & 0x7FFFFF) / 2**23
     radius, angle = np.sqrt(-2 * np.log(1 - uniform[:3])), 2 * np.pi * uniform[3:]
     expected = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])

@@ -30,9 +30,8 @@ def test_a_weak_start_has_a_shard_a_rank(world: World, data_file: Path) -> None:
     config = f"data: {{files: [{data_file}]}}\nmodel: {{latent_dim: 6}}\ntrain: {{batch_size: 5}}"
     found = run(world, data_file.parent, "weak", config, "--data.shards", "4")
     assert (found.ranks, found.images, found.samples, found.exchanges) == (1, 5, 5, 1)
-    assert found.gradient_bytes == 4 * (
-        G + D + 16
-    )  # two losses and the wish to stop, in a row of 16
+    # Two losses and the wish to stop share a row of 16.
+    assert found.gradient_bytes == 4 * (G + D + 16)
     assert found.config["train"]["batch_size"] == 5
     assert found.identity["data"]["shards"] is None
     assert len(found.limit) == len(found.exchange) == 5
