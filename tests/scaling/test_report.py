@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcgan.errors import ConfigError
+from hpcgan.errors import ConfigError, RunError
 from hpcgan.scaling import foretell, report, table
 from hpcgan.scaling.summary import summarize
 from tests.scaling.made import learnt, made, write, write_quality
@@ -238,6 +238,14 @@ def test_nothing_is_foretold_without_a_report_or_a_link(tmp_path: Path) -> None:
     report.write(tmp_path)
     with pytest.raises(ConfigError, match=r"give the link between nodes \(--link\)"):
         foretell.write(tmp_path, [8], tmp_path, None)
+
+
+def test_curves_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    write(tmp_path, *WEAK)
+    report.write(tmp_path)
+    (tmp_path / "predict.png").mkdir()
+    with pytest.raises(RunError, match=r"predict\.png: cannot be written"):
+        foretell.write(tmp_path, [8], tmp_path, (1e-5, 1e9))
 
 
 def test_too_few_points_are_told(tmp_path: Path) -> None:
