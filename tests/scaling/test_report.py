@@ -243,7 +243,7 @@ def test_nothing_is_foretold_without_a_report_or_a_link(tmp_path: Path) -> None:
 def test_curves_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     write(tmp_path, *WEAK)
     report.write(tmp_path)
-    (tmp_path / "predict.png").mkdir()
+    (tmp_path / "predict.png.partial").mkdir()  # in the way
     with pytest.raises(RunError, match=r"predict\.png: cannot be written"):
         foretell.write(tmp_path, [8], tmp_path, (1e-5, 1e9))
 
