@@ -1,4 +1,4 @@
-"""Checkpoints: write, verify, choose, restore.
+"""Checkpoints: write, verify, choose, restore (which of them stay: ``checkpoint_directory``).
 
 A checkpoint is one HDF5 file that holds all a run needs to go on as if it had never stopped. It
 is written beside its name, flushed to the disk and renamed, so that a name never stands for half
@@ -13,7 +13,6 @@ state to the others.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 from hpcgan import __version__
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
-from hpcgan.errors import CheckpointError, ConfigError, RunError
+from hpcgan.errors import CheckpointError, ConfigError
 from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
 from hpcgan.hdf5 import Hdf5Error, ask
 from hpcgan.world import World
@@ -57,6 +56,8 @@ class Checkpoint:
             rates.
         discarded: updates that were lost by it; their samples and noise are not used again.
         groups: for each network and optimizer, its variables by name.
+        fingerprints: of the data files (``hpcgan.data.fingerprint``); none in checkpoints from
+            before they were kept.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Checkpoint:
     rollbacks: int
     discarded: int
     groups: dict[str, dict[str, np.ndarray]]
+    fingerprints: tuple[str, ...] = ()
 
 
 def path_of(directory: Path, step: int) -> Path:
@@ -79,11 +81,14 @@ def path_of(directory: Path, step: int) -> Path:
 def write(checkpoint: Checkpoint) -> None:
     """Write a checkpoint to its path, which is whole or absent at any instant; rank 0 alone.
 
+    Its directory is made if need be, but not the one that is in: a run directory that was moved or
+    deleted does not come back by it.
+
     Raises:
         RunError: the file cannot be written; what stood under its name still does.
     """
     with writing(checkpoint.path):
-        checkpoint.path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.path.parent.mkdir(exist_ok=True)
     with whole_hdf5(checkpoint.path, _seal) as file:
         for name, value in _attributes(checkpoint).items():
             file.attrs[name] = value
@@ -93,15 +98,33 @@ def write(checkpoint: Checkpoint) -> None:
                 opened.create_dataset(name, data=array)
 
 
+def check_seal(path: Path) -> None:
+    """Refuse a file that is no checkpoint or is not as it was written.
+
+    Raises:
+        CheckpointError: it is so, or there is no such file.
+        OSError: it cannot be read.
+    """
+    check_is_file(path, "checkpoint", CheckpointError)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        block = file.read(USER_BLOCK)
+        while content := file.read(_READ_BYTES):
+            digest.update(content)
+    if not block.startswith(f"{FORMAT}\n".encode()):
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint of hpcgan ({FORMAT})")
+    if block != _user_block(digest.hexdigest()):
+        raise CheckpointError(f"{path}: damaged: its content does not fit its checksum")
+
+
 def read(path: Path) -> Checkpoint:
     """Read and verify a checkpoint.
 
     Raises:
         CheckpointError: the file is missing, is no checkpoint, or is damaged.
     """
-    check_is_file(path, "checkpoint", CheckpointError)
     try:
-        _check_seal(path)
+        check_seal(path)
         found, arrays = ask("hpcgan.checkpoint_content:content", str(path))
         if missing := sorted(set(GROUPS) - set(found["groups"])):
             raise CheckpointError(f"{path}: damaged or no checkpoint: no group '{missing[0]}'")
@@ -119,6 +142,7 @@ def read(path: Path) -> Checkpoint:
             rollbacks=found["rollbacks"],
             discarded=found["discarded"],
             groups=groups,
+            fingerprints=tuple(found["fingerprints"]),
         )
     except ConfigError as error:
         raise CheckpointError(" ".join(str(error).splitlines())) from None
@@ -126,47 +150,29 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged or no checkpoint: {error}") from None
 
 
+def paths(directory: Path) -> list[Path]:
+    """Return what has the name of a checkpoint in a directory, oldest first."""
+    found = [path for path in directory.glob("step_*.h5") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=step_of)
+
+
+def step_of(path: Path) -> int:
+    """Return the step in a checkpoint's name."""
+    return int(path.stem.removeprefix("step_"))
+
+
 def newest(directory: Path) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest whole checkpoint of a directory, and why newer ones were passed over."""
     warnings: list[str] = []
-    for path in reversed(_paths(directory)):
+    for path in reversed(paths(directory)):
         try:
-            return read(path), warnings
+            found = read(path)
+            if found.step == step_of(path):
+                return found, warnings
+            raise CheckpointError(f"{path}: is the checkpoint of step {found.step}")
         except CheckpointError as error:
             warnings.append(f"{error}; trying the one before")
     return None, warnings
-
-
-def prune(directory: Path, keep: int, keep_every: int | None = None) -> None:
-    """Delete old checkpoints, and what a killed run left half written.
-
-    Args:
-        directory: where they are.
-        keep: the newest ones, which stay.
-        keep_every: those of steps that are multiples of it stay too; None for none.
-
-    Raises:
-        RunError: one cannot be deleted.
-    """
-    try:
-        old = _paths(directory)[:-keep]
-        if keep_every is not None:
-            old = [path for path in old if _step_of(path) % keep_every]
-        for path in [*old, *directory.glob("step_*.h5.partial")]:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise RunError(
-            f"{error.filename or directory}: cannot be deleted: {reason}; delete it yourself, or "
-            "allow this user to"
-        ) from None
-
-
-def set_aside_after(directory: Path, step: int) -> None:
-    """Rename the checkpoints after ``step`` to NAME.superseded: the run goes on before them."""
-    for path in _paths(directory):
-        if _step_of(path) > step:
-            path.rename(path.with_name(path.name + ".superseded"))
 
 
 def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Checkpoint | None:
@@ -191,14 +197,15 @@ def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Chec
             "data": found.data,
             "rollbacks": found.rollbacks,
             "discarded": found.discarded,
+            "fingerprints": found.fingerprints,
         }
 
     told = world.on_root(header)
     if world.is_root or told is None:
         return found
     path, config = Path(told["path"]), from_yaml(told.pop("config"), told.pop("path"))
-    shape = tuple(told.pop("sample_shape"))
-    return Checkpoint(path=path, config=config, sample_shape=shape, groups={}, **told)
+    told |= {key: tuple(told[key]) for key in ("sample_shape", "fingerprints")}
+    return Checkpoint(path=path, config=config, groups={}, **told)
 
 
 def restore(world: World, state: State, found: Checkpoint | None) -> None:
@@ -218,17 +225,6 @@ def restore(world: World, state: State, found: Checkpoint | None) -> None:
             variable.assign(world.broadcast_array(np.array(variable)))
 
 
-def _paths(directory: Path) -> list[Path]:
-    """Return the checkpoints of a directory, oldest first."""
-    found = [path for path in directory.glob("step_*.h5") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=_step_of)
-
-
-def _step_of(path: Path) -> int:
-    """Return the step in a checkpoint's name."""
-    return int(path.stem.removeprefix("step_"))
-
-
 def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the root attributes."""
     return {
@@ -241,6 +237,7 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
         "data": checkpoint.data,
         "rollbacks": checkpoint.rollbacks,
         "discarded": checkpoint.discarded,
+        "data_files": " ".join(checkpoint.fingerprints),
         "hpcgan_version": __version__,
         "h5py_version": h5py.__version__,
         "numpy_version": np.__version__,
@@ -255,16 +252,3 @@ def _seal(content: memoryview) -> bytes:
 def _user_block(digest: str) -> bytes:
     """Return a user block that is readable as text."""
     return f"{FORMAT}\nsha256 {digest}\n".encode().ljust(USER_BLOCK, b"\0")
-
-
-def _check_seal(path: Path) -> None:
-    """Refuse a file that is no checkpoint or is not as it was written."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        block = file.read(USER_BLOCK)
-        while content := file.read(_READ_BYTES):
-            digest.update(content)
-    if not block.startswith(f"{FORMAT}\n".encode()):
-        raise CheckpointError(f"{path}: damaged, or not a checkpoint of hpcgan ({FORMAT})")
-    if block != _user_block(digest.hexdigest()):
-        raise CheckpointError(f"{path}: damaged: its content does not fit its checksum")

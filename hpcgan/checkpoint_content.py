@@ -8,6 +8,7 @@ and no more of them than the file has bytes.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from hpcgan.errors import CheckpointError
 MOST_TEXT = 4 * 2**20  # bytes of the configuration
 _MOST_DIMENSIONS = 5  # of a sample and the samples
 _DEPTH = 64  # of groups in groups
+_FINGERPRINT = re.compile("[0-9a-f]{16}")  # of a data file
 
 
 def content(path: str) -> Iterator[Any]:
@@ -58,6 +60,7 @@ def _attributes(file: h5py.File, path: str) -> dict[str, Any]:
         "data": _text(file, "data", path),
         "rollbacks": _whole(file, "rollbacks", path),
         "discarded": _whole(file, "discarded", path),
+        "fingerprints": _fingerprints(file, path),
     }
 
 
@@ -78,6 +81,17 @@ def _text(file: h5py.File, name: str, path: str) -> str:
         raise _wrong(name, path)
     value.encode()  # h5py gives what is not UTF-8 as halves of characters: an error here
     return value
+
+
+def _fingerprints(file: h5py.File, path: str) -> list[str]:
+    """Return those of the data files; older checkpoints hold none."""
+    name = "data_files"
+    if not h5py.h5a.exists(file.id, name.encode()):
+        return []
+    found = _text(file, name, path).split()
+    if any(not _FINGERPRINT.fullmatch(each) for each in found):
+        raise _wrong(name, path)
+    return found
 
 
 def _whole(file: h5py.File, name: str, path: str) -> int:

@@ -18,31 +18,26 @@ def main() -> int:
 
 
 def _train(world: World, arguments: argparse.Namespace) -> int:
-    from hpcgan.training import plan, restarts
+    from hpcgan.training import directory, plan, restarts
 
-    run = plan.prepare(
-        world,
-        arguments.config,
-        arguments.overrides,
-        arguments.run_dir,
-        arguments.resume,
-        arguments.allow_change,
-    )
-    if run.is_finished:
-        if world.is_root:
-            print(f"hpcgan: {run.run_dir}: finished already: {run.found and run.found.path}")
-        return 0
-    if restarts.is_wanted(run):
-        return restarts.supervise(world, run)
-    from hpcgan.devices import prepare_tensorflow
-    from hpcgan.training.stop import Request
+    given = arguments
+    config, run_dir = plan.configure(world, given.config, given.overrides, given.run_dir)
+    if restarts.is_wanted(config):
+        return restarts.supervise(world, config.run.restarts, run_dir)
+    with directory.held(world, config, run_dir, given.resume, given.allow_change) as run:
+        if run.is_finished:
+            if world.is_root:
+                print(f"hpcgan: {run_dir}: finished already: {run.found and run.found.path}")
+            return 0
+        from hpcgan.devices import prepare_tensorflow
+        from hpcgan.training.stop import Request
 
-    request = Request(run.config.run.time_limit)
-    with request.listening():  # the import of TensorFlow is long, and signals come when they want
-        prepare_tensorflow(world)
-        from hpcgan.training import loop
+        request = Request(config.run.time_limit)
+        with request.listening():  # the import of TensorFlow is long, and signals come any time
+            prepare_tensorflow(world)
+            from hpcgan.training import loop
 
-        loop.train(world, run, request, arguments.timeline)
+            loop.train(world, run, request, given.timeline)
     return 0
 
 
@@ -87,7 +82,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     train.add_argument(
         "--allow-change",
         action="store_true",
-        help="go on with other learning rates than the checkpoint's",
+        help="go on with other learning rates or data files than the checkpoint's",
     )
     train.add_argument(
         "--timeline",

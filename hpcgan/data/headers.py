@@ -24,7 +24,10 @@ _DTYPES = ("uint8", "float32")
 
 
 def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
-    """Yield one file's number of samples, samples of HDF5's chunks if any, shape and dtype."""
+    """Yield one file's number of samples, samples of HDF5's chunks if any, shape and dtype.
+
+    ``others`` are the files that its samples are in, if it is a view of them.
+    """
     try:
         opened = h5py.File(file, "r", locking=False)
     except OSError as error:
@@ -51,6 +54,7 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
             "chunk": array.chunks[0] if array.chunks else None,
             "shape": list(shape[1:]),
             "dtype": array.dtype.name,
+            "others": _others(array, file),
         }
 
 
@@ -131,6 +135,12 @@ def _check_labels(array: Any, samples: int, file: str, name: str) -> None:
         )
     checks.check_claim(array, file)
     checks.check_filters(array, file)
+
+
+def _others(array: h5py.Dataset, path: str) -> list[str]:
+    """Return the other files that a dataset's samples are in."""
+    named = {file for *_, file in _view(array, path)} | {name for name, *_ in array.external or []}
+    return sorted(named - {str(Path(path))})
 
 
 def _view(array: h5py.Dataset, path: str) -> list[tuple[int, int, str]]:

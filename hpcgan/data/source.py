@@ -12,7 +12,7 @@ import glob
 import hashlib
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Source:
         labels: name of the dataset of labels, or None.
         sample_shape: (H, W, C) or (D, H, W, C).
         dtype: "uint8" or "float32".
+        others: the files that those which are views of others take their samples from.
     """
 
     files: tuple[str, ...]
@@ -48,6 +49,7 @@ class Source:
     labels: str | None
     sample_shape: tuple[int, ...]
     dtype: str
+    others: dict[str, list[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of samples in all files."""
@@ -257,4 +259,5 @@ def _join(files: list[str], headers: list[dict[str, Any]], data: DataConfig) -> 
         labels=data.labels,
         sample_shape=tuple(first["shape"]),
         dtype=first["dtype"],
+        others={file: h["others"] for file, h in zip(files, headers, strict=True) if h["others"]},
     )

@@ -23,6 +23,7 @@ from hpcgan.files import write_whole, writing
 from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
+from hpcgan.training.lock import is_at
 from hpcgan.training.plan import Plan
 from hpcgan.training.result import result_line
 from hpcgan.training.split import Split
@@ -75,6 +76,21 @@ class Journal:
         self._line_step = self._first_step = state.step
         self._losses: list[np.ndarray] = []
         self._skipped = 0
+
+    def check_place(self) -> None:
+        """End a run whose directory was moved or deleted: what it writes would be lost.
+
+        Raises:
+            RunError: metrics.jsonl is no longer the file that was opened.
+        """
+        path, descriptor = self._directory / "metrics.jsonl", self._metrics.fileno()
+        if not is_at(path, descriptor):
+            where = Path(f"/proc/self/fd/{descriptor}").readlink()
+            raise RunError(
+                f"{path}: was moved, deleted or replaced while the run wrote to it; it is now "
+                f"{where}: put the run directory back, and the same command goes on from the "
+                "newest checkpoint"
+            )
 
     def advance(self, losses: np.ndarray, skipped: int) -> None:
         """Count a call of the update.

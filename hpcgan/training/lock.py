@@ -7,56 +7,117 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hpcgan.errors import RunError
+from hpcgan.errors import RunError, UserError
 from hpcgan.files import writing
 from hpcgan.world import World
 
-# A run that was killed may need some seconds to let go, and a file server to notice.
-_PATIENCE = 20.0
+# Seconds: a run that was killed may need some to let go, and a file server to notice.
+PATIENCE = 30.0
+_PAUSE = 0.2  # seconds between two tries
 
 
-@contextmanager
-def only_run(world: World, run_dir: Path) -> Iterator[None]:
-    """Hold a directory while inside. All ranks must enter it.
+class RunLock:
+    """Rank 0's hold of a run directory: a lock of the system on the file ``lock`` in it.
 
     The system lets go of it when rank 0 ends, however it ends. File systems without locks are
     trusted.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        """Make one that holds nothing yet."""
+        self._run_dir = run_dir
+        self._path = run_dir / "lock"
+        self._made: list[Path] = []  # directories, the innermost first
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Hold the directory of this name, which is made if there is none.
+
+        What was held before is let go then: it may have been the directory of this name until
+        somebody renamed it.
+
+        Raises:
+            RunError: another run holds it, or it cannot be written.
+        """
+        end = time.monotonic() + PATIENCE
+        while (descriptor := self._try_once(time.monotonic() > end)) is None:
+            time.sleep(_PAUSE)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = descriptor
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+
+    def release(self) -> None:
+        """Let go, and leave nothing where nothing but the lock has been written."""
+        if self._descriptor is None:
+            return
+        with suppress(OSError):
+            there = [each.name for each in self._run_dir.iterdir()]
+            if there == ["lock"] and is_at(self._path, self._descriptor):
+                self._path.unlink()
+                for each in self._made:
+                    each.rmdir()
+        os.close(self._descriptor)
+        self._descriptor = None
+
+    def _try_once(self, is_last: bool) -> int | None:
+        """Return a locked descriptor, or None if somebody else holds or renames the directory."""
+        descriptor = self._open()
+        if _flock(descriptor):
+            if is_at(self._path, descriptor):
+                return descriptor
+            what = "the directory is renamed or deleted again and again"
+        else:
+            what = f"another run ({os.pread(descriptor, 200, 0).decode(errors='replace')})"
+            what += " writes here; wait for it, stop it, or choose another --run-dir"
+        os.close(descriptor)
+        if is_last:
+            raise RunError(f"{self._run_dir}: {what}")
+        return None
+
+    def _open(self) -> int:
+        """Open the file, and make it and the directory if need be."""
+        with writing(self._path):
+            parents = (self._run_dir, *self._run_dir.parents)
+            self._made = [each for each in parents if not each.exists()] or self._made
+            self._run_dir.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+@contextmanager
+def only_run(world: World, run_dir: Path) -> Iterator[RunLock]:
+    """Hold a directory while inside. All ranks must enter it; the lock is rank 0's.
+
+    It is let go when all ranks leave, be it with an error. An error of one rank ends its process,
+    which lets go then and no earlier: a thread may still be writing.
 
     Raises:
         RunError: another run holds it, or the directory cannot be written; the same on all ranks.
     """
-    descriptor: int | None = None
-
-    def hold() -> None:
-        nonlocal descriptor
-        path = run_dir / "lock"
-        with writing(path):
-            run_dir.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        end = time.monotonic() + _PATIENCE
-        while not _take(descriptor):
-            if time.monotonic() > end:
-                holder = os.pread(descriptor, 200, 0).decode(errors="replace")
-                raise RunError(
-                    f"{run_dir}: another run ({holder}) writes here; wait for it, stop it, or "
-                    "choose another --run-dir"
-                )
-            time.sleep(0.2)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-
-    world.on_root(hold)
+    lock = RunLock(run_dir)
+    world.on_root(lock.take)
     try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        yield lock
+    except UserError as error:
+        if error.agreed:
+            lock.release()
+        raise
+    lock.release()
 
 
-def _take(descriptor: int) -> bool:
+def is_at(path: Path, descriptor: int) -> bool:
+    """Return whether a path still names an open file: neither was renamed, deleted or replaced."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def _flock(descriptor: int) -> bool:
     """Return whether nobody else holds the file."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

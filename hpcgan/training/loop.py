@@ -17,16 +17,15 @@ import tensorflow as tf
 from hpcgan import checkpoint
 from hpcgan.data.feed import Feed
 from hpcgan.data.residency import Shard, label_shards, opened_shards
-from hpcgan.errors import CheckpointError, DataError, RunError, Stopped
+from hpcgan.errors import DataError, RunError, Stopped, UserError
 from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
 from hpcgan.parallel import synchronous
 from hpcgan.parallel.marks import Marks
-from hpcgan.training import timeline
+from hpcgan.training import directory, timeline
 from hpcgan.training.calls import is_due, samples_period, spans, steps_a_call
 from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.journal import Journal
-from hpcgan.training.lock import only_run
 from hpcgan.training.mlperf import MlperfLog
 from hpcgan.training.plan import Plan
 from hpcgan.training.saver import Saver
@@ -40,16 +39,18 @@ from hpcgan.world import World
 def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = False) -> None:
     """Train to the last step. All ranks must call it, with the plan that they made together.
 
+    When it returns, or raises what all ranks raise, nothing is being written any more.
+
     Args:
         world: the ranks.
-        plan: the run.
+        plan: the run, in a directory that they hold (``directory.held``).
         request: tells when this rank is asked to stop.
         keeps_timeline: whether a timeline of all ranks is written at the end.
 
     Raises:
         DataError: the samples cannot be loaded or staged (on all ranks).
-        RunError: another run writes to the directory or a loss is no longer finite (on all ranks),
-            rank 0 cannot write, or a rank cannot read on.
+        RunError: a loss is no longer finite (on all ranks), rank 0 cannot write, or a rank cannot
+            read on.
         Stopped: somebody asked for it; the checkpoint is written (on all ranks).
     """
     config = plan.config
@@ -57,12 +58,17 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
     with heartbeat.beating():
         state = world.together(lambda: State(config, plan.source.sample_shape))
         checkpoint.restore(world, state, plan.found)
-        with (
-            opened_shards(world, config, plan.source, plan.division) as shards,
-            only_run(world, plan.run_dir),  # nothing is written for data that are no good
-        ):
+        if plan.found:
+            plan.found.groups.clear()  # rank 0 would hold the state twice to the end
+        # Nothing is written for data that are no good.
+        with opened_shards(world, config, plan.source, plan.division) as shards:
             run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
-            run.walk()
+            try:
+                run.walk()
+            except UserError as error:
+                if error.agreed:  # any other ends all ranks at once, with their threads
+                    run.settle()
+                raise
             run.close()
 
 
@@ -82,7 +88,7 @@ class Run:
         heartbeat: Heartbeat,
         keeps_timeline: bool = False,
     ) -> None:
-        """Compile the update, take up the journal, and make the checkpoint of step 0."""
+        """Compile the update, take up the journal, and make a checkpoint if there is none yet."""
         self._world = world
         self._plan = plan
         self._config = plan.config
@@ -104,7 +110,9 @@ class Run:
         writes_mlperf = world.is_root and config.log.mlperf
         self._mlperf = MlperfLog(plan, state, world) if writes_mlperf else None
         self._saver = Saver(plan, state) if world.is_root else None
-        if self._saver and state.step == 0:
+        self._same_at = state.step  # updates after which all ranks held the same networks
+        # A run that begins from a checkpoint of another directory has none here, too.
+        if self._saver and not checkpoint.path_of(plan.checkpoints, state.step).exists():
             self._saver.save_now()
         self._stopwatch = Stopwatch(marks, timeline.most_events(world) if keeps_timeline else 0)
         self._splits = Splits(world, self._stopwatch)
@@ -138,6 +146,11 @@ class Run:
             self._journal.close()
         self._world.barrier()
 
+    def settle(self) -> None:
+        """Wait until nothing is being written, when all ranks have raised an error."""
+        if self._saver:
+            self._saver.settle()
+
     def _make(self, calls: Iterable[tuple[int, int]]) -> None:
         """Make calls of the update, each (first step, number of steps)."""
         feeds = [self._samples, *([self._labels] if self._labels else [])]
@@ -168,6 +181,10 @@ class Run:
         self._state.step = first + steps
         self._world.progress = f"after step {self._state.step}"
         self._skips.check(skipped, self._state.step)
+        drift = self._config.watch.drift_steps
+        if drift and self._state.step // drift > first // drift:
+            compare_ranks(self._world, self._state, self._same_at)
+            self._same_at = self._state.step
         self._tell(batch[0], losses, skipped)
         if self._saver:
             with self._stopwatch.doing("checkpoint", self._state.step):
@@ -175,9 +192,6 @@ class Run:
                     self._saver.save_now()
                 else:
                     self._saver.after_span(self._is_due(self._config.checkpoint.every_steps))
-        drift = self._config.watch.drift_steps
-        if drift and self._state.step // drift > first // drift:
-            compare_ranks(self._world, self._state)
         if stops and self._state.step < self._config.train.steps:
             self._stop()
 
@@ -187,6 +201,7 @@ class Run:
         split = self._splits.at_line() if is_line else None
         if not self._journal:
             return
+        self._journal.check_place()
         self._journal.advance(losses[~skipped], int(skipped.sum()))
         with self._stopwatch.doing("journal", self._state.step):
             if is_line:
@@ -214,6 +229,7 @@ class Run:
         found = checkpoint.read_together(self._world, self._last_good)
         assert found is not None
         checkpoint.restore(self._world, state, found)
+        self._same_at = state.step
         state.rollbacks, state.discarded = rollbacks, drawn - state.step
         self._world.together(lambda: self._check_rollbacks(why))
         self._update.go_back()
@@ -228,10 +244,7 @@ class Run:
         """Return the newest whole checkpoint; rank 0 alone."""
         assert self._saver is not None
         self._saver.wait()
-        found, _ = checkpoint.newest(self._plan.checkpoints)
-        if found is None:
-            raise CheckpointError(f"{self._plan.checkpoints}: there is no whole checkpoint")
-        return found
+        return directory.go_back(self._plan.checkpoints)
 
     def _check_rollbacks(self, why: str) -> None:
         """Refuse to go back once more than the configuration allows."""

@@ -24,10 +24,13 @@ from hpcgan.config_file import (
     to_yaml,
 )
 from hpcgan.data.division import Division, divide_data
+from hpcgan.data.fingerprint import fingerprints
 from hpcgan.data.source import Source, open_source
-from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
+from hpcgan.errors import CheckpointError, ConfigError, DataError
 from hpcgan.gan import conditions
 from hpcgan.world import World
+
+_NAMED = 3  # of many files that have changed
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Plan:
         run_dir: where the run writes.
         found: the checkpoint to go on from, or None.
         division: of the data over shards and ranks.
+        fingerprints: of the data files.
     """
 
     config: Config
@@ -47,6 +51,7 @@ class Plan:
     run_dir: Path
     found: Checkpoint | None
     division: Division
+    fingerprints: tuple[str, ...]
 
     @property
     def checkpoints(self) -> Path:
@@ -61,8 +66,26 @@ class Plan:
 
     @property
     def changes(self) -> list[str]:
-        """The keys whose values differ from those of the checkpoint, as "key: old -> new"."""
-        return list(differences(self.found.config, self.config).values()) if self.found else []
+        """What differs from the checkpoint: keys, as "key: old -> new", and files of the data."""
+        if self.found is None:
+            return []
+        return [*differences(self.found.config, self.config).values(), *self.changed_data]
+
+    @property
+    def changed_data(self) -> list[str]:
+        """Which data files are others than the checkpoint's, in words; nothing if none is."""
+        before = self.found.fingerprints if self.found else ()
+        if not before:  # it is from before they were kept
+            return []
+        now = self.fingerprints
+        if len(before) != len(now):
+            return [f"data.files: {len(before)} files -> {len(now)}"]
+        pairs = zip(self.source.files, before, now, strict=False)
+        names = [file for file, old, new in pairs if old != new]
+        if not names:
+            return []
+        rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return [f"data.files: other content in {', '.join(names[:_NAMED])}{rest}"]
 
     @property
     def images_per_step(self) -> int:
@@ -85,34 +108,59 @@ def prepare(
     resume: str,
     allow_change: bool = False,
 ) -> Plan:
-    """Check everything and decide where the run starts. All ranks must call it.
+    """Check everything at once, for those who write to no run directory. All ranks must call it.
+
+    A run that writes holds its directory in between (``directory.held``). The arguments and errors
+    are those of ``configure`` and ``decide``.
+    """
+    return decide(world, *configure(world, path, overrides, run_dir), resume, allow_change)
+
+
+def configure(
+    world: World, path: str, overrides: list[str], run_dir: Path | None
+) -> tuple[Config, Path]:
+    """Return the configuration and where its run writes. All ranks must call it.
 
     Args:
         world: the ranks.
         path: the YAML file, read by rank 0.
         overrides: ``--section.key VALUE`` words of the command line.
         run_dir: where the run writes; None for runs/NAME.
+
+    Raises:
+        ConfigError: the configuration is wrong; the same on all ranks.
+    """
+    config = from_yaml(world.on_root(lambda: to_yaml(load(path, overrides))), path)
+    return config, run_dir or Path("runs") / config.name
+
+
+def decide(
+    world: World, config: Config, run_dir: Path, resume: str, allow_change: bool = False
+) -> Plan:
+    """Check everything and decide where the run starts. All ranks must call it.
+
+    Args:
+        world: the ranks.
+        config: of the run.
+        run_dir: where the run writes; nothing is written here.
         resume: auto (the newest whole checkpoint of the run directory, if any), never, or the
             path of a checkpoint.
-        allow_change: whether the run may go on with other learning rates.
+        allow_change: whether the run may go on with other learning rates or data files.
 
     Raises:
         UserError: something is wrong; the same on all ranks.
     """
-    config = from_yaml(world.on_root(lambda: to_yaml(load(path, overrides))), path)
-    directory = run_dir or Path("runs") / config.name
     source = open_source(world, config.data)
-    found = checkpoint.read_together(world, lambda: _choose(directory, resume))
+    found = checkpoint.read_together(world, lambda: _choose(run_dir, resume))
     config = _with_shards(config, found, world.size)
     earlier = found.config.data if found else None
     config, division = divide_data(world, config, source, earlier)
     config = world.together(lambda: _with_labels(config, division, found))
-    plan = Plan(config, source, directory, found, division)
+    plan = Plan(config, source, run_dir, found, division, fingerprints(world, source))
     world.together(lambda: _check_length(plan))
     world.on_root(lambda: _check_mlperf(plan.config))
     world.together(lambda: _check_augmentation(plan))
     world.together(lambda: _check_same_run(plan, allow_change))
-    world.on_root(lambda: _make_way(plan, resume))
     return plan
 
 
@@ -131,28 +179,6 @@ def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
             f"{run_dir}: none of its checkpoints is whole; --resume never starts again"
         )
     return found
-
-
-def _make_way(plan: Plan, resume: str) -> None:
-    """Set aside what stands where the run will write, now that nothing is left to refuse."""
-    if resume == "never":
-        _set_aside(plan.run_dir)
-    elif resume != "auto" and plan.found:
-        checkpoint.set_aside_after(plan.checkpoints, plan.found.step)
-
-
-def _set_aside(run_dir: Path) -> None:
-    """Rename an earlier run's directory to the first free of NAME.1, NAME.2, ..."""
-    try:
-        if not run_dir.exists() or not any(run_dir.iterdir()):
-            return
-        number = 1
-        while (aside := run_dir.with_name(f"{run_dir.name}.{number}")).exists():
-            number += 1
-        run_dir.rename(aside)
-    except OSError as error:
-        raise RunError(f"{run_dir}: an earlier run there cannot be moved aside: {error}") from None
-    print(f"hpcgan: the earlier run in {run_dir} is now {aside}", flush=True)
 
 
 def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config:
@@ -218,10 +244,15 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
     found = plan.found
     if found is None:
         return
-    keys = [key for key in differences(found.config, plan.config) if is_defining(key)]
-    if allow_change:
-        keys = [key for key in keys if not is_changeable(key)]
-    changed = [differences(found.config, plan.config)[key] for key in keys]
+    changed, changeable = [], plan.changed_data
+    for key, text in differences(found.config, plan.config).items():
+        sets_decay = key == "train.steps" and plan.config.optimizer.decay != "none"
+        if sets_decay:  # the rate, which follows the number of all steps, would jump
+            changeable.append(f"{text}, which optimizer.decay follows")
+        elif is_changeable(key):
+            changeable.append(text)
+        elif is_defining(key):
+            changed.append(text)
     if found.data != plan.data:
         changed.append(f"data: {found.data} -> {plan.data}")
     if found.sample_shape != plan.source.sample_shape or found.dtype != plan.source.dtype:
@@ -229,9 +260,10 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
             f"samples: {found.sample_shape} {found.dtype} -> "
             f"{plan.source.sample_shape} {plan.source.dtype}"
         )
+    hint = "" if changed else ", or --allow-change"
+    changed += [] if allow_change else changeable
     if changed:
         raise ConfigError(
             f"{found.path} is of a run with another configuration ({'; '.join(changed)}); "
-            "choose another --run-dir, or --resume never to start again"
-            + (", or --allow-change" if keys and all(map(is_changeable, keys)) else "")
+            f"choose another --run-dir, or --resume never to start again{hint}"
         )

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+from hpcgan import checkpoint
+from hpcgan.config import Config
 from hpcgan.errors import ConfigError
-from hpcgan.training.plan import Plan
 from hpcgan.training.stop import handling
 from hpcgan.world import World
 
@@ -26,15 +27,21 @@ _SUPERVISED = "HPCGAN_SUPERVISED"  # set in the environment of the ranks that tr
 _DONE, _WRONG, _STOPPED = 0, 2, 85
 
 
-def is_wanted(plan: Plan) -> bool:
+def is_wanted(config: Config) -> bool:
     """Return whether these ranks are to start others instead of training."""
-    return plan.config.run.restarts > 0 and _SUPERVISED not in os.environ
+    return config.run.restarts > 0 and _SUPERVISED not in os.environ
 
 
-def supervise(world: World, plan: Plan) -> int:
+def supervise(world: World, most: int, run_dir: Path) -> int:
     """Run the command of this process again on other ranks, until it is done or fails too often.
 
+    Those ranks check what there is to check, hold the run directory and write in it; these do not.
     All ranks must call it.
+
+    Args:
+        world: the ranks.
+        most: restarts.
+        run_dir: of the run.
 
     Returns:
         The exit status of the last attempt, on all ranks.
@@ -50,7 +57,7 @@ def supervise(world: World, plan: Plan) -> int:
     status = 0
     with handling(supervisor.pass_on):
         if world.is_root:
-            status = supervisor.run(plan, cores)
+            status = supervisor.run(most, run_dir, cores)
         world.wait_asleep()
     return int(world.broadcast_json(status))
 
@@ -64,15 +71,14 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_asked = False
 
-    def run(self, plan: Plan, cores: list[list[int]]) -> int:
+    def run(self, most: int, run_dir: Path, cores: list[list[int]]) -> int:
         """Start attempts, bound to ``cores``, until one ends for good; return its status.
 
         Rank 0 alone calls it.
         """
-        most = plan.config.run.restarts
         for attempt in range(1 + most):
             words = sys.argv[1:]
-            if attempt and any(plan.checkpoints.glob("step_*.h5")):
+            if attempt and checkpoint.paths(run_dir / "checkpoints"):
                 words = [*words, "--resume", "auto"]
             status = self._attempt(command(cores, words))
             if self._is_asked and status == 128 + signal.SIGUSR1:

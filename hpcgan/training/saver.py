@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from hpcgan import checkpoint
+from hpcgan import checkpoint, checkpoint_directory
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.errors import RunError, UserError
 from hpcgan.gan.state import State
@@ -86,6 +86,7 @@ class Saver:
             rollbacks=self._state.rollbacks,
             discarded=self._state.discarded,
             groups=self._state.arrays(),
+            fingerprints=self._plan.fingerprints,
         )
         self._saved_at = self._clock()
         self._cost = self._saved_at - began
@@ -108,6 +109,10 @@ class Saver:
         self.wait()
         self._thread.shutdown()
         self._refuse_failure()
+
+    def settle(self) -> None:
+        """Wait until nothing is being written, whatever comes of it: another error ends the run."""
+        self._thread.shutdown()
 
     def _refuse_failure(self) -> None:
         """Raise the last failure, if the last checkpoint was not written."""
@@ -145,7 +150,7 @@ class Saver:
         config = self._plan.config.checkpoint
         try:
             checkpoint.write(copied)
-            checkpoint.prune(self._plan.checkpoints, config.keep, config.keep_every)
+            checkpoint_directory.prune(copied.path, config.keep, config.keep_every)
         except UserError as error:
             self._retry_at = self._clock() + RETRY_SECONDS
             self._failed.append(error)

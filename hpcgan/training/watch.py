@@ -21,7 +21,7 @@ class Diverged(Exception):
 
 
 class Skips:
-    """Updates that were left out since they were not finite."""
+    """Updates that were left out, or turns of them, since they were not finite."""
 
     def __init__(self, config: WatchConfig, precision: str) -> None:
         """Count from 0.
@@ -53,24 +53,29 @@ class Skips:
             step = last - len(skipped) + place + 1
             if each and self._stops:
                 raise _agreed(
-                    f"the losses or gradients of step {step} are not finite; the networks are "
-                    "as they were before it; go on from a checkpoint with a lower learning rate, "
-                    "or with watch.nonfinite: skip"
+                    f"the losses or gradients of step {step} are not finite; the newest "
+                    "checkpoint is from before it: go on from there with a lower learning rate "
+                    "and --allow-change, or with watch.nonfinite: skip"
                 )
             if self._in_a_row > self._most and self._rolls_back:
                 raise Diverged(f"the losses or gradients of step {step} are not finite")
             if self._in_a_row > self._most:
                 raise _agreed(
-                    f"{self._in_a_row} updates in a row, to step {step}, were left out since they "
-                    "were not finite (watch.skips); go on from an earlier checkpoint with a lower "
-                    "learning rate"
+                    f"{self._in_a_row} updates in a row, to step {step}, were left out, or turns "
+                    "of them, since they were not finite (watch.skips); go on from an earlier "
+                    "checkpoint with a lower learning rate and --allow-change"
                 )
 
 
-def compare_ranks(world: World, state: State) -> None:
+def compare_ranks(world: World, state: State, since: int) -> None:
     """Refuse to go on with ranks that hold different networks.
 
     All ranks must call it, after the same step.
+
+    Args:
+        world: the ranks.
+        state: what this rank holds.
+        since: updates after which all ranks held the same.
 
     Raises:
         RunError: a rank's weights, statistics or optimizers differ from those of most.
@@ -87,7 +92,8 @@ def compare_ranks(world: World, state: State) -> None:
         raise _agreed(
             f"after step {state.step} the networks of rank {', '.join(odd)} differ from those of "
             "the others: a memory or processor fault, or a fault in the network; go on without "
-            "that host, from the newest checkpoint"
+            f"that host, from a checkpoint of step {since} or before: all ranks have learnt from "
+            "the odd one since then"
         )
 
 

@@ -8,49 +8,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from run_place import Runs
 
-from hpcgan.checkpoint import GROUPS, Checkpoint, path_of, write
-from hpcgan.config import Config
-from hpcgan.config_file import load
-from hpcgan.errors import CheckpointError, ConfigError, DataError, UserError
-from hpcgan.training.plan import Plan, prepare
+from hpcgan.errors import CheckpointError, ConfigError, DataError
+from hpcgan.training.plan import prepare
 from hpcgan.world import World
-
-
-class Runs:
-    """Plans of one config file and run directory, on one rank."""
-
-    def __init__(self, world: World, data: Path) -> None:
-        self.world = world
-        self.data = data
-        self.config = data.with_name("run.yaml")
-        self.directory = data.with_name("run")
-        self.config.write_text(
-            f"name: small\ndata: {{files: [{data}]}}\ntrain: {{steps: 10, batch_size: 4}}\n"
-        )
-
-    def plan(self, *overrides: str, resume: str = "auto") -> Plan:
-        return prepare(self.world, str(self.config), list(overrides), self.directory, resume)
-
-    def refusal(self, kind: type[UserError], *overrides: str, resume: str = "auto") -> str:
-        """Return what is said of a plan that cannot be; check that it is one line."""
-        with pytest.raises(kind) as caught:
-            self.plan(*overrides, resume=resume)
-        assert "\n" not in str(caught.value)
-        return str(caught.value)
-
-    def save(self, step: int, *overrides: str, shards: int = 1, data: str = "40 samples") -> Path:
-        """Write a checkpoint of this run, and of ``data``, and return its path."""
-        decided = [f"--data.shards={shards}", "--data.shuffle=samples", "--data.align=false"]
-        config: Config = load(self.config, [*decided, *overrides])
-        path = path_of(self.directory / "checkpoints", step)
-        groups = {group: {"x": np.array([step])} for group in GROUPS}
-        write(Checkpoint(path, step, step * 4, config, (8, 8, 1), "uint8", data, 0, 0, groups))
-        return path
-
-    def names(self) -> list[str]:
-        """Return the names of the checkpoints."""
-        return sorted(path.name for path in (self.directory / "checkpoints").iterdir())
 
 
 @pytest.fixture
@@ -235,66 +197,9 @@ def test_auto_never_starts_again_over_damaged_checkpoints(runs: Runs) -> None:
     assert all(path.exists() for path in paths)
 
 
-def test_never_sets_the_earlier_run_aside_and_loses_nothing(
-    runs: Runs, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for number, step in ((1, 5), (2, 6)):
-        content = runs.save(step).read_bytes()
-        (runs.directory / "metrics.jsonl").write_text(f"line of run {number}\n")
-        assert runs.plan(resume="never").found is None
-        assert not runs.directory.exists()
-        aside = runs.directory.with_name(f"run.{number}")
-        assert path_of(aside / "checkpoints", step).read_bytes() == content
-        assert (aside / "metrics.jsonl").read_text() == f"line of run {number}\n"
-        assert capsys.readouterr().out == (
-            f"hpcgan: the earlier run in {runs.directory} is now {aside}\n"
-        )
-    assert (runs.directory.with_name("run.1") / "metrics.jsonl").read_text() == "line of run 1\n"
-
-
-def test_never_starts_in_a_directory_that_is_missing_or_empty(runs: Runs) -> None:
-    assert runs.plan(resume="never").found is None
-    runs.directory.mkdir()
-    assert runs.plan(resume="never").found is None
-    assert runs.directory.is_dir()
-    assert not runs.directory.with_name("run.1").exists()
-
-
 def test_never_starts_another_run_where_one_was(runs: Runs) -> None:
     runs.save(5)
     assert runs.plan("--seed=1", resume="never").config.seed == 1
-
-
-def test_a_checkpoint_by_its_path_sets_later_ones_aside(runs: Runs) -> None:
-    chosen = runs.save(3)
-    for step in (2, 4, 5):
-        runs.save(step)
-    plan = runs.plan(resume=str(chosen))
-    assert plan.found is not None
-    assert plan.found.step == 3
-    assert runs.names() == [
-        "step_00000002.h5",
-        "step_00000003.h5",
-        "step_00000004.h5.superseded",
-        "step_00000005.h5.superseded",
-    ]
-
-
-def test_a_missing_checkpoint_is_told_and_sets_nothing_aside(runs: Runs, tmp_path: Path) -> None:
-    runs.save(5)
-    missing = tmp_path / "step_00000001.h5"
-    message = runs.refusal(CheckpointError, resume=str(missing))
-    assert message == f"{missing}: there is no such checkpoint"
-    assert runs.names() == ["step_00000005.h5"]
-
-
-def test_a_plan_that_is_refused_sets_nothing_aside(runs: Runs) -> None:
-    chosen = runs.save(3)
-    runs.save(5)
-    runs.refusal(ConfigError, "--seed=1", resume=str(chosen))
-    runs.refusal(ConfigError, "--train.batch_size=41", resume="never")
-    runs.refusal(DataError, "--data.images=none", resume="never")
-    assert runs.names() == ["step_00000003.h5", "step_00000005.h5"]
 
 
 def _labelled(runs: Runs, data_file: Path, labels: np.ndarray, condition: str) -> list[str]:

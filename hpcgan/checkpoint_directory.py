@@ -1,0 +1,84 @@
+"""Which checkpoints of a run stay: old ones are deleted, what is no good is set aside."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+from hpcgan.checkpoint import Checkpoint, check_seal, paths, step_of
+from hpcgan.errors import CheckpointError, RunError
+
+
+def prune(written: Path, keep: int, keep_every: int | None = None) -> None:
+    """Delete old checkpoints, and what a killed run left half written.
+
+    Args:
+        written: the checkpoint just written. What has the name of a later one is not this run's:
+            it does not count, and stays.
+        keep: the newest ones, which stay.
+        keep_every: those of steps that are multiples of it stay too; None for none.
+
+    Raises:
+        RunError: one cannot be deleted.
+    """
+    directory, last = written.parent, step_of(written)
+    try:
+        own = [path for path in paths(directory) if step_of(path) <= last and path.is_file()]
+        old = own[:-keep]
+        if keep_every is not None:
+            old = [path for path in old if step_of(path) % keep_every]
+        for path in [*old, *directory.glob("step_*.h5.partial")]:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise RunError(
+            f"{error.filename or directory}: cannot be deleted: {reason}; delete it yourself, or "
+            "allow this user to"
+        ) from None
+
+
+def set_aside_after(directory: Path, found: Checkpoint, why: str) -> list[Path]:
+    """Rename what has the name of a later checkpoint than ``found``: the run goes on before them.
+
+    So is what stands where ``found``, if it comes from elsewhere, will be written.
+
+    Returns:
+        The new names, NAME.WHY or the first free of NAME.WHY.1, NAME.WHY.2, ...
+    """
+    return [
+        _set_aside(path, why)
+        for path in paths(directory)
+        if step_of(path) > found.step
+        or (step_of(path) == found.step and not path.samefile(found.path))
+    ]
+
+
+def set_aside_damaged(directory: Path, keep: int) -> list[Path]:
+    """Rename what is not whole among the newest, so that ``keep`` of the rest are.
+
+    Reads as many files. What is older is going to be deleted anyway.
+
+    Returns:
+        The new names, as of ``set_aside_after``.
+    """
+    aside: list[Path] = []
+    whole = 0
+    for path in reversed(paths(directory)):
+        try:
+            check_seal(path)
+            whole += 1
+        except (OSError, CheckpointError):
+            aside.append(_set_aside(path, "damaged"))
+        if whole == keep:
+            break
+    return aside
+
+
+def _set_aside(path: Path, why: str) -> Path:
+    """Rename a file to the first free of NAME.WHY, NAME.WHY.1, ..., and return that."""
+    for number in itertools.count():
+        aside = path.with_name(f"{path.name}.{why}" + (f".{number}" if number else ""))
+        if not os.path.lexists(aside):
+            break
+    return path.rename(aside)

@@ -1,0 +1,136 @@
+"""The run directory: held, looked into, and made way in, in this order.
+
+Whatever is read from it or renamed in it before the lock is held may be another run's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpcgan import checkpoint
+from hpcgan.checkpoint import Checkpoint
+from hpcgan.checkpoint_directory import set_aside_after, set_aside_damaged
+from hpcgan.config import Config
+from hpcgan.errors import CheckpointError, ConfigError, RunError
+from hpcgan.training.lock import RunLock, only_run
+from hpcgan.training.plan import Plan, decide
+from hpcgan.world import World
+
+
+@contextmanager
+def held(
+    world: World,
+    config: Config,
+    run_dir: Path,
+    resume: str,
+    allow_change: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[Plan]:
+    """Hold a run directory while inside, ready for the run that is yielded. All ranks must enter.
+
+    Of a run that is finished nothing is touched, and so it is if a user error is raised before.
+
+    Args:
+        world: the ranks.
+        config: as ``plan.configure`` gave it.
+        run_dir: likewise.
+        resume: auto, never or the path of a checkpoint, as in ``plan.decide``.
+        allow_change: likewise.
+        environment: of the process, in which Slurm counts the starts of its job.
+
+    Raises:
+        UserError: something is wrong, or another run holds the directory; the same on all ranks.
+    """
+    with only_run(world, run_dir) as lock:
+        now: str = world.on_root(lambda: _resume_now(resume, run_dir, environment))
+        plan = decide(world, config, run_dir, now, allow_change)
+        if not plan.is_finished:
+            world.on_root(lambda: _make_way(plan, now, lock))
+        yield plan
+
+
+def _resume_now(resume: str, run_dir: Path, environment: Mapping[str, str]) -> str:
+    """Return auto for a job that Slurm has started again: its words are those of its first start.
+
+    Where that has made no checkpoint, the words mean what they did.
+    """
+    count = environment.get("SLURM_RESTART_COUNT", "")
+    is_again = count.isdigit() and int(count) > 0
+    if resume == "auto" or not is_again or not checkpoint.paths(run_dir / "checkpoints"):
+        return resume
+    print(
+        f"hpcgan: Slurm has started this job again (restart {count}): --resume {resume} was for "
+        "its first start, and now it is --resume auto",
+        flush=True,
+    )
+    return "auto"
+
+
+def go_back(checkpoints: Path) -> Checkpoint:
+    """Return the newest whole checkpoint of a run under way, and set aside what is newer.
+
+    Raises:
+        CheckpointError: there is none.
+        RunError: something cannot be renamed.
+    """
+    found, warnings = checkpoint.newest(checkpoints)
+    for warning in warnings:
+        print(f"hpcgan: warning: {warning}", flush=True)
+    if found is None:
+        raise CheckpointError(f"{checkpoints}: there is no whole checkpoint")
+    with _renaming():
+        _tell(set_aside_after(checkpoints, found, "damaged"))
+    return found
+
+
+def _make_way(plan: Plan, resume: str, lock: RunLock) -> None:
+    """Set aside what stands where the run will write, now that nothing is left to refuse.
+
+    Raises:
+        RunError: something cannot be renamed.
+        ConfigError: the directory is the one that the program runs in.
+    """
+    with _renaming():
+        if resume == "never":
+            _set_aside(plan.run_dir, lock)
+        elif plan.found:
+            why = "damaged" if resume == "auto" else "superseded"
+            _tell(set_aside_after(plan.checkpoints, plan.found, why))
+            _tell(set_aside_damaged(plan.checkpoints, plan.config.checkpoint.keep))
+
+
+@contextmanager
+def _renaming() -> Iterator[None]:
+    """Turn what goes wrong inside while something is renamed into a ``RunError`` of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{error.filename}: what was written before cannot be set aside: "
+            f"{os.strerror(error.errno or 0)}"
+        ) from None
+
+
+def _tell(aside: list[Path]) -> None:
+    for path in aside:
+        print(f"hpcgan: set aside: {path}", flush=True)
+
+
+def _set_aside(run_dir: Path, lock: RunLock) -> None:
+    """Rename an earlier run's directory to the first free of NAME.1, NAME.2, ..."""
+    if [each.name for each in run_dir.iterdir()] == ["lock"]:
+        return
+    if Path.cwd().is_relative_to(run_dir.resolve()):
+        raise ConfigError(
+            f"--run-dir {run_dir}: --resume never would rename the directory that hpcgan runs in; "
+            "start it in another one"
+        )
+    number = 1
+    while (aside := run_dir.with_name(f"{run_dir.name}.{number}")).exists():
+        number += 1
+    run_dir.rename(aside)
+    print(f"hpcgan: the earlier run in {run_dir} is now {aside}", flush=True)
+    lock.take()  # the one held until now went with it
