@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcgan import checkpoint
+from hpcgan import checkpoint, checkpoint_directory
 from hpcgan.checkpoint import Checkpoint, newest, path_of, read
 from hpcgan.config import Config, DataConfig
 from hpcgan.errors import CheckpointError
@@ -61,7 +61,7 @@ def _kill_one_writer(directory: Path, step: int, seconds: float) -> tuple[int, b
                 step += 1
                 checkpoint.write(written(directory, step))
                 os.write(writer, b"%d\n" % step)
-                checkpoint.prune(directory, keep=3)
+                checkpoint_directory.prune(path_of(directory, step), keep=3)
         os._exit(1)
     os.close(writer)
     time.sleep(seconds)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,9 +21,7 @@ from hpcgan.checkpoint import (
     Checkpoint,
     newest,
     path_of,
-    prune,
     read,
-    set_aside_after,
     write,
 )
 from hpcgan.config import Config, DataConfig, LossConfig
@@ -95,6 +93,7 @@ def test_what_is_written_is_read_again_to_the_bit(tmp_path: Path) -> None:
         rollbacks=1,
         discarded=5,
         groups={group: dict(ordered) for group in GROUPS[:-1]} | {GROUPS[-1]: {}},
+        fingerprints=("0123456789abcdef", "fedcba9876543210"),
     )
     write(written)
     assert_same(read(written.path), written)
@@ -188,62 +187,27 @@ def test_a_damaged_newest_is_passed_over_with_a_warning(tmp_path: Path) -> None:
     assert all(warning.endswith("; trying the one before") for warning in warnings)
 
 
+def test_what_holds_another_step_than_its_name_says_is_passed_over(tmp_path: Path) -> None:
+    write(sample_checkpoint(tmp_path, 5))
+    shutil.copy(path_of(tmp_path, 5), path_of(tmp_path, 900))
+    found, warnings = newest(tmp_path)
+    assert found is not None
+    assert found.path == path_of(tmp_path, 5)
+    assert warnings == [
+        f"{path_of(tmp_path, 900)}: is the checkpoint of step 5; trying the one before"
+    ]
+
+
+def test_a_run_directory_that_is_gone_does_not_come_back_by_a_checkpoint(tmp_path: Path) -> None:
+    written = sample_checkpoint(tmp_path / "run" / "checkpoints")
+    with pytest.raises(RunError, match=r"cannot be written: No such file or directory"):
+        write(written)
+    assert not (tmp_path / "run").exists()
+
+
 def test_where_no_checkpoint_is_there_is_no_newest(tmp_path: Path) -> None:
     assert newest(tmp_path) == (None, [])
     assert newest(tmp_path / "missing") == (None, [])
-
-
-def test_pruning_keeps_the_newest_and_deletes_what_is_half_written(tmp_path: Path) -> None:
-    for step in (99_999_999, 100_000_000, 7, 3):
-        write(sample_checkpoint(tmp_path, step))
-    path_of(tmp_path, 8).with_suffix(".h5.partial").write_bytes(b"half")
-    (tmp_path / "notes.txt").write_text("mine")
-    prune(tmp_path, 2)
-    kept = {"step_100000000.h5", "step_99999999.h5", "notes.txt"}
-    assert {path.name for path in tmp_path.iterdir()} == kept
-    prune(tmp_path, 3)
-    assert {path.name for path in tmp_path.iterdir()} == kept
-
-
-def test_pruning_keeps_the_multiples_of_a_step_for_ever(tmp_path: Path) -> None:
-    for step in (0, 40, 50, 100, 110, 120):
-        write(sample_checkpoint(tmp_path, step))
-    prune(tmp_path, 2, keep_every=50)
-    assert [read(path).step for path in sorted(tmp_path.iterdir())] == [0, 50, 100, 110, 120]
-    prune(tmp_path, 1, keep_every=100)
-    assert [read(path).step for path in sorted(tmp_path.iterdir())] == [0, 100, 120]
-
-
-def test_what_cannot_be_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for step in (1, 2):
-        write(sample_checkpoint(tmp_path, step))
-
-    def refuse(self: Path, missing_ok: bool = False) -> None:
-        raise OSError(errno.EROFS, "as told by the system", str(self))
-
-    monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(RunError) as caught:
-        prune(tmp_path, 1)
-    assert str(caught.value) == (
-        f"{path_of(tmp_path, 1)}: cannot be deleted: Read-only file system; delete it yourself, or "
-        "allow this user to"
-    )
-
-
-def test_checkpoints_after_a_step_are_set_aside_with_their_content(tmp_path: Path) -> None:
-    for step in (1, 2, 3, 4):
-        write(sample_checkpoint(tmp_path, step))
-    set_aside_after(tmp_path, 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "step_00000001.h5",
-        "step_00000002.h5",
-        "step_00000003.h5.superseded",
-        "step_00000004.h5.superseded",
-    ]
-    assert read(tmp_path / "step_00000004.h5.superseded").step == 4
-    found, _ = newest(tmp_path)
-    assert found is not None
-    assert found.step == 2
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -305,11 +269,12 @@ def test_a_write_that_fails_half_way_leaves_the_old_content(
 WRITE_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from hpcgan.checkpoint import prune
+from hpcgan.checkpoint_directory import prune
 from test_checkpoint import sample_checkpoint, write
 for step in itertools.count(1):
-    write(sample_checkpoint(Path(sys.argv[1]), step))
-    prune(Path(sys.argv[1]), 2)
+    written = sample_checkpoint(Path(sys.argv[1]), step)
+    write(written)
+    prune(written.path, 2)
     print(step, flush=True)
 """
 

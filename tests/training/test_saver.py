@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpcgan import checkpoint
+from hpcgan import checkpoint, checkpoint_directory
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.errors import DataError, RunError
 from hpcgan.gan.state import State
@@ -78,6 +78,7 @@ def prepared(world: World, data_file: Path, tmp_path: Path) -> Callable[..., Pla
             f"data: {{files: [{data_file}], shards: 1}}\nmodel: {{latent_dim: 2}}\n"
             f"train: {{steps: {LAST}, batch_size: 4}}\n"
         )
+        (tmp_path / "run").mkdir()
         words = [f"--checkpoint.{key}={value}" for key, value in keys.items()]
         return prepare(world, str(config), words, tmp_path / "run", "auto")
 
@@ -131,7 +132,7 @@ def test_two_checkpoints_are_never_written_at_once(
 ) -> None:
     saved = make()
     writers = threading.Semaphore(1)
-    prune = checkpoint.prune
+    prune = checkpoint_directory.prune
 
     def write(given: Checkpoint) -> None:
         assert writers.acquire(blocking=False)
@@ -142,7 +143,7 @@ def test_two_checkpoints_are_never_written_at_once(
         writers.release()
 
     monkeypatch.setattr(checkpoint, "write", write)
-    monkeypatch.setattr(checkpoint, "prune", prune_and_leave)
+    monkeypatch.setattr(checkpoint_directory, "prune", prune_and_leave)
     for step in range(1, LAST):
         saved.end_span(step, due=True)
     saved.saver.close()
@@ -267,6 +268,20 @@ def test_a_last_checkpoint_that_fails_is_an_error_of_the_run(
     with pytest.raises(RunError, match="No space left"):
         saved.saver.close()
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_being_written_is_waited_for_when_another_error_ends_the_run(make: Make) -> None:
+    saved = make()
+    saved.may_write.clear()
+    saved.end_span(10, due=True)
+    ends = threading.Thread(target=saved.saver.settle)
+    ends.start()
+    ends.join(0.1)
+    assert ends.is_alive()
+    saved.may_write.set()
+    ends.join(SECONDS)
+    assert not ends.is_alive()
+    assert saved.written == [10]
 
 
 @pytest.mark.parametrize("ends", [True, False])
