@@ -54,6 +54,7 @@ def main() -> None:
         world.on_root(lambda: write(directory))
         config = str(directory / "config.yaml")
         plan = prepare(world, config, [], directory / "run", "never")
+        world.on_root(plan.run_dir.mkdir)
         turn = turns(world, plan, stack)
         pairs = [(turn(False), turn(True)) for _ in range(PAIRS + 1)][1:]
         size = world.on_root(lambda: newest_bytes(plan.checkpoints))

@@ -89,7 +89,7 @@ def write(checkpoint: Checkpoint) -> None:
     """
     with writing(checkpoint.path):
         checkpoint.path.parent.mkdir(exist_ok=True)
-    with whole_hdf5(checkpoint.path, _seal) as file:
+    with whole_hdf5(checkpoint.path, seal) as file:
         for name, value in _attributes(checkpoint).items():
             file.attrs[name] = value
         for group, named in checkpoint.groups.items():
@@ -244,7 +244,7 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _seal(content: memoryview) -> bytes:
+def seal(content: memoryview) -> bytes:
     """Return the user block of a checkpoint: its format and the SHA-256 of ``content``."""
     return _user_block(hashlib.sha256(content).hexdigest())
 

@@ -144,7 +144,7 @@ def make_cases(directory: Path, files: int, seed: int) -> list[Case]:
         damaged, where = mutate(contents[kind], chance)
         if kind == "checkpoint, sealed again":
             damaged, where = mutate(contents[kind][USER_BLOCK:], chance)
-            damaged = checkpoint._seal(memoryview(damaged)) + damaged
+            damaged = checkpoint.seal(memoryview(damaged)) + damaged
         covered = any(
             chunk.start <= where.start and where.stop <= chunk.stop for chunk in chunks[kind]
         )

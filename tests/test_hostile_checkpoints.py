@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_checkpoint import assert_same, refusal, sample_checkpoint
 
-from hpcgan.checkpoint import _seal, newest, path_of, read, write
+from hpcgan.checkpoint import newest, path_of, read, seal, write
 from hpcgan.config import ModelConfig
 from hpcgan.errors import CheckpointError
 from hpcgan.files import USER_BLOCK
@@ -26,7 +26,7 @@ def change(path: Path, how: Callable[[h5py.File], object]) -> None:
     with h5py.File(content, "r+") as file:
         how(file)
     whole = content.getvalue()
-    path.write_bytes(_seal(memoryview(whole)[USER_BLOCK:]) + whole[USER_BLOCK:])
+    path.write_bytes(seal(memoryview(whole)[USER_BLOCK:]) + whole[USER_BLOCK:])
 
 
 @pytest.fixture
@@ -119,6 +119,7 @@ ATTRIBUTES = [
     *(("images", value) for value in (-1, np.nan, b"7")),
     *(("sample_shape", value) for value in (8, [8, 8], [8, 0, 1], [8.0, 8, 1], [1] * 6, "8")),
     *(("sample_dtype", value) for value in (8, ["uint8"], "object", "x" * 10**5)),
+    *(("data_files", value) for value in (7, "no digits", "0123", ["a"], "0" * (5 * 2**20))),
     *(("config", value) for value in (7, ["a"], b"\xff\xfe", "x" * (5 * 2**20))),
 ]
 
@@ -127,6 +128,11 @@ ATTRIBUTES = [
 def test_attributes_of_another_kind_are_refused(written: Path, number: int) -> None:
     change(written, attribute(*ATTRIBUTES[number]))
     refusal(written)
+
+
+def test_a_checkpoint_of_before_fingerprints_is_read(written: Path) -> None:
+    change(written, attribute("data_files", None))
+    assert read(written).fingerprints == ()
 
 
 ALIASES = "\n".join(

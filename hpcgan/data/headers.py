@@ -139,8 +139,7 @@ def _check_labels(array: Any, samples: int, file: str, name: str) -> None:
 
 def _others(array: h5py.Dataset, path: str) -> list[str]:
     """Return the other files that a dataset's samples are in."""
-    named = {file for *_, file in _view(array, path)} | {name for name, *_ in array.external or []}
-    return sorted(named - {str(Path(path))})
+    return sorted({file for *_, file in _view(array, path)} - {str(Path(path))})
 
 
 def _view(array: h5py.Dataset, path: str) -> list[tuple[int, int, str]]:

@@ -22,7 +22,7 @@ from hpcgan.config import (
 from hpcgan.data import shards
 from hpcgan.errors import ConfigError, RunError
 from hpcgan.exchange import alone
-from hpcgan.training import plan
+from hpcgan.training import directory, plan
 from hpcgan.training.stop import Request
 
 _SHARDS = 4
@@ -59,8 +59,9 @@ def _write_config(world, directory, **sections):
 def _train(world, config, run_dir, *overrides, resume="auto"):
     from hpcgan.training import loop
 
-    run = plan.prepare(world, config, list(overrides), run_dir, resume)
-    loop.train(world, run, Request(None, {}))
+    decided, run_dir = plan.configure(world, config, list(overrides), run_dir)
+    with directory.held(world, decided, run_dir, resume, environment={}) as run:
+        loop.train(world, run, Request(None, {}))
 
 
 def _final(world, run_dir, step):
@@ -321,7 +322,7 @@ def test_a_rank_whose_networks_drift_is_named(world):
 
     state = State(_config("mlp", "adam"), (8, 8, 1))
     state.step = 30
-    compare_ranks(world, state)
+    compare_ranks(world, state, 20)
     if world.rank == 1:
         bias = state.discriminator.trainable_variables[1]
         bias.assign(bias + 1e-7)
@@ -330,8 +331,10 @@ def test_a_rank_whose_networks_drift_is_named(world):
     with pytest.raises(
         RunError, match=r"^after step 30 the networks of rank 1 on .* differ"
     ) as caught:
-        compare_ranks(world, state)
+        compare_ranks(world, state, 20)
     assert caught.value.agreed
+    # What was written after step 20 may have come of it.
+    assert "from a checkpoint of step 20 or before" in str(caught.value)
 
 
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])
@@ -399,6 +402,29 @@ def test_more_ranks_than_shards_are_refused(world, shared_path):
         return
     with pytest.raises(ConfigError, match=f"data.shards is 1, but there are {world.size} ranks"):
         plan.prepare(world, config, ["--data.shards", "1"], shared_path / "run", "auto")
+
+
+def test_a_run_that_begins_from_a_checkpoint_of_elsewhere_has_it_in_its_own_directory(
+    world, shared_path, monkeypatch
+):
+    config = _write_config(world, shared_path)
+    _train(world, config, shared_path / "first", "--train.steps", "5")
+    chosen = checkpoint.path_of(shared_path / "first" / "checkpoints", 5)
+
+    monkeypatch.setattr("hpcgan.training.loop.Run.walk", _raise_agreed)
+    with pytest.raises(RunError, match="before its first step"):
+        _train(world, config, shared_path / "second", resume=str(chosen))
+    world.barrier()
+    if world.is_root:
+        ours = _final(world, shared_path / "second", 5)
+        for name, array in _final(world, shared_path / "first", 5).items():
+            np.testing.assert_array_equal(ours[name], array, err_msg=name)
+
+
+def _raise_agreed(run):
+    error = RunError("killed before its first step")
+    error.agreed = True
+    raise error
 
 
 def test_losses_that_are_not_finite_stop_all_ranks(world, shared_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,28 @@ def test_a_run_directory_that_cannot_be_made_is_told(
     message = str(caught.value)
     assert message.startswith(f"{plan.run_dir}: the run directory cannot be written: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("what", ["moved", "deleted", "replaced"])
+def test_a_run_directory_that_is_no_longer_there_is_told_with_where_it_is(
+    plan: Plan, state: State, world: World, what: str
+) -> None:
+    journal = Journal(plan, state, world)
+    journal.check_place()
+    moved = plan.run_dir.rename(plan.run_dir.with_name("moved"))
+    where = str(moved / "metrics.jsonl")
+    if what == "deleted":
+        shutil.rmtree(moved)
+        where += " (deleted)"
+    if what == "replaced":
+        shutil.copytree(moved, plan.run_dir)
+    with pytest.raises(RunError) as caught:
+        journal.check_place()
+    assert str(caught.value) == (
+        f"{plan.run_dir / 'metrics.jsonl'}: was moved, deleted or replaced while the run wrote to "
+        f"it; it is now {where}: put the run directory back, and the same command goes on from the "
+        "newest checkpoint"
+    )
 
 
 def test_the_log_tells_where_it_starts_each_line_and_where_all_is(

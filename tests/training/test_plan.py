@@ -91,13 +91,65 @@ def test_learning_rates_change_only_with_leave_and_are_recorded(runs: Runs) -> N
     message = runs.refusal(ConfigError, *overrides)
     assert f"({change})" in message
     assert message.endswith(", or --allow-change")
-    plan = prepare(runs.world, str(runs.config), overrides, runs.directory, "auto", True)
+    plan = runs.plan(*overrides, allow=True)
     assert plan.changes == [change, "train.steps: 10 -> 20"]
     assert "--allow-change" not in runs.refusal(ConfigError, *overrides, "--seed=1")
     with pytest.raises(ConfigError, match=r"\(seed: 0 -> 1\)"):
-        prepare(
-            runs.world, str(runs.config), [*overrides, "--seed=1"], runs.directory, "auto", True
-        )
+        runs.plan(*overrides, "--seed=1", allow=True)
+
+
+def test_steps_that_set_the_decay_change_only_with_leave(runs: Runs) -> None:
+    decay = "--optimizer.decay=linear"
+    path = runs.save(5, decay)
+    message = runs.refusal(ConfigError, decay, "--train.steps=20")
+    assert message == (
+        f"{path} is of a run with another configuration (train.steps: 10 -> 20, which "
+        "optimizer.decay follows); choose another --run-dir, or --resume never to start again, or "
+        "--allow-change"
+    )
+    assert runs.plan(decay).changes == []
+    plan = runs.plan(decay, "--train.steps=20", allow=True)
+    assert plan.changes == ["train.steps: 10 -> 20"]
+
+
+def write_samples(path: Path, seed: int) -> None:
+    """Write 40 random samples."""
+    with h5py.File(path, "w") as file:
+        file["images"] = np.random.default_rng(seed).integers(0, 256, (40, 8, 8, 1), np.uint8)
+
+
+def test_a_data_file_with_other_content_is_refused_by_its_name_and_recorded_with_leave(
+    runs: Runs,
+) -> None:
+    path = runs.save(5, fingerprints=runs.plan().fingerprints)
+    assert runs.plan().changes == []
+    moved = runs.data.rename(runs.data.with_name("moved.h5"))
+    elsewhere = f"--data.files=[{moved}]"
+    assert runs.plan(elsewhere).changed_data == []
+    write_samples(moved, 1)
+    message = runs.refusal(ConfigError, elsewhere)
+    assert message == (
+        f"{path} is of a run with another configuration (data.files: other content in {moved}); "
+        "choose another --run-dir, or --resume never to start again, or --allow-change"
+    )
+    changes = runs.plan(elsewhere, allow=True).changes
+    assert changes[-1] == f"data.files: other content in {moved}"
+
+
+def test_of_many_data_files_that_differ_some_are_named(runs: Runs) -> None:
+    names = []
+    for number in range(5):
+        names.append(str(runs.data.with_name(f"part-{number}.h5")))
+        with h5py.File(names[-1], "w") as file:
+            file["images"] = np.full((8, 8, 8, 1), number, np.uint8)
+    parts = f"--data.files=[{', '.join(names)}]"
+    now = runs.plan(parts).fingerprints
+    runs.save(5, fingerprints=(now[0], *("0" * 16 for _ in names[1:])))
+    assert runs.plan(parts, allow=True).changed_data == [
+        f"data.files: other content in {names[1]}, {names[2]}, {names[3]} and 1 more"
+    ]
+    runs.save(5, fingerprints=now[:4])
+    assert runs.plan(parts, allow=True).changed_data == ["data.files: 4 files -> 5"]
 
 
 def test_a_run_that_shuffles_one_by_one_is_not_streamed(runs: Runs) -> None:

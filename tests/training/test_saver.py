@@ -6,6 +6,7 @@ import math
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,9 +30,10 @@ SECONDS = 30  # after which a test that waits for a thread has failed
 class Saved:
     """A saver, what it uses, and what it was told to write."""
 
-    def __init__(self, plan: Plan, state: Any) -> None:
+    def __init__(self, plan: Plan, state: Any, writings: list[Future[None]]) -> None:
         self.plan = plan
         self.state = state
+        self.writings = writings
         self.now = 1000.0
         self.copied = 0.0  # seconds that a copy takes
         self.written: list[int] = []
@@ -60,8 +62,8 @@ class Saved:
 
     def settle(self) -> None:
         """Wait until what is being written is written or has failed; nothing is raised."""
-        if self.saver._writing:
-            self.saver._writing.exception(SECONDS)
+        for writing in self.writings:
+            writing.exception(SECONDS)
 
 
 def disk_full() -> RunError:
@@ -91,7 +93,15 @@ def make(prepared: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> Make
 
     def make(**keys: object) -> Saved:
         state = SimpleNamespace(step=0, rollbacks=0, discarded=0)
-        saved = Saved(prepared(**keys), state)
+        writings: list[Future[None]] = []
+
+        class Thread(ThreadPoolExecutor):
+            def submit(self, *words: Any) -> Any:  # type: ignore[override]
+                writings.append(super().submit(*words))
+                return writings[-1]
+
+        monkeypatch.setattr("hpcgan.training.saver.ThreadPoolExecutor", Thread)
+        saved = Saved(prepared(**keys), state, writings)
         state.arrays = saved.arrays
         monkeypatch.setattr(checkpoint, "write", saved.write)
         return saved
