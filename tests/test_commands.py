@@ -57,6 +57,10 @@ def _only_line(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
             "config.yaml --train.batch_size 21",
             r"train\.batch_size is 21, but a shard of data\.h5 .*",
         ),
+        (
+            "config.yaml --run.restarts 2 --data.files [none.h5]",
+            r"none\.h5: there is no such data file \(seen .*",
+        ),
         ("config.yaml --data.shards 41", r"data\.h5: 40 samples cannot be divided into 41 .*"),
         ("config.yaml --data.shards 1", r"data\.shards is 1, but there are 2 ranks, .*"),
         ("config.yaml --resume none.h5", r"none\.h5: there is no such checkpoint \(seen from .*"),

@@ -7,8 +7,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-from hpcgan.training.restarts import command, environment
+import pytest
+
+from hpcgan.checkpoint import path_of
+from hpcgan.training import restarts
+from hpcgan.training.restarts import Supervisor, command, environment
 from tests.chaos_runs import Place, ranks_of
 
 
@@ -44,6 +49,50 @@ def test_each_rank_is_bound_to_the_cores_of_its_number() -> None:
         *("-n", "1", "taskset", "-c", "2,3", *program),
     ]
     assert command([[0, 1]], ["train", "c.yaml"])[3:] == program
+
+
+class Attempts:
+    """Take the place of the class of processes: each ends at once with the next status."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.words: list[list[str]] = []
+
+    def __call__(self, line: list[str], **how: Any) -> Attempts:
+        self.words.append(line[line.index("hpcgan") + 1 :])
+        return self
+
+    def wait(self) -> int:
+        return self.statuses.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "last"),
+    [([0], 0), ([2], 2), ([85], 85), ([1, 0], 0), ([1, 85], 85), ([1, 1, -9], 137)],
+)
+def test_a_run_that_failed_is_started_again_until_it_is_done_or_all_restarts_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statuses: list[int], last: int
+) -> None:
+    attempts = Attempts(*statuses)
+    monkeypatch.setattr(restarts.subprocess, "Popen", attempts)
+    monkeypatch.setattr(sys, "argv", ["hpcgan", "train", "c.yaml", "--resume", "never"])
+    first = ["train", "c.yaml", "--resume", "never"]
+    assert Supervisor(os.getpid()).run(2, tmp_path, [[0]]) == last
+    assert attempts.statuses == []
+    assert attempts.words == [first] * len(statuses)  # there is no checkpoint to go on from
+
+
+def test_a_run_with_a_checkpoint_goes_on_from_it_whatever_its_words_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = Attempts(1, 1, 0)
+    path_of(tmp_path / "checkpoints", 0).parent.mkdir()
+    path_of(tmp_path / "checkpoints", 0).touch()
+    monkeypatch.setattr(restarts.subprocess, "Popen", attempts)
+    monkeypatch.setattr(sys, "argv", ["hpcgan", "train", "c.yaml", "--resume", "never"])
+    assert Supervisor(os.getpid()).run(5, tmp_path, [[0]]) == 0
+    first = ["train", "c.yaml", "--resume", "never"]
+    assert attempts.words == [first, [*first, "--resume", "auto"], [*first, "--resume", "auto"]]
 
 
 def test_a_run_of_which_a_rank_is_killed_goes_on_and_stops_when_asked(tmp_path: Path) -> None:

@@ -60,7 +60,6 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
         checkpoint.restore(world, state, plan.found)
         if plan.found:
             plan.found.groups.clear()  # rank 0 would hold the state twice to the end
-        # Nothing is written for data that are no good.
         with opened_shards(world, config, plan.source, plan.division) as shards:
             run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
             try:
@@ -268,7 +267,7 @@ class Run:
             self._journal.stop(why)
         raise Stopped(
             f"stopped after step {self._state.step} by {why}; its checkpoint is written: the same "
-            "command goes on"
+            "command with --resume auto, the default, goes on"
         )
 
     def _write_timeline(self) -> None:
