@@ -173,7 +173,7 @@ def test_the_state_is_that_of_the_step_though_it_changes_while_it_is_written(
 
     monkeypatch.setattr(checkpoint, "write", write_later)
     saver = Saver(plan, state)
-    state.step = 7
+    state.step, state.rollbacks, state.discarded = 7, 2, 6
     saver.after_span(True)
     state.step = 8
     for named in state.variables().values():
@@ -183,6 +183,9 @@ def test_the_state_is_that_of_the_step_though_it_changes_while_it_is_written(
     saver.close()
     found = checkpoint.read(checkpoint.path_of(plan.checkpoints, 7))
     assert (found.step, found.images) == (7, 28)
+    assert (found.rollbacks, found.discarded) == (2, 6)
+    assert found.data == plan.data
+    assert found.fingerprints == plan.fingerprints != ()
     for group, named in before.items():
         for name, array in named.items():
             np.testing.assert_array_equal(found.groups[group][name], array)
