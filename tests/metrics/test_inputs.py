@@ -21,6 +21,7 @@ def make_run(directory: Path, shape: tuple[int, ...], model: ModelConfig) -> Che
     """Write the checkpoint of step 0 of a run, without variables; return it."""
     config = Config(data=DataConfig(["x.h5"], labels="labels", shards=1), model=model)
     checkpoints = directory / "checkpoints"
+    directory.mkdir(exist_ok=True)
     groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in GROUPS}
     made = Checkpoint(path_of(checkpoints, 0), 0, 0, config, shape, "uint8", "x", 0, 0, groups)
     write(made)

@@ -131,9 +131,13 @@ def test_updates_that_were_left_out_are_counted_and_have_no_losses(
     journal.advance(np.array([[1.0, 2.0]]), 1)
     state.step = 4
     journal.log(SPLIT)
+    journal.advance(np.array([[3.0, 4.0]]), 0)
+    state.step = 5
+    journal.log(SPLIT)
     journal.close()
-    (line,) = metrics(plan)
+    line, after = metrics(plan)
     assert (line["step"], line["skipped_updates"]) == (4, 3)
+    assert (after["step"], after["skipped_updates"]) == (5, 0)
     assert (line["discriminator_loss"], line["generator_loss"]) == (1, 2)
 
 
@@ -323,12 +327,13 @@ def test_the_history_tells_what_happened_and_what_had_changed(
     found = Checkpoint(Path("c.h5"), 2, 24, changed, (8, 8, 1), "uint8", plan.data, 0, 0, {})
     state.step = 2
     journal = Journal(dataclasses.replace(plan, found=found), state, world)
-    journal.advance(np.ones((1, 2)), 0)
+    journal.advance(np.ones((1, 2)), 2)
     state.step, state.rollbacks = 1, 1
     journal.rewind("it went wrong")
     assert [line["step"] for line in metrics(plan)] == []
     log_steps(journal, state, 3)
-    assert [(line["step"], line["generator_loss"]) for line in metrics(plan)] == [(3, 3.5)]
+    (line,) = metrics(plan)
+    assert (line["step"], line["generator_loss"], line["skipped_updates"]) == (3, 3.5, 0)
     text = (plan.run_dir / "history.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert [(line["event"], line["step"]) for line in lines] == [
