@@ -56,8 +56,7 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     except UserError as error:
         if not error.agreed:
             where = f"rank {world.rank} of {world.size}: " if world.size > 1 else ""
-            _say(f"{program}: {where}{error}")
-            world.abort(error.status)
+            world.abort(error.status, f"{program}: {where}{error}\n")
         _print(program, error, world)
         return error.status
     return status or 0

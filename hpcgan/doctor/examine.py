@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hpcgan import errors, launch
-from hpcgan.deadline import Deadline
+from hpcgan.deadline import Deadline, last_resort
 from hpcgan.doctor import data, network, placement, slurm, software, space
 from hpcgan.doctor.findings import Finding, as_json, as_text, failed, listed, worst
-from hpcgan.doctor.start import last_resort
 from hpcgan.errors import ConfigError, UserError
 from hpcgan.world import World
 
@@ -252,11 +251,12 @@ class _Examination:
     def _give_up(self, finding: Finding) -> NoReturn:
         """Print what is known and end all ranks."""
         self._findings.append(finding)
-        self._print()
-        self._world.abort(1)
-        raise AssertionError
+        self._world.abort(1, self._text(), sys.stdout.fileno())
 
     def _print(self) -> None:
-        shown = as_json if self._is_json else as_text
-        sys.stdout.write(shown(self._findings) + "\n")
+        sys.stdout.write(self._text())
         sys.stdout.flush()
+
+    def _text(self) -> str:
+        shown = as_json if self._is_json else as_text
+        return shown(self._findings) + "\n"

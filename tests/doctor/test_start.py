@@ -64,7 +64,7 @@ def test_a_start_that_does_not_end_is_ended_with_status_1_and_told_by_the_lowest
 
 
 def test_the_last_resort_ends_whatever_waits(python):
-    program = "import time; from hpcgan.doctor.start import last_resort\n"
+    program = "import time; from hpcgan.deadline import last_resort\n"
     program += "with last_resort(0.5): time.sleep(60)\n"
     began = time.monotonic()
     done = python("-c", program)
