@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import h5py
@@ -77,6 +78,21 @@ def test_a_failure_leaves_the_old_content_and_no_partial_file(
     )
     assert out.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EDQUOT, "make room for it or choose another place"),
+        (errno.EROFS, "choose another place"),
+        (errno.EACCES, "choose another place"),
+        (errno.ENOTDIR, "choose another place"),
+    ],
+)
+def test_room_is_asked_for_only_where_it_is_missing(number: int, advice: str) -> None:
+    with pytest.raises(RunError) as caught, writing(Path("out")):
+        raise OSError(number, "any text")
+    assert str(caught.value) == f"out: cannot be written: {os.strerror(number)}; {advice}"
 
 
 def test_an_error_of_several_lines_is_told_in_one() -> None:
