@@ -189,7 +189,9 @@ class _Examination:
                     "OMPI_MCA_btl=tcp,self,sm, and OMPI_MCA_btl_tcp_if_include",
                 )
             )
-        self._tell(None, _ROLL_CALL, 2 * self._seconds)  # rank 0 ends all meanwhile
+        # Rank 0 ends all meanwhile; it may have had its sums, and wait for those of others until
+        # the links' time is over, and as long again as a rank may take to come back.
+        self._tell(None, _ROLL_CALL, 4 * self._seconds)
         raise AssertionError
 
     def _end(self) -> int:
