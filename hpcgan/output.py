@@ -18,12 +18,13 @@ class Output(io.RawIOBase):
     """A standard stream, which takes everything and writes what it can.
 
     Attributes:
+        name: its descriptor, as files have it that were opened by one.
         error: the first that lost something, but that nobody reads any more.
     """
 
     def __init__(self, descriptor: int) -> None:
         """Write to a descriptor of this process."""
-        self._descriptor = descriptor
+        self._descriptor = self.name = descriptor
         self.error: OSError | None = None
 
     def fileno(self) -> int:
