@@ -28,15 +28,19 @@ class Output(io.RawIOBase):
         self.error: OSError | None = None
 
     def fileno(self) -> int:
+        """Return the descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
+        """Return whether it is a terminal."""
         return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
+        """Return that it takes what is written."""
         return True
 
     def write(self, content: Any) -> int:
+        """Write what can be written, and return the size of all of it."""
         rest = memoryview(content).cast("B")
         size = rest.nbytes
         while rest:

@@ -32,7 +32,8 @@ COMMANDS = {
     "hpcgan-data digits o.h5": r"o\.h5",
     "hpcgan-data digits o.h5 --held-out 0.5": r"o\.h5",
     "hpcgan-data synthetic o.h5 --samples 5 --shape 2,2,1": r"o\.h5",
-    "hpcgan-data synthetic o.h5 --samples 2000 --shape 32,32,1": r"o\.h5",  # there is no room either
+    # There is no room for it either, and nobody can make any.
+    "hpcgan-data synthetic o.h5 --samples 2000 --shape 32,32,1": r"o\.h5",
     "hpcgan-data calorimeter o.h5 --count 2 --shape 5,5,5 --compression gzip": r"o\.h5",
     "hpcgan-data convert ../data.h5 o.h5": r"o\.h5",
     "hpcgan-data inspect ../data.h5 --preview o.png": r"o\.png",
