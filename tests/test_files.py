@@ -48,6 +48,20 @@ def test_a_file_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path: Path) ->
         assert list(tmp_path.iterdir()) == [out]
 
 
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could leave a name without content, or the old content."""
+    out, seen = tmp_path / "out.bin", []
+
+    def note(descriptor: int) -> None:
+        seen.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, out.exists()))
+
+    monkeypatch.setattr("os.fsync", note)
+    write_whole(out, b"content")
+    assert seen == [("out.bin.partial", False), (tmp_path.name, True)]
+
+
 def test_a_directory_that_is_missing_is_told(tmp_path: Path) -> None:
     out = tmp_path / "missing" / "out.bin"
     with pytest.raises(DataError) as caught:
