@@ -240,7 +240,8 @@ class Shuffled:
         try:
             writer.check_room(out, len(source) * source.sample_bytes)
         except Exception:
-            out.rmdir()
+            with suppress(OSError):  # what went wrong is to be told
+                out.rmdir()
             raise
 
     def scatter(self, rank: int, ranks: int) -> None:

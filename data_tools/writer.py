@@ -11,9 +11,9 @@ runs of neighbours, and HDF5 is used by one rank at a time:
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,9 +66,12 @@ def _delete_left(out: Path) -> None:
 
 
 def check_room(out: Path, needed: int) -> None:
-    """Refuse to write more than the disk has room for."""
+    """Refuse to write more than the disk has room for, or to one that is read-only."""
     with writing(out):
-        free = shutil.disk_usage(out.parent).free
+        disk = os.statvfs(out.parent)
+        if disk.f_flag & os.ST_RDONLY:  # which may have no room either, and nobody can make it
+            raise OSError(errno.EROFS, "")
+    free = disk.f_bavail * disk.f_frsize
     if needed > free:
         raise DataError(
             f"{out}: needs {needed} bytes, but {out.parent} has {free} free; make room or write "
@@ -86,7 +89,8 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
         world.on_root(lambda: _publish(out, partial))
     except Exception:
         if world.is_root:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong is to be told
+                partial.unlink()
         raise
 
 

@@ -90,7 +90,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="write RUN_DIR/timeline.json, what each rank did when, for chrome://tracing or "
         "Perfetto",
     )
-    train.set_defaults(run=_train, takes_keys=True)
+    train.set_defaults(run=_train, takes_keys=True, prints_little=True)
     generate = commands.add_parser("generate", help="write samples of a checkpoint's generator")
     generate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     generate.add_argument("--count", type=int, required=True, metavar="N")

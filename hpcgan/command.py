@@ -7,6 +7,7 @@ rank 0 if all ranks have it; if one rank alone has it, that rank prints it and e
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,6 +15,7 @@ from typing import NoReturn
 
 from hpcgan import launch
 from hpcgan.errors import ConfigError, UserError
+from hpcgan.output import take_over
 from hpcgan.world import World
 
 
@@ -36,8 +38,20 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
             ``checks_launch`` that is False for a command that looks at the launch itself.
 
     Returns:
-        The exit status.
+        The exit status: 1 also if stdout could not be written, unless the arguments have
+        ``prints_little``, for a command that has done its work all the same.
     """
+    output = take_over()
+    arguments, status = _run(program, parse)
+    sys.stdout.flush()
+    if output.error is None:
+        return status
+    _say(f"{program}: standard output cannot be written: {os.strerror(output.error.errno or 0)}")
+    return status or (0 if getattr(arguments, "prints_little", False) else 1)
+
+
+def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argparse.Namespace, int]:
+    """Run one command on all ranks; return its arguments and its exit status."""
     wrong: ConfigError | None = None
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help
@@ -52,21 +66,14 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
         if wrong:
             wrong.agreed = True  # all ranks have the same words
             raise wrong
-        status: int | None = arguments.run(world, arguments)
+        return arguments, arguments.run(world, arguments) or 0
     except UserError as error:
         if not error.agreed:
             where = f"rank {world.rank} of {world.size}: " if world.size > 1 else ""
-            _say(f"{program}: {where}{error}")
-            world.abort(error.status)
-        _print(program, error, world)
-        return error.status
-    return status or 0
-
-
-def _print(program: str, error: UserError, world: World) -> None:
-    """Print an error that all ranks have."""
-    if world.is_root:
-        _say(f"{program}: {error}")
+            world.abort(error.status, f"{program}: {where}{error}\n")
+        if world.is_root:
+            _say(f"{program}: {error}")
+        return arguments, error.status
 
 
 def _say(line: str) -> None:

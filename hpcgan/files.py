@@ -6,6 +6,7 @@ it was. The name is fixed: the next run replaces what a killed one left.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -20,6 +21,8 @@ import numpy as np
 from hpcgan.errors import DataError, RunError, UserError
 
 USER_BLOCK = 512  # bytes before the HDF5 content that HDF5 leaves to us; the fewest it allows
+# Errors where room may be what is missing; None: HDF5 does not tell.
+_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
 _CHUNK_BYTES = 2**20  # HDF5's default chunk cache holds this much
 
 
@@ -70,9 +73,8 @@ def writing(out: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:  # h5py: RuntimeError where closing a file fails
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number else " ".join(str(error).split())
-        raise RunError(
-            f"{out}: cannot be written: {reason}; make room for it or choose another place"
-        ) from None
+        room = "make room for it or " if number in _ROOM else ""
+        raise RunError(f"{out}: cannot be written: {reason}; {room}choose another place") from None
 
 
 def write_whole(out: Path, content: bytes | memoryview) -> None:

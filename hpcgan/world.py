@@ -4,30 +4,36 @@ MPI starts and ends the run, agrees on errors and moves checkpoints. What moves 
 ``ring``.
 
 A collective is a call that returns only when every rank has made it. Here those are all public
-methods of ``World`` but ``abort``, ``mpi`` and ``with_deadline``.
+methods of ``World`` but ``abort``, ``mpi`` and ``with_deadline``. A rank that is inside one waits
+for others, and counts that in ``meetings``.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import select
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
-from types import TracebackType
-from typing import Any, TypeVar
+from contextlib import ExitStack, suppress
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
 from hpcgan import errors
-from hpcgan.deadline import Deadline
+from hpcgan.deadline import Deadline, last_resort
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _ASLEEP = 0.2  # seconds between two looks for the others
+_ABORT = 5.0  # seconds that MPI has to end all ranks, before this one ends alone
+_LAST_WORDS = 1.0  # of them, to write what a pipe may have no room for
 _QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
 _CLOCK_TAG = 32000  # of these messages: no exchange with a deadline has it
 
@@ -51,6 +57,22 @@ ENVIRONMENT = {
 }
 
 
+def _meeting(
+    collective: Callable[Concatenate[World, P], T],
+) -> Callable[Concatenate[World, P], T]:
+    """Count that a rank enters and leaves a method in which it waits for others."""
+
+    @functools.wraps(collective)
+    def counted(world: World, *args: P.args, **kwargs: P.kwargs) -> T:
+        world.meetings += 1
+        try:
+            return collective(world, *args, **kwargs)
+        finally:
+            world.meetings += 1
+
+    return counted
+
+
 class World:
     """All ranks of this run, as one of them sees them.
 
@@ -65,6 +87,7 @@ class World:
         host: the name of this rank's node.
         hosts: those of all ranks.
         progress: how far this rank has come, for what is said when it fails.
+        meetings: how often it has entered or left a collective: odd inside one.
     """
 
     def __init__(self) -> None:
@@ -76,6 +99,7 @@ class World:
         self._comm = MPI.COMM_WORLD
         self._abort = MPI.COMM_WORLD.Abort
         self._windows: list[Any] = []
+        self.meetings = 0
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
@@ -94,7 +118,8 @@ class World:
         self.hosts: list[str] = [host for host, _ in facts]
         self.shares_cores = any(is_short for _, is_short in facts)
         self.progress = "at its start"
-        sys.excepthook = self._end_all_ranks
+        sys.excepthook = lambda kind, error, trace: self._fail(error)
+        threading.excepthook = lambda failed: self._fail(failed.exc_value)
 
     @property
     def is_root(self) -> bool:
@@ -146,6 +171,7 @@ class World:
             raise _agreed(*failure)
         return self.broadcast_json(result)
 
+    @_meeting
     def broadcast_json(self, value: Any) -> Any:
         """Give all ranks what rank 0 holds in ``value``. All ranks must call it."""
         text = json.dumps(value).encode() if self.is_root else b""
@@ -155,6 +181,7 @@ class World:
         self._comm.Bcast(buffer)
         return value if self.is_root else json.loads(buffer.tobytes())
 
+    @_meeting
     def gather_json(self, value: Any) -> list[Any]:
         """Give all ranks the list of every rank's ``value``, by rank. All ranks must call it."""
         text = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -168,6 +195,7 @@ class World:
             for end, length in zip(ends, lengths, strict=True)
         ]
 
+    @_meeting
     def broadcast_array(self, array: np.ndarray) -> np.ndarray:
         """Give all ranks rank 0's ``array``.
 
@@ -178,6 +206,7 @@ class World:
         self._comm.Bcast(buffer)
         return buffer
 
+    @_meeting
     def gather_arrays(self, array: np.ndarray) -> np.ndarray | None:
         """Give rank 0 every rank's ``array``, joined along the first axis; others get None.
 
@@ -193,6 +222,7 @@ class World:
         self._comm.Gatherv(array.view(np.uint8).reshape(-1), [joined, lengths])
         return joined.view(array.dtype).reshape((-1, *array.shape[1:]))
 
+    @_meeting
     def node_array(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         """Return an array that all ranks of this node share: one piece of memory, not yet filled.
 
@@ -206,10 +236,12 @@ class World:
         memory: Any = window.Shared_query(0)[0]
         return np.frombuffer(memory, dtype, count=size // item).reshape(shape)
 
+    @_meeting
     def barrier(self) -> None:
         """Wait until all ranks are here. All ranks must call it."""
         self._comm.Barrier()
 
+    @_meeting
     def clock_offset(self, clock: Callable[[], float] = time.time) -> float:
         """Return the seconds to add to this rank's clock for rank 0's.
 
@@ -235,6 +267,7 @@ class World:
             found.append((answered - asked, float(answer[0]) - (asked + answered) / 2))
         return min(found)[1]
 
+    @_meeting
     def wait_asleep(self) -> None:
         """Wait until all ranks are here, for hours if need be, without using a core.
 
@@ -256,23 +289,36 @@ class World:
         built = f"{name} {'.'.join(map(str, numbers))}"
         return {"built": built, "loaded": MPI.Get_library_version().strip("\0 \n")}
 
-    def abort(self, status: int) -> None:
-        """End all ranks at once with ``status``. One rank calls it; it does not return."""
-        with suppress(OSError):  # nobody may be left to read it
-            sys.stdout.flush()
-            sys.stderr.flush()
-        self._abort(status)
+    def abort(self, status: int, last_words: str = "", descriptor: int = 2) -> NoReturn:
+        """Say something and end all ranks at once with ``status``.
 
-    def _end_all_ranks(
-        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
+        One rank calls it; it does not return. Whatever it waits for, pipes that nobody reads or
+        MPI, after some seconds this process ends, and the launcher the others.
+
+        Args:
+            status: of all ranks.
+            last_words: what is written.
+            descriptor: where to, stderr or stdout.
+        """
+        with ExitStack() as armed:
+            with suppress(Exception):  # there may be no memory or file left for it
+                armed.enter_context(last_resort(_ABORT))
+            _write(last_words, descriptor)
+            with suppress(OSError):
+                sys.stdout.flush()
+            if self.size == 1:
+                os._exit(status)  # MPI has nobody to end, and would have a word of its own
+            self._abort(status)
+        raise AssertionError
+
+    def _fail(self, error: BaseException | None) -> NoReturn:
         """Print a bug's traceback and end all ranks: the others may wait for this one for ever."""
-        text = "".join(traceback.format_exception(kind, error, trace))
-        sys.stderr.write(
+        text = "".join(traceback.format_exception(error))
+        self.abort(
+            1,
             f"hpcgan: rank {self.rank} of {self.size} on {self.host} failed {self.progress}:\n"
-            f"{text}"
+            f"{text}",
         )
-        self.abort(1)
 
     def _node_cores(self) -> int:
         """Return the processor cores that the ranks of this node may use together.
@@ -285,6 +331,15 @@ class World:
         cores = np.empty(int(counts.sum()), np.int64)
         self._node.Allgatherv(np.array(own, np.int64), [cores, counts])
         return len(np.unique(cores))
+
+
+def _write(text: str, descriptor: int) -> None:
+    """Write what there is room for within ``_LAST_WORDS``; nobody may read what a pipe holds."""
+    rest, end = text.encode(errors="backslashreplace"), time.monotonic() + _LAST_WORDS
+    with suppress(OSError):  # nobody may be left at all
+        while rest and select.select([], [descriptor], [], max(0.0, end - time.monotonic()))[1]:
+            # So many bytes never wait: a pipe with less room is not ready.
+            rest = rest[os.write(descriptor, rest[: select.PIPE_BUF]) :]
 
 
 def _agreed(kind: str, message: str) -> errors.UserError:

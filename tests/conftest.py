@@ -7,6 +7,7 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +37,17 @@ def world() -> World:
     """Return the ranks: one alone, or those of mpirun. A process can make them once."""
     from hpcgan.world import World
 
-    hook = sys.excepthook
+    before = sys.excepthook, threading.excepthook
     made = World()
-    sys.excepthook = hook  # a failing test is pytest's to report
+    sys.excepthook, threading.excepthook = before
     return made
+
+
+@pytest.fixture(autouse=True)
+def hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave it to pytest to report what fails: ranks that are made would end all."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
 
 @pytest.fixture

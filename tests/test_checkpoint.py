@@ -216,8 +216,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         write(checkpoint)
     assert str(caught.value) == (
-        f"{checkpoint.path}: cannot be written: File exists; make room for it or choose another "
-        "place"
+        f"{checkpoint.path}: cannot be written: File exists; choose another place"
     )
     assert (tmp_path / "checkpoints").is_file()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import h5py
@@ -47,6 +48,20 @@ def test_a_file_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path: Path) ->
         assert list(tmp_path.iterdir()) == [out]
 
 
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could leave a name without content, or the old content."""
+    out, seen = tmp_path / "out.bin", []
+
+    def note(descriptor: int) -> None:
+        seen.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, out.exists()))
+
+    monkeypatch.setattr("os.fsync", note)
+    write_whole(out, b"content")
+    assert seen == [("out.bin.partial", False), (tmp_path.name, True)]
+
+
 def test_a_directory_that_is_missing_is_told(tmp_path: Path) -> None:
     out = tmp_path / "missing" / "out.bin"
     with pytest.raises(DataError) as caught:
@@ -77,6 +92,21 @@ def test_a_failure_leaves_the_old_content_and_no_partial_file(
     )
     assert out.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EDQUOT, "make room for it or choose another place"),
+        (errno.EROFS, "choose another place"),
+        (errno.EACCES, "choose another place"),
+        (errno.ENOTDIR, "choose another place"),
+    ],
+)
+def test_room_is_asked_for_only_where_it_is_missing(number: int, advice: str) -> None:
+    with pytest.raises(RunError) as caught, writing(Path("out")):
+        raise OSError(number, "any text")
+    assert str(caught.value) == f"out: cannot be written: {os.strerror(number)}; {advice}"
 
 
 def test_an_error_of_several_lines_is_told_in_one() -> None:

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hpcgan import errors, launch
-from hpcgan.deadline import Deadline
+from hpcgan.deadline import Deadline, last_resort
 from hpcgan.doctor import data, network, placement, slurm, software, space
 from hpcgan.doctor.findings import Finding, as_json, as_text, failed, listed, worst
-from hpcgan.doctor.start import last_resort
 from hpcgan.errors import ConfigError, UserError
 from hpcgan.world import World
 
@@ -190,7 +189,9 @@ class _Examination:
                     "OMPI_MCA_btl=tcp,self,sm, and OMPI_MCA_btl_tcp_if_include",
                 )
             )
-        self._tell(None, _ROLL_CALL, 2 * self._seconds)  # rank 0 ends all meanwhile
+        # Rank 0 ends all meanwhile; it may have had its sums, and wait for those of others until
+        # the links' time is over, and as long again as a rank may take to come back.
+        self._tell(None, _ROLL_CALL, 4 * self._seconds)
         raise AssertionError
 
     def _end(self) -> int:
@@ -252,11 +253,12 @@ class _Examination:
     def _give_up(self, finding: Finding) -> NoReturn:
         """Print what is known and end all ranks."""
         self._findings.append(finding)
-        self._print()
-        self._world.abort(1)
-        raise AssertionError
+        self._world.abort(1, self._text(), sys.stdout.fileno())
 
     def _print(self) -> None:
-        shown = as_json if self._is_json else as_text
-        sys.stdout.write(shown(self._findings) + "\n")
+        sys.stdout.write(self._text())
         sys.stdout.flush()
+
+    def _text(self) -> str:
+        shown = as_json if self._is_json else as_text
+        return shown(self._findings) + "\n"

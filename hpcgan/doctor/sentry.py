@@ -2,7 +2,8 @@
 
     python -m hpcgan.doctor.sentry SECONDS PLACE NUMBER@HOST SIZE text|json
 
-It ends without a word when its stdin does: MPI has started, or the rank is gone.
+It ends without a word when its stdin does: MPI has started, or the rank is gone. And when another
+one has spoken: that deletes PLACE, where all have left a file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from hpcgan.doctor.findings import Finding, as_json, as_text, failed, listed
 def main(words: list[str]) -> None:
     """Wait, and speak if need be and if no lower rank will."""
     seconds, place, own, size = float(words[0]), Path(words[1]), words[2], int(words[3])
-    if select.select([0], [], [], seconds)[0]:
+    is_seen = (place / own).exists()
+    if select.select([0], [], [], seconds)[0] or is_seen > (place / own).exists():
         return
     arrived = present(place, own)
     if min(arrived) != int(own.split("@")[0]):
@@ -51,8 +53,8 @@ def judge(arrived: dict[int, str], size: int, seconds: float) -> Finding:
         seconds: for which they waited.
     """
     missing = [rank for rank in range(size) if rank not in arrived]
+    hosts = dict.fromkeys(arrived.values())
     if missing:
-        hosts = dict.fromkeys(arrived.values())
         what = (
             f"{'ranks' if len(missing) > 1 else 'rank'} {listed(missing)} of {size} did not come "
             f"within {seconds:g} s; those on {listed(hosts)} wait in MPI's start"
@@ -61,6 +63,10 @@ def judge(arrived: dict[int, str], size: int, seconds: float) -> Finding:
             "look at the node where the launcher put it: a file system that hangs, a process that "
             "is stopped, an environment that is missing there; --timeout gives more time"
         )
+        if len(hosts) == 1:
+            advice += (
+                ". If the nodes do not share this directory, each tells of its own ranks alone"
+            )
     else:
         what = f"all {size} ranks came, but MPI did not start between them within {seconds:g} s"
         advice = (

@@ -1,14 +1,13 @@
 """The start of MPI under watch: it waits for all ranks, for ever if one never comes.
 
 No thread of Python can watch it, since mpi4py keeps the interpreter's lock while it waits. So
-another process does (``sentry``), which says who is missing; then a timer that needs no lock
-(``faulthandler``) ends this one. Those that have come so far are files in a directory below the
-current one, which nodes usually share: the launcher's numbers with the hosts.
+another process does (``sentry``), which says who is missing; then the last resort ends this one.
+Those that have come so far are files in a directory below the current one, which nodes usually
+share: the launcher's numbers with the hosts.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import re
 import socket
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpcgan import launch
+from hpcgan.deadline import last_resort
 
 _AFTER = 3  # seconds that the sentry has to speak before this process ends
 
@@ -55,18 +55,6 @@ def watched(
     with suppress(OSError):
         own.unlink()
         place.rmdir()  # the last one can
-
-
-@contextmanager
-def last_resort(seconds: float) -> Iterator[None]:
-    """End this process with status 1, whatever it waits for, if what is inside takes longer."""
-    with Path(os.devnull).open("w") as nowhere:
-        # The traceback that it writes is of no use to the user: the advice is said elsewhere.
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
 
 
 def meeting_place(environment: Mapping[str, str]) -> Path:

@@ -1,4 +1,9 @@
-"""What one rank knows of another, and who is to blame when a run does not go on."""
+"""What a rank knows of itself and of its neighbours, and who is to blame when a run stands still.
+
+A rank waits for others inside the update, where ranks meet in the exchange, and inside the
+collectives of ``World``. Who stands still and waits for nobody is the one for whom all others wait:
+it says so itself. If its process is stopped it says nothing, and a neighbour tells of that.
+"""
 
 from __future__ import annotations
 
@@ -7,47 +12,59 @@ import threading
 import traceback
 from dataclasses import dataclass
 
-# Of stall_seconds, when the ranks must have ended. A rank that hangs is named before the others,
-# which wait for it in the update, are found to be there too long.
+# Of stall_seconds, when the ranks must have ended. A rank that hangs is named before rank 0, which
+# waits for it, finds that all have waited too long.
 _NAMED_AT, _WAITED_AT = 0.85, 0.95
 _COMPILE = 600.0  # seconds that the first call of the update may take in any case
 
 
 @dataclass
-class Pulse:
-    """What is known of a rank.
+class Neighbour:
+    """What is known of another rank.
 
     Attributes:
         rank: its number.
         host: where it runs.
-        moves: times that it has begun or ended a call of the update: odd inside one.
-        step: updates made.
         heard: when it last told anything, in seconds of the monotonic clock.
-        moved: when ``moves`` last grew.
+        step: updates that it has made.
         is_gone: whether its connection has ended without a word.
     """
 
     rank: int
     host: str
-    moves: int = 0
+    heard: float
     step: int = 0
-    heard: float = 0.0
-    moved: float = 0.0
     is_gone: bool = False
 
-    @property
-    def is_updating(self) -> bool:
-        """Whether it is inside a call of the update."""
-        return self.moves % 2 == 1
 
-    def hear(self, moves: int, step: int, now: float) -> None:
-        """Take note of how far it has come."""
-        if moves != self.moves or not self.moved:
+@dataclass
+class Pulse:
+    """How far this rank has come.
+
+    Attributes:
+        rank: its number.
+        host: where it runs.
+        moved: when it last moved, in seconds of the monotonic clock.
+        calls: times that it has begun or ended a call of the update: odd inside one.
+        meetings: times that it has entered or left a collective: odd inside one.
+        step: updates made.
+    """
+
+    rank: int
+    host: str
+    moved: float
+    calls: int = 0
+    meetings: int = 0
+    step: int = 0
+
+    def note(self, calls: int, meetings: int, step: int, now: float) -> None:
+        """Take note of how far it is now."""
+        if (calls, meetings) != (self.calls, self.meetings):
             self.moved = now
-        self.moves, self.step, self.heard = moves, step, now
+        self.calls, self.meetings, self.step = calls, meetings, step
 
 
-def blame(own: Pulse, others: list[Pulse], stall_seconds: float, now: float) -> str | None:
+def blame(own: Pulse, others: list[Neighbour], stall_seconds: float, now: float) -> str | None:
     """Return why the run must end, or None as long as nothing is wrong.
 
     Args:
@@ -57,7 +74,7 @@ def blame(own: Pulse, others: list[Pulse], stall_seconds: float, now: float) -> 
             begun; that one may take longer, for it is compiled.
         now: seconds of the monotonic clock.
     """
-    step = max(each.step for each in [own, *others])
+    step = max(own.step, *(each.step for each in others), 0)
     for each in others:
         who = f"rank {each.rank} on {each.host}"
         if each.is_gone:
@@ -69,18 +86,25 @@ def blame(own: Pulse, others: list[Pulse], stall_seconds: float, now: float) -> 
                 "stopped, or its host or the network is lost"
             )
     stands = now - own.moved
-    if own.moves == 0 or (own.moves == 1 and stands < _COMPILE):
+    if own.calls == 0 or (own.calls == 1 and stands < _COMPILE):
         return None
-    if own.is_updating and own.rank == 0 and stands > _WAITED_AT * stall_seconds:
+    is_updating, is_meeting = own.calls % 2 == 1, own.meetings % 2 == 1
+    if not is_updating and not is_meeting:
+        if stands > _NAMED_AT * stall_seconds:
+            return (
+                f"rank {own.rank} on {own.host} stalls after step {step}, for {stands:.0f} s "
+                f"(run.stall_seconds), in{_place()}"
+            )
+    elif own.rank == 0 and stands > _WAITED_AT * stall_seconds:
+        if is_updating:
+            return (
+                f"the ranks are inside the update after step {step} for {stands:.0f} s "
+                "(run.stall_seconds): a layer or the exchange hangs; Horovod's warning, if there "
+                "is one, names the ranks that are missing"
+            )
         return (
-            f"the ranks are inside the update after step {step} for {stands:.0f} s "
-            "(run.stall_seconds): a layer or the exchange hangs; Horovod's warning, if there is "
-            "one, names the ranks that are missing"
-        )
-    if not own.is_updating and stands > _NAMED_AT * stall_seconds:
-        return (
-            f"rank {own.rank} on {own.host} stalls after step {step}, for {stands:.0f} s "
-            f"(run.stall_seconds), in{_place()}"
+            f"the ranks wait for one another after step {step} for {stands:.0f} s "
+            f"(run.stall_seconds): MPI hangs, in{_place()}"
         )
     return None
 

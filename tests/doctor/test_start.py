@@ -63,8 +63,35 @@ def test_a_start_that_does_not_end_is_ended_with_status_1_and_told_by_the_lowest
     assert (done.returncode, done.stdout) == (1, "")
 
 
+def test_only_the_first_to_find_out_speaks(python, tmp_path):
+    """It deletes the place: rank 1 would take all others for missing, if it came to look later."""
+    program = """
+import subprocess, sys
+from hpcgan.doctor import sentry
+place = "signs"
+words = [sys.executable, "-m", "hpcgan.doctor.sentry"]
+later = subprocess.Popen([*words, "4", place, "1@node1", "3", "json"], stdin=subprocess.PIPE)
+sentry.main(["1", place, "0@node1", "3", "json"])
+assert later.wait() == 0
+"""
+    (tmp_path / "signs").mkdir()
+    for name in ("0@node1", "1@node1"):
+        (tmp_path / "signs" / name).touch()
+    done = python("-c", f"import os\nos.dup2(os.pipe()[0], 0)\n{program}")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)["findings"]
+    assert found[0]["text"].startswith("rank 2 of 3 did not come within 1 s")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_that_sees_no_other_says_that_it_may_see_its_own_ranks_alone():
+    one, two = {0: "node1", 1: "node1"}, {0: "node1", 1: "node2"}
+    assert "share this directory" in sentry.judge(one, 4, 60.0).advice
+    assert "share this directory" not in sentry.judge(two, 4, 60.0).advice
+
+
 def test_the_last_resort_ends_whatever_waits(python):
-    program = "import time; from hpcgan.doctor.start import last_resort\n"
+    program = "import time; from hpcgan.deadline import last_resort\n"
     program += "with last_resort(0.5): time.sleep(60)\n"
     began = time.monotonic()
     done = python("-c", program)

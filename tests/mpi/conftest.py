@@ -32,11 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """End all ranks where one has failed, unless it is alone."""
     if report.failed and _WORLD.size > 1:
-        sys.__stderr__.write(
-            f"\nrank {_WORLD.rank} of {_WORLD.size}: FAILED {report.nodeid} ({report.when})\n"
-            f"{report.longreprtext}\n"
-        )
-        _WORLD.abort(1)
+        said = f"\nrank {_WORLD.rank} of {_WORLD.size}: FAILED {report.nodeid} ({report.when})\n"
+        _WORLD.abort(1, f"{said}{report.longreprtext}\n", sys.__stderr__.fileno())
 
 
 @pytest.fixture(scope="session")

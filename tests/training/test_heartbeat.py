@@ -1,89 +1,87 @@
-"""Who is to blame when ranks die or stall, by what a rank knows of its neighbours."""
+"""The tree of ranks that watch one another, and who of it speaks; whole programs that end."""
 
 from __future__ import annotations
 
-import socket
+import subprocess
 
 import pytest
 
-from hpcgan.training import heartbeat
-from hpcgan.training.heartbeat import parent_of
-from hpcgan.training.pulse import Pulse, blame
-
-NOW = 1000.0
-LIMIT = 100.0  # seconds
-
-
-def pulse(
-    rank: int, moves: int = 4, heard: float = 1.0, moved: float = 1.0, is_gone: bool = False
-) -> Pulse:
-    """Return a rank that was heard, and moved, so many seconds ago."""
-    return Pulse(rank, f"node{rank}", moves, 10 * moves, NOW - heard, NOW - moved, is_gone)
-
-
-def test_nobody_is_to_blame_while_all_go_on() -> None:
-    others = [pulse(1), pulse(2, moves=5), pulse(3, heard=84, moved=99)]
-    assert blame(pulse(0), others, LIMIT, NOW) is None
-    assert blame(pulse(0), [], LIMIT, NOW) is None
-
-
-def test_a_rank_whose_connection_ends_has_died() -> None:
-    said = blame(pulse(0, moves=6), [pulse(1), pulse(2, is_gone=True)], LIMIT, NOW)
-    assert said == "rank 2 on node2 died after step 60: killed, crashed or out of memory"
-
-
-def test_a_rank_that_says_nothing_is_silent_before_the_limit_is_over() -> None:
-    said = blame(pulse(5), [pulse(1), pulse(2, heard=86)], LIMIT, NOW)
-    assert said is not None
-    assert said.startswith("rank 2 on node2 is silent since step 40, for 86 s")
-
-
-@pytest.mark.parametrize(("moved", "stalls"), [(84, False), (86, True)])
-def test_a_rank_that_hangs_outside_the_update_says_so_itself(moved: float, stalls: bool) -> None:
-    said = blame(pulse(3, moved=moved), [pulse(0, moves=5)], LIMIT, NOW)
-    assert (said is not None) == stalls
-    if said:
-        assert said.startswith("rank 3 on node3 stalls after step 50, for 86 s")
-        assert "test_heartbeat.py" in said  # where it is
-
-
-def test_ranks_that_wait_in_the_update_leave_it_to_rank_0_to_give_up() -> None:
-    waits = {"moves": 5, "moved": 96}
-    assert blame(pulse(1, **waits), [pulse(0, **waits)], LIMIT, NOW) is None
-    said = blame(pulse(0, **waits), [pulse(1, **waits)], LIMIT, NOW)
-    assert said is not None
-    assert said.startswith("the ranks are inside the update after step 50 for 96 s")
-    assert blame(pulse(0, moves=5, moved=94), [], LIMIT, NOW) is None
-
-
-@pytest.mark.parametrize(("moves", "moved", "is_said"), [(0, 9999, 0), (1, 599, 0), (1, 601, 1)])
-def test_the_start_and_the_first_call_may_take_longer(
-    moves: int, moved: float, is_said: int
-) -> None:
-    assert (blame(pulse(0, moves, moved=moved), [], LIMIT, NOW) is not None) == bool(is_said)
+from hpcgan.training.heartbeat import parent_of, turn_of
 
 
 def test_every_rank_has_one_parent_before_it() -> None:
     assert [parent_of(rank) for rank in (1, 32, 33, 1056, 1057)] == [0, 0, 1, 32, 33]
     assert all(parent_of(rank) < rank for rank in range(1, 5000))
+    assert [parent_of(rank, fan_out=2) for rank in (1, 2, 3, 4, 5, 6, 7)] == [0, 0, 1, 1, 2, 2, 3]
+    assert [parent_of(rank, fan_out=1) for rank in (1, 2, 3)] == [0, 1, 2]
 
 
-def test_a_rank_takes_note_of_when_another_moved() -> None:
-    other = Pulse(1, "node1", heard=0.0)
-    other.hear(1, 0, 10.0)
-    other.hear(1, 0, 20.0)
-    assert (other.moved, other.heard, other.is_updating) == (10.0, 20.0, True)
-    other.hear(2, 7, 30.0)
-    assert (other.moved, other.step, other.is_updating) == (30.0, 7, False)
+def test_of_the_ranks_below_one_that_died_the_first_speaks_and_its_parent_before_it() -> None:
+    # Nobody is above rank 0 to speak before those below it.
+    assert [turn_of(rank, fan_out=2) for rank in (1, 2)] == [0.0, 2.0]
+    assert [turn_of(rank, fan_out=2) for rank in (3, 4, 5, 6)] == [2.0, 4.0, 2.0, 4.0]
+    assert turn_of(32) == 6.0
 
 
-@pytest.mark.parametrize(
-    ("said", "rank"),
-    [(b"t" * 16 + b"\0\0\0\7", 7), (b"u" * 16 + b"\0\0\0\7", None), (b"GET / HTTP/1.1", None)],
-)
-def test_only_ranks_of_this_run_are_taken_in(said: bytes, rank: int | None) -> None:
-    here, there = socket.socketpair()
-    with here, there:
-        there.sendall(said)
-        there.shutdown(socket.SHUT_WR)
-        assert heartbeat._greeted(here, b"t" * 16) == rank
+# A program without TensorFlow whose ranks beat, and then do what rank RANK alone does.
+_RANKS = """
+import os, sys, time
+from hpcgan.training import heartbeat
+from hpcgan.world import World
+world = World()
+watch = heartbeat.Heartbeat(world, {stall}, fan_out={fan_out})
+{before}
+with watch.beating():
+    with watch.updating(0):
+        world.barrier()
+    if world.rank == {rank}:
+        {act}
+    world.barrier()
+"""
+
+
+def end(
+    python, act: str, rank: int, ranks: int = 4, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Return how a program ended of which one rank does something else."""
+    given = {"before": "", "stall": 60, "fan_out": 1} | more
+    return python("-c", _RANKS.format(act=act, rank=rank, **given), ranks=ranks)
+
+
+def said(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return hpcgan's lines."""
+    lines = [line.strip("\0 ") for line in done.stderr.splitlines()]
+    return [line for line in lines if line.startswith("hpcgan: ")]
+
+
+def test_a_rank_that_dies_deep_in_the_tree_is_named_once(python) -> None:
+    done = end(python, "os._exit(0)", rank=2)
+    assert done.returncode == 1
+    (line,) = said(done)
+    assert line.startswith("hpcgan: rank 2 on ")
+    assert " died after step 0: killed, crashed or out of memory; all ranks end" in line
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_rank_for_which_all_others_wait_blames_itself(python, rank: int) -> None:
+    """Outside the update, in a collective that one rank does not enter."""
+    done = end(python, "time.sleep(600)", rank=rank, stall=2)
+    assert done.returncode == 1
+    (line,) = said(done)
+    assert line.startswith(f"hpcgan: rank {rank} on ")
+    assert " stalls after step 0, for " in line
+    assert "in <module> (<string>:" in line
+
+
+def test_a_bug_in_the_watch_itself_ends_all_ranks_with_its_traceback(python) -> None:
+    before = """
+def broken(*_):
+    if world.rank == 1:
+        raise ValueError("a bug in the watch")
+heartbeat.blame = broken
+"""
+    done = end(python, "time.sleep(600)", rank=1, ranks=2, before=before)
+    assert done.returncode == 1
+    assert "hpcgan: rank 1 of 2 on " in done.stderr
+    assert done.stderr.count("ValueError: a bug in the watch") == 1
+    assert " died " not in done.stderr

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from hpcgan.training.split import Split, covered, own_numbers, parts, split
+from hpcgan.parallel.marks import Marks
+from hpcgan.training.split import Split, Splits, covered, own_numbers, parts, split
+from hpcgan.training.stopwatch import Stopwatch
 
 
 @pytest.mark.parametrize(
@@ -82,3 +84,23 @@ def test_shares_are_those_of_the_seconds_of_all_lines():
         "journal": 0.0,
     }
     assert all(math.isnan(share) for share in parts([]).values())
+
+
+def test_exchanges_that_are_made_side_by_side_take_no_longer_than_the_time_in_any():
+    # Ten of 0.5 s each, two at a time: 2.5 s in which one was under way, and nobody waited.
+    found = split(_table([0, 20, 0, 0, 2.5, 0.5, 0.5], [0, 20, 0, 0, 3.0, 0.5, 0.5]), 10)
+    assert found.exchange_seconds == 2.5
+    assert found.wait_seconds == 0.25
+
+
+def test_where_lines_come_fast_only_some_are_split(world, monkeypatch):
+    """A line each quarter of a second: every fourth has a split, the first one among them."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    stopwatch = Stopwatch(Marks())
+    splits, found = Splits(world, stopwatch), []
+    for _ in range(14):
+        now += 0.25
+        found.append(splits.at_line() is not None)
+    expected = [line % 4 == 0 for line in range(14)]
+    assert found == expected

@@ -75,3 +75,16 @@ def test_events_of_a_rank_are_beside_or_inside_one_another():
 def test_one_rank_exchanges_nothing():
     events = list(trace(["north"], _DONE[:2], _EXCHANGED[:2]))
     assert [e["name"] for e in events if e["ph"] == "X"] == ["update", "journal"]
+
+
+def test_an_exchange_that_some_rank_has_forgotten_is_left_out():
+    drawn = {(e["pid"], e["ts"]) for e in _events() if e["name"] == "all-reduce"}
+    assert drawn == {(rank, begin) for rank in (0, 1) for begin in (6_000_000, 8_000_000)}
+
+
+def test_nothing_is_computed_within_an_exchange_that_ends_after_the_next():
+    done = [Slice(rank, 1, 0.0, 10.0, 4) for rank in (0, 1)]
+    exchanged = [Slice(rank, *times, 4) for rank in (0, 1) for times in ((0, 2, 8), (1, 3, 5))]
+    events = trace(["north", "south"], done, exchanged)
+    computed = [(e["ts"] / 1e6, e["dur"] / 1e6) for e in events if e["name"] == "compute"]
+    assert computed == [(0.0, 2.0), (8.0, 2.0)] * 2
