@@ -16,6 +16,7 @@ from hpcgan.gan.models.layers import (
     SpectralEmbedding,
     SynchronisedBatchNormalization,
     normalisation,
+    synchronised,
 )
 
 _RANDOM = np.random.default_rng(0)
@@ -210,6 +211,27 @@ def test_without_an_exchange_the_statistics_are_the_batchs():
     output = np.array(layer(x, training=True))
     np.testing.assert_allclose(output, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3), atol=1e-5)
     assert [v.path for v in layer.variables] == ["norm/moving_mean", "norm/moving_variance"]
+
+
+class _Holder(keras.Layer):
+    """A layer that has others, in a list in a dictionary, and calls none."""
+
+    def __init__(self, *inner):
+        super().__init__()
+        self.inner = {"a": [tuple(inner)]}
+        self.built = True
+
+    def call(self, x):
+        return x
+
+
+def test_synchronised_layers_are_found_wherever_they_are():
+    one, two, three, shared = (SynchronisedBatchNormalization(name=n) for n in "abcs")
+    inside = keras.Sequential([keras.Input((3,)), two, _Holder(three, keras.layers.Dropout(0.5))])
+    x = keras.Input((3,))
+    network = keras.Model(x, shared(_Holder(inside, shared)(shared(one(x)))))
+    assert sorted(layer.name for layer in synchronised(network)) == ["a", "b", "c", "s"]
+    assert synchronised(keras.Sequential([keras.layers.BatchNormalization()])) == []
 
 
 def test_a_constant_channel_far_from_zero_is_finite():
