@@ -1,6 +1,8 @@
-"""Networks for tests, as a user's own: small, with statistics in both."""
+"""Networks for tests, as a user's own: small, with labels and statistics in both."""
 
 from __future__ import annotations
+
+import math
 
 import keras
 from keras import layers
@@ -12,27 +14,36 @@ Shape = tuple[int, ...]
 
 
 def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
-    """Return G: dense, normalisation as configured, dense to the pixels."""
-    latent = keras.Input((config.latent_dim,))
-    x = layers.Dense(5, activation="tanh", name="dense")(latent)
-    x = normalisation(config, "norm", None)(x)
-    return keras.Model(latent, _pixels(sample_shape)(x))
+    """Return G: dense beside the label, normalisation as configured, dense to the pixels."""
+    return _generator(config, sample_shape, normalisation(config, "norm", None))
 
 
 def nested(config: ModelConfig, sample_shape: Shape) -> keras.Model:
     """Return the same, with its normalisation in a network in a layer."""
-    latent = keras.Input((config.latent_dim,))
-    x = layers.Dense(5, activation="tanh", name="dense")(latent)
-    x = Wrapped(keras.Sequential([normalisation(config, "norm", None)], name="net"))(x)
-    return keras.Model(latent, _pixels(sample_shape)(x))
+    inside = keras.Sequential([normalisation(config, "norm", None)], name="net")
+    return _generator(config, sample_shape, Wrapped(inside))
 
 
 def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
-    """Return D: dense, batch normalisation, dense to the logit."""
-    sample = keras.Input(sample_shape)
-    x = layers.Dense(4, activation="tanh", name="dense")(layers.Flatten()(sample))
+    """Return D: dense beside the label, batch normalisation, dense to the logit."""
+    sample, labels = keras.Input(sample_shape), keras.Input((), dtype="int32")
+    x = _beside(config, layers.Dense(4, name="dense")(layers.Flatten()(sample)), labels)
     x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
-    return keras.Model(sample, layers.Dense(1, name="logit")(x))
+    return keras.Model([sample, labels], layers.Dense(1, name="logit")(x))
+
+
+def _generator(config: ModelConfig, sample_shape: Shape, norm: keras.Layer) -> keras.Model:
+    latent, labels = keras.Input((config.latent_dim,)), keras.Input((), dtype="int32")
+    x = norm(_beside(config, layers.Dense(5, name="dense")(latent), labels))
+    x = layers.Dense(math.prod(sample_shape), activation="tanh", name="pixels")(x)
+    return keras.Model([latent, labels], layers.Reshape(sample_shape, name="sample")(x))
+
+
+def _beside(
+    config: ModelConfig, x: keras.KerasTensor, labels: keras.KerasTensor
+) -> keras.KerasTensor:
+    table = layers.Embedding(config.classes, x.shape[-1], "normal", name="table")
+    return keras.ops.tanh(x + table(labels))
 
 
 class Wrapped(keras.Layer):
@@ -45,13 +56,3 @@ class Wrapped(keras.Layer):
     def call(self, x: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         """Return what the network gives."""
         return self.network(x, training=training)
-
-
-def _pixels(sample_shape: Shape) -> keras.Model:
-    count = 1
-    for side in sample_shape:
-        count *= side
-    return keras.Sequential(
-        [layers.Dense(count, activation="tanh", name="pixels"), layers.Reshape(sample_shape)],
-        name="sample",
-    )
