@@ -114,7 +114,9 @@ def _generated(model, step, turn, part, labels, together):
 
 def _move(model, rate, gradients, statistics, most=None):
     """Take a step down the mean gradient, of a norm of ``most``, and the mean statistics."""
-    means = [np.mean([np.array(each) for each in of_one], 0) for of_one in zip(*gradients)]
+    means = [
+        np.mean([np.array(each) for each in of_one], 0) for of_one in zip(*gradients, strict=True)
+    ]
     norm = np.sqrt(sum(np.sum(mean**2) for mean in means))
     assert most is None or norm > most
     rate *= 1.0 if most is None else most / norm
