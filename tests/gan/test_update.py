@@ -143,14 +143,15 @@ def test_uint8_is_scaled_and_float32_is_used_as_it_is():
 
 
 def test_the_average_of_g_follows_it() -> None:
-    config, samples = _config("dcgan", ema=0.05), _samples(steps=3)
+    config, samples = _config("dcgan", ema=0.2), _samples(steps=3)
     start = State(config, _SHAPE).arrays()["generator_ema"]
     state = State(config, _SHAPE)
     update = Update(config, state, "uint8", range(1), alone)
     expected = dict(start)
     for step in range(3):
         update.run(tf.constant(samples[step : step + 1]), tf.constant(step, tf.int64))
-        decay = min(0.05, (1 + step) / (10 + step))
+        # 1 / 10, then 2 / 11, then the configured one.
+        decay = min(0.2, (1 + step) / (10 + step))
         for name, value in state.arrays()["generator"].items():
             expected[name] = decay * expected[name] + (1 - decay) * value
     averaged = state.arrays()["generator_ema"]
