@@ -16,6 +16,7 @@ from hpcgan.gan.models.layers import (
     SpectralEmbedding,
     SynchronisedBatchNormalization,
     normalisation,
+    power_iteration,
     synchronised,
 )
 
@@ -62,6 +63,15 @@ def test_the_weight_is_divided_by_its_largest_singular_value_after_some_training
     expected = np.array(plain(weight / _largest_singular_value(weight)))
     np.testing.assert_allclose(layer(inputs), expected, rtol=1e-4, atol=1e-6)
     assert not np.allclose(early, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_one_iteration_is_that_of_the_paper():
+    kernel, u = np.array([[3.0, 0.0], [4.0, 5.0]], "float32"), np.array([0.6, 0.8], "float32")
+    v = kernel @ u / np.linalg.norm(kernel @ u)
+    expected = kernel.T @ v / np.linalg.norm(kernel.T @ v)
+    sigma, new_u = power_iteration(tf.constant(kernel), tf.constant(u))
+    np.testing.assert_allclose(new_u, expected, rtol=1e-5)
+    np.testing.assert_allclose(sigma, v @ kernel @ expected, rtol=1e-5)
 
 
 def test_the_kernel_stays_as_it_is_and_only_training_moves_u():
