@@ -120,7 +120,7 @@ class Game:
         labels = None
         if self._g.takes_labels:
             labels = tf.concat([batch.labels for batch in group], 0)
-        # A generator with random layers plays for one shard at a time (turns.py).
+        # A generator with random layers plays for one shard at a time (own.py).
         (samples,), statistics = self._g.play(weights, group[0].keys.generator, latents, labels)
         if len(group) == 1:
             return [samples], statistics
@@ -171,17 +171,20 @@ class Game:
     ) -> tf.Tensor:
         """Return the penalties on D's gradient with respect to samples."""
 
-        def critic(samples: tf.Tensor) -> tf.Tensor:
-            return self._d.play(weights, batch.keys.penalty, samples, batch.labels)[0][0]
+        def critic(key: tf.Tensor) -> penalties.Critic:
+            return lambda samples: self._d.play(weights, key, samples, batch.labels)[0][0]
 
+        keys = batch.keys
+        # The losses' scale is for means over a batch; the penalties' gradients are of each sample.
+        scale = None if self._scale is None else self._scale / real.shape[0]
         total = tf.constant(0.0)
         if self._penalty:
             fixed = tf.stop_gradient(fake)  # the penalty is D's alone
             total += self._penalty * penalties.gradient_penalty(
-                critic, real, fixed, batch.keys.penalty
+                critic(keys.penalised), real, fixed, keys.penalty, scale
             )
         if self._r1:
-            total += self._r1 * penalties.r1(critic, real)
+            total += self._r1 * penalties.r1(critic(keys.r1), real, scale)
         return total
 
     def _augmented(self, samples: tf.Tensor, key: tf.Tensor) -> tf.Tensor:

@@ -11,22 +11,27 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 # The first word of a key that comes from the seed: keys of two purposes never meet.
 _TRAINING, _SAMPLING, _LABELS = 0, 1, 2
 
-# Turns that a step may have in the count of keys.
-_TURNS = 2**20
-
 # Latents are drawn in blocks of this many, so that sample i is the same in any batch.
 BLOCK = 256
 
 
-def streams(seed: int, shards: range) -> tf.Tensor:
-    """Return the stream of each shard, (len(shards),), int64."""
-    keys = [tf.random.fold_in(tf.constant([_TRAINING, seed]), shard) for shard in shards]
-    return tf.stack([_number_of(key) for key in keys])
+def streams(seed: int, turns: int, shards: range) -> tf.Tensor:
+    """Return the stream of each shard, (len(shards),), int64.
+
+    Args:
+        seed: of the run.
+        turns: of a step, by which a stream's keys are counted: a run that goes on with other turns
+            counts in other streams, so that it draws nothing twice.
+        shards: the numbers of the shards.
+    """
+    key = tf.random.fold_in(tf.constant([_TRAINING, seed]), turns)
+    return tf.stack([_number_of(tf.random.fold_in(key, shard)) for shard in shards])
 
 
 class Keys(NamedTuple):
@@ -38,19 +43,22 @@ class Keys(NamedTuple):
     fake: tf.Tensor  # the same, on generated ones
     augment_real: tf.Tensor
     augment_fake: tf.Tensor
-    penalty: tf.Tensor
+    penalty: tf.Tensor  # where the gradient penalty looks
+    penalised: tf.Tensor  # random layers of D, there
+    r1: tf.Tensor  # the same, on the real samples of r1
 
 
-def turn_keys(stream: tf.Tensor, step: tf.Tensor, turn: tf.Tensor | int) -> Keys:
+def turn_keys(stream: tf.Tensor, step: tf.Tensor, turn: tf.Tensor | int, turns: int) -> Keys:
     """Return the keys of one turn of a shard's step.
 
     Args:
         stream: the shard's, of ``streams``.
         step: updates made before, int64.
         turn: number of the batch, or part of one, that goes through the networks in this step.
+        turns: how many do in each step.
     """
     purposes = len(Keys._fields)
-    first = (step * _TURNS + tf.cast(turn, tf.int64)) * purposes
+    first = (step * turns + tf.cast(turn, tf.int64)) * purposes
     return Keys(*(tf.stack([stream, first + purpose]) for purpose in range(purposes)))
 
 
@@ -74,6 +82,11 @@ def dropout_seed(key: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
         tf.random.stateless_uniform(like.shape, key, 0, 2**31 - 1, tf.int32, alg="philox"),
         like.dtype,
     )
+
+
+def is_seed(variable: keras.Variable) -> bool:
+    """Return whether a variable is the state of a random layer's seed generator."""
+    return variable.path.endswith("seed_generator_state")
 
 
 def sampling_latents(seed: int, block: int, latent_dim: int) -> tf.Tensor:

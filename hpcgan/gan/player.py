@@ -45,7 +45,7 @@ class Player:
         self._backoff = backoff
         self._average = average
         self._other = model.non_trainable_variables
-        self._is_seed = [is_seed(v) for v in self._other]
+        self._is_seed = [noise.is_seed(v) for v in self._other]
         self.weights: list[keras.Variable] = model.trainable_variables
         self.statistics: list[keras.Variable] = [
             v for v, seed in zip(self._other, self._is_seed, strict=True) if not seed
@@ -94,7 +94,7 @@ class Player:
         assert ema is not None
         decay = ema_decay(step, ema)
         for mean, value in zip(average.variables, self._model.variables, strict=True):
-            if not is_seed(value):
+            if not noise.is_seed(value):
                 mean.assign_add((1 - decay) * (value - mean))
 
     def _rate(self, step: tf.Tensor) -> tf.Tensor:
@@ -111,8 +111,3 @@ class Player:
             self._config.train.steps,
         )
         return rate * self._backoff
-
-
-def is_seed(variable: keras.Variable) -> bool:
-    """Return whether a variable is the state of a random layer's generator."""
-    return variable.path.endswith("seed_generator_state")

@@ -9,24 +9,22 @@ however they are spread over ranks; and everything of a turn travels in one flat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
 from hpcgan.config import Config
-from hpcgan.errors import ConfigError
 from hpcgan.exchange import Exchange
 from hpcgan.gan import noise
 from hpcgan.gan.game import Batch, Outcome
-from hpcgan.gan.models.layers import SynchronisedBatchNormalization
-from hpcgan.gan.player import Player, is_seed
+from hpcgan.gan.models.layers import synchronised
+from hpcgan.gan.player import Player
 from hpcgan.gan.state import State
 from hpcgan.gan.vector import Vector
 
-# A loop in the graph costs 5% of an update; a copy for each group of shards costs seconds of
-# tracing.
-_UNROLLED = 4
+# Groups of shards up to which the graph has a copy for each: a loop costs 5% of an update, a copy
+# seconds of tracing.
+UNROLLED = 4
 
 
 class Turns:
@@ -36,6 +34,7 @@ class Turns:
         self,
         config: Config,
         state: State,
+        turns: int,
         shards: range,
         exchange: Exchange,
         exchange_gradients: Exchange | None,
@@ -47,14 +46,12 @@ class Turns:
         Args:
             config: with ``data.shards`` resolved to a number.
             state: the networks that play.
+            turns: of a step.
             shards: those that this rank hosts.
             exchange: the sum over all ranks.
             exchange_gradients: the same for gradients alone, where they are sent in another way.
             stop: scalar float32, not 0 when this rank wants to stop.
             discarded: scalar int64, updates that were lost by going back: noise goes on after them.
-
-        Raises:
-            ConfigError: the networks cannot be normalised over several shards.
         """
         assert config.data.shards is not None
         self._shards = config.data.shards
@@ -65,8 +62,12 @@ class Turns:
         self._loss_scale = state.loss_scale
         self._parts = config.train.accumulate
         self._part = config.train.batch_size // config.train.accumulate
-        self._streams = noise.streams(config.seed, shards)
-        self._together = self._synchronise(state.generator)
+        self._number = self._parts * turns
+        self._streams = noise.streams(config.seed, self._number, shards)
+        layers = synchronised(state.generator)
+        for layer in layers:
+            layer.exchange = exchange
+        self._together = bool(layers)
 
     def take(
         self,
@@ -85,7 +86,7 @@ class Turns:
             samples: (hosted shards, batch, *sample_shape).
             labels: (hosted shards, batch) or None.
             step: updates made before.
-            turn: number of this turn in the step.
+            turn: number of this turn in the step, below ``turns``: noise is counted by it.
 
         Returns:
             The mean losses, one a player; and two notes, not 0 where a rank wants to stop and where
@@ -110,22 +111,6 @@ class Turns:
         notes = vector.split(mean)[-1]
         return notes[:-1], tf.stack([notes[-1], 1.0 - tf.cast(finite, tf.float32)])
 
-    def _synchronise(self, generator: keras.Model) -> bool:
-        """Give layers that talk to other ranks the exchange; return whether there are any."""
-        layers = [
-            layer
-            for layer in _layers(generator)
-            if isinstance(layer, SynchronisedBatchNormalization)
-        ]
-        for layer in layers:
-            layer.exchange = self._exchange
-        if layers and any(is_seed(v) for v in generator.variables):
-            raise ConfigError(
-                "model.normalisation is synchronised, for which the shards of a rank go through "
-                "the generator together; it must then have no random layers, such as dropout"
-            )
-        return bool(layers)
-
     def _groups(
         self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor, turn: int
     ) -> Callable[[tf.Tensor | int], list[Batch]]:
@@ -137,7 +122,8 @@ class Turns:
 
         def batch(shard: tf.Tensor | int, part: tf.Tensor | int) -> Batch:
             drawn = step + self._discarded
-            keys = noise.turn_keys(self._streams[shard], drawn, turn * self._parts + part)
+            number = turn * self._parts + part
+            keys = noise.turn_keys(self._streams[shard], drawn, number, self._number)
             own = None if label_parts is None else label_parts[shard, part]
             return Batch(keys, _scaled(parts[shard, part]), own)
 
@@ -186,7 +172,7 @@ class Turns:
 
 def _sum(times: int, give: Callable[[tf.Tensor | int], tf.Tensor], length: int) -> tf.Tensor:
     """Return the sum of the vectors, (length,), that ``give`` has for the numbers from 0."""
-    if times <= _UNROLLED:
+    if times <= UNROLLED:
         return tf.add_n([give(number) for number in range(times)])
     # One after the other: each needs memory.
     return tf.while_loop(
@@ -195,14 +181,6 @@ def _sum(times: int, give: Callable[[tf.Tensor | int], tf.Tensor], length: int) 
         (0, tf.zeros([length])),
         parallel_iterations=1,
     )[1]
-
-
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yield all layers of a network, those of networks inside it too."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
 
 
 def _scaled(samples: tf.Tensor) -> tf.Tensor:

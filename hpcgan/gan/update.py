@@ -53,9 +53,6 @@ class Update:
             shards: those that this rank hosts.
             exchange: the sum over all ranks.
             exchange_gradients: the same for gradients alone, where they are sent in another way.
-
-        Raises:
-            ConfigError: the networks cannot be normalised over several shards.
         """
         self._state = state
         self._rounds = config.train.discriminator_steps
@@ -74,12 +71,13 @@ class Update:
         )
         scale = state.loss_scale.scale.value if state.loss_scale else None
         self._game = Game(config, self._generator, self._discriminator, scale)
+        self._step, turns = {
+            "simultaneous": (self._simultaneous, 1),
+            "alternating": (self._alternating, self._rounds + 1),
+        }[config.train.update]
         self._turns = Turns(
-            config, state, shards, exchange, exchange_gradients, self._stop, self._discarded
+            config, state, turns, shards, exchange, exchange_gradients, self._stop, self._discarded
         )
-        self._step = {"simultaneous": self._simultaneous, "alternating": self._alternating}[
-            config.train.update
-        ]
         # AutoGraph would read and rewrite all of this, for seconds, and find nothing to do.
         self.run = tf.function(
             self._run, input_signature=self._signature(config, dtype), autograph=False

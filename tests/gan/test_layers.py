@@ -16,6 +16,8 @@ from hpcgan.gan.models.layers import (
     SpectralEmbedding,
     SynchronisedBatchNormalization,
     normalisation,
+    power_iteration,
+    synchronised,
 )
 
 _RANDOM = np.random.default_rng(0)
@@ -61,6 +63,15 @@ def test_the_weight_is_divided_by_its_largest_singular_value_after_some_training
     expected = np.array(plain(weight / _largest_singular_value(weight)))
     np.testing.assert_allclose(layer(inputs), expected, rtol=1e-4, atol=1e-6)
     assert not np.allclose(early, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_one_iteration_is_that_of_the_paper():
+    kernel, u = np.array([[3.0, 0.0], [4.0, 5.0]], "float32"), np.array([0.6, 0.8], "float32")
+    v = kernel @ u / np.linalg.norm(kernel @ u)
+    expected = kernel.T @ v / np.linalg.norm(kernel.T @ v)
+    sigma, new_u = power_iteration(tf.constant(kernel), tf.constant(u))
+    np.testing.assert_allclose(new_u, expected, rtol=1e-5)
+    np.testing.assert_allclose(sigma, v @ kernel @ expected, rtol=1e-5)
 
 
 def test_the_kernel_stays_as_it_is_and_only_training_moves_u():
@@ -210,6 +221,27 @@ def test_without_an_exchange_the_statistics_are_the_batchs():
     output = np.array(layer(x, training=True))
     np.testing.assert_allclose(output, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3), atol=1e-5)
     assert [v.path for v in layer.variables] == ["norm/moving_mean", "norm/moving_variance"]
+
+
+class _Holder(keras.Layer):
+    """A layer that has others, in a list in a dictionary, and calls none."""
+
+    def __init__(self, *inner):
+        super().__init__()
+        self.inner = {"a": [tuple(inner)]}
+        self.built = True
+
+    def call(self, x):
+        return x
+
+
+def test_synchronised_layers_are_found_wherever_they_are():
+    one, two, three, shared = (SynchronisedBatchNormalization(name=n) for n in "abcs")
+    inside = keras.Sequential([keras.Input((3,)), two, _Holder(three, keras.layers.Dropout(0.5))])
+    x = keras.Input((3,))
+    network = keras.Model(x, shared(_Holder(inside, shared)(shared(one(x)))))
+    assert sorted(layer.name for layer in synchronised(network)) == ["a", "b", "c", "s"]
+    assert synchronised(keras.Sequential([keras.layers.BatchNormalization()])) == []
 
 
 def test_a_constant_channel_far_from_zero_is_finite():

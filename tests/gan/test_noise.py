@@ -5,14 +5,19 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from hpcgan.gan import noise
 
 
-def _drawn(seed, shard, step, turn=0, purpose="latents"):
-    stream = noise.streams(seed, range(shard, shard + 1))[0]
-    keys = noise.turn_keys(stream, tf.constant(step, tf.int64), turn)
+def _keys(seed, shard, step, turn=0, turns=2):
+    stream = noise.streams(seed, turns, range(shard, shard + 1))[0]
+    return noise.turn_keys(stream, tf.constant(step, tf.int64), turn, turns)
+
+
+def _drawn(*place, purpose="latents"):
+    keys = _keys(*place)
     return noise.latents(getattr(keys, purpose), 8, 5)
 
 
@@ -21,22 +26,35 @@ def test_the_same_place_draws_the_same_latents():
 
 
 def test_another_seed_shard_step_turn_or_purpose_draws_others():
-    places = [(1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (1, 2, 3, 1)]
+    places = [(1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (1, 2, 3, 1), (1, 2, 3, 0, 3)]
     drawn = [_drawn(*place) for place in places]
-    drawn += [_drawn(1, 2, 3, 0, purpose) for purpose in noise.Keys._fields[1:]]
+    purposes = list(noise.Keys.__annotations__)
+    drawn += [_drawn(1, 2, 3, purpose=purpose) for purpose in purposes[1:]]
     drawn.append(noise.sampling_latents(1, 2, 5)[:8])
     for i, one in enumerate(drawn):
         for other in drawn[:i]:
             assert not np.isclose(one, other).any()
 
 
+@pytest.mark.parametrize("turns", [1, 2, 7, 1001 * 100_000])
+def test_no_two_turns_of_any_steps_share_a_key(turns):
+    """The last is the most that a configuration may ask for: D's 1,000 and G's, in 100,000 parts.
+
+    A key that is its neighbour's in the next turn, or in the next step, would be here twice.
+    """
+    first, last = [0, 1, 2**20 % turns], [turns - 1, turns - 2, turns // 2]
+    places = {(step, turn % turns) for step in range(3) for turn in first + last}
+    keys = [np.array(key) for place in places for key in _keys(0, 0, *place, turns)]
+    assert len({key.tobytes() for key in keys}) == len(keys)
+
+
 def test_neighbours_know_nothing_of_each_other():
     """Keys that count have numbers like any others: steps, turns and shards side by side."""
-    one = noise.streams(0, range(2))
+    one = noise.streams(0, 2, range(2))
     drawn = [
         np.ravel(
             noise.latents(
-                noise.turn_keys(one[shard], tf.constant(step, tf.int64), turn)[0], 500, 40
+                noise.turn_keys(one[shard], tf.constant(step, tf.int64), turn, 2)[0], 500, 40
             )
         )
         for shard in range(2)
@@ -48,7 +66,9 @@ def test_neighbours_know_nothing_of_each_other():
 
 
 def test_a_shards_stream_does_not_depend_on_its_neighbours():
-    np.testing.assert_array_equal(noise.streams(7, range(4))[2:], noise.streams(7, range(2, 4)))
+    np.testing.assert_array_equal(
+        noise.streams(7, 1, range(4))[2:], noise.streams(7, 1, range(2, 4))
+    )
 
 
 def test_latents_are_standard_normal():

@@ -14,6 +14,7 @@ _SHAPE = (4, 4, 1)
 _GOOD = """
 import keras
 from keras import layers
+from hpcgan.gan.models.layers import SynchronisedBatchNormalization
 
 def generator(config, shape):
     latent = keras.Input((config.latent_dim,))
@@ -47,6 +48,72 @@ def half(config, shape):
     latent = keras.Input((config.latent_dim,))
     x = layers.Reshape(shape, dtype="float16")(layers.Dense(16, name="one")(latent))
     return keras.Model(latent, x)
+
+class Scale(keras.Layer):
+    # It makes others, and variables, inside.
+
+    def __init__(self, inner=(), dtype_of_count=None, unused=False, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = {"in a": [tuple(inner)]}
+        if unused:
+            self.unused = self.add_weight(name="unused", shape=(2,))
+        if dtype_of_count:
+            self.count = self.add_weight(
+                name="count", shape=(), dtype=dtype_of_count, trainable=False
+            )
+
+    def call(self, x, training=None):
+        for layer in self.inner["in a"][0]:
+            x = layer(x, training=training)
+        return x
+
+def with_scale(config, shape, *inner, **options):
+    latent = keras.Input((config.latent_dim,))
+    x = layers.Dense(16, name="one")(latent)
+    return keras.Model(latent, layers.Reshape(shape)(Scale(inner, name="scale", **options)(x)))
+
+def of_sample(config, shape, *inner, **options):
+    x = layers.Flatten()(sample := keras.Input(shape))
+    return keras.Model(sample, layers.Dense(1, name="one")(Scale(inner, name="s", **options)(x)))
+
+def unused(config, shape):
+    return with_scale(config, shape, unused=True)
+
+def unused_in_d(config, shape):
+    return of_sample(config, shape, unused=True)
+
+def only_in_use(config, shape):
+    class Training(keras.Layer):
+        def build(self, shape):
+            self.bias = self.add_weight(name="bias", shape=shape[-1:])
+        def call(self, x, training=None):
+            return x if training else x + self.bias
+    return of_sample(config, shape, Training(name="training"))
+
+def frozen(config, shape):
+    network = with_scale(config, shape, unused=True)
+    network.get_layer("scale").trainable = False
+    return network
+
+def counting(config, shape):
+    return with_scale(config, shape, dtype_of_count="int32")
+
+def steps(config, shape):
+    class Step(keras.Layer):
+        def call(self, x, training=None):
+            return keras.ops.cast(x > 0, "float32")
+    return of_sample(config, shape, Step(name="step"))
+
+def synchronised_and_random(config, shape):
+    return with_scale(
+        config,
+        shape,
+        keras.Sequential([SynchronisedBatchNormalization(name="norm")], name="net"),
+        Scale([layers.Dropout(0.5, name="drop")], name="inside"),
+    )
+
+def synchronised_d(config, shape):
+    return of_sample(config, shape, SynchronisedBatchNormalization(name="norm"))
 
 def broken(config, shape):
     return 1 / 0
@@ -106,6 +173,11 @@ def test_the_other_network_is_the_familys(module):
     assert _names(networks.discriminator) == ["any/one/kernel", "any/one/bias"]
 
 
+def test_a_weight_that_is_frozen_need_not_be_used(module):
+    generator = build(_config(module, generator="frozen"), _SHAPE, 0).generator
+    assert _names(generator) == ["one/kernel", "one/bias"]
+
+
 def test_a_condition_adds_labels_and_guesses(module):
     config = _config(
         module,
@@ -138,6 +210,13 @@ def test_the_seed_decides_the_weights_of_the_users_networks(module):
         ("generator", "conditional", r"fails: ValueError"),
         ("generator", "half", r"gives \(2, 4, 4, 1\) float16 for .* float32"),
         ("generator", "twice", r"has two variables generator/a/one/"),
+        ("generator", "unused", r": nothing that .* on its weight generator/scale/unused, which"),
+        ("discriminator", "unused_in_d", r": nothing .* its weight discriminator/s/unused, which"),
+        ("discriminator", "only_in_use", r": nothing .* its weight .*/training/bias, which"),
+        ("discriminator", "steps", r": its logit has no gradient by the samples"),
+        ("generator", "counting", r"has a variable generator/scale/count of int32, .* float32"),
+        ("generator", "synchronised_and_random", r"must then have no random layers, such as drop"),
+        ("discriminator", "synchronised_d", r"synchronised normalisation, .* generator alone"),
         ("generator", "broken", r"fails: ZeroDivisionError: division by zero"),
         ("generator", "nothing", r"returns NoneType, not a keras\.Model"),
         ("generator", "number", r"networks_\d+\.py has no function number"),

@@ -167,3 +167,29 @@ def test_norms_of_a_half_precision_critic_are_float32(dtype):
     assert penalty.dtype == tf.float32
     assert penalty.numpy() == pytest.approx(511.0**2)
     assert r1(critic, half).numpy() == pytest.approx(512.0**2 / 2)
+
+
+@pytest.mark.parametrize(("name", "size"), [("gradient_penalty", 3e-6), ("r1", 1e-8)])
+def test_small_gradients_are_scaled_on_their_way_through_a_half_precision_critic(name, size):
+    """The smallest float16 is 6e-8: without a scale they have lost digits, or are 0."""
+    fake = tf.constant(_FAKE)
+
+    def taught(dtype, scale):
+        w, v = tf.constant(_W), tf.constant(size * _V[:, None])
+
+        def critic(x):
+            hidden = tf.tanh(tf.matmul(tf.cast(x, dtype), tf.cast(w, dtype), transpose_b=True))
+            return tf.matmul(tf.cast(hidden, tf.float32), v)
+
+        with tf.GradientTape() as tape:
+            tape.watch(v)
+            if name == "r1":
+                penalty = r1(critic, tf.constant(_REAL), scale) / size**2
+            else:
+                penalty = gradient_penalty(critic, tf.constant(_REAL), fake, _KEY, scale)
+        return np.array([penalty, *tf.squeeze(tape.gradient(penalty, v)) * size])
+
+    exact = taught(tf.float32, None)
+    scaled = taught(tf.float16, tf.constant(2.0**15))
+    np.testing.assert_allclose(scaled, exact, rtol=5e-3)
+    assert not np.allclose(taught(tf.float16, None), exact, rtol=5e-2, atol=0)

@@ -19,7 +19,6 @@ from hpcgan.config import (
 )
 from hpcgan.exchange import alone
 from hpcgan.gan import noise, penalties
-from hpcgan.gan.game import Batch
 from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.losses import LOSSES
 from hpcgan.gan.state import State
@@ -62,7 +61,7 @@ def _adam_first_step(before, gradient, config):
 def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
     config, samples = _config(), _samples()
     reference = State(config, _SHAPE)
-    keys = noise.turn_keys(noise.streams(0, range(1))[0], tf.constant(0, tf.int64), 0)
+    keys = noise.turn_keys(noise.streams(0, 1, range(1))[0], tf.constant(0, tf.int64), 0, 1)
     latents = noise.latents(keys.latents, _BATCH, 3)
     real = samples[0, 0].astype(np.float32) / 127.5 - 1
     g, d = reference.generator, reference.discriminator
@@ -84,27 +83,6 @@ def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
     np.testing.assert_allclose(losses, [[d_loss, g_loss]], rtol=1e-5)
     for (group, name), value in expected.items():
         np.testing.assert_allclose(arrays[group][name], value, atol=2e-6, err_msg=name)
-
-
-def test_an_alternating_update_plays_g_against_the_new_d():
-    config, samples = _config(update="alternating"), _samples()
-    _, simultaneous = _run(_config(), samples)
-    losses, arrays = _run(config, samples)
-    start = State(config, _SHAPE).arrays()
-    assert np.isfinite(losses).all()
-    # D has made one update, so G's gradient, and so its weights, are others than simultaneous.
-    assert arrays["discriminator_optimizer"]["iteration"] == 1
-    assert not np.allclose(arrays["generator"]["pixels/bias"], start["generator"]["pixels/bias"])
-    assert not np.array_equal(
-        arrays["generator"]["pixels/kernel"], simultaneous["generator"]["pixels/kernel"]
-    )
-
-
-def test_discriminator_steps_updates_d_as_often_and_g_once():
-    config = _config(update="alternating", discriminator_steps=3)
-    _, arrays = _run(config, _samples(steps=2, rounds=3))
-    assert arrays["discriminator_optimizer"]["iteration"] == 6
-    assert arrays["generator_optimizer"]["iteration"] == 2
 
 
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])
@@ -165,14 +143,15 @@ def test_uint8_is_scaled_and_float32_is_used_as_it_is():
 
 
 def test_the_average_of_g_follows_it() -> None:
-    config, samples = _config("dcgan", ema=0.05), _samples(steps=3)
+    config, samples = _config("dcgan", ema=0.2), _samples(steps=3)
     start = State(config, _SHAPE).arrays()["generator_ema"]
     state = State(config, _SHAPE)
     update = Update(config, state, "uint8", range(1), alone)
     expected = dict(start)
     for step in range(3):
         update.run(tf.constant(samples[step : step + 1]), tf.constant(step, tf.int64))
-        decay = min(0.05, (1 + step) / (10 + step))
+        # 1 / 10, then 2 / 11, then the configured one.
+        decay = min(0.2, (1 + step) / (10 + step))
         for name, value in state.arrays()["generator"].items():
             expected[name] = decay * expected[name] + (1 - decay) * value
     averaged = state.arrays()["generator_ema"]
@@ -181,27 +160,6 @@ def test_the_average_of_g_follows_it() -> None:
         np.testing.assert_allclose(averaged[name], value, atol=1e-6, err_msg=name)
         assert "moving" in name or not np.array_equal(averaged[name], start[name])
     assert state.sampler is state.average
-
-
-def test_parts_of_a_batch_are_averaged_like_shards() -> None:
-    """Two parts of 3 give the mean of the losses of two updates of 3 with the parts' keys."""
-    whole, samples = _config(accumulate=2), _samples()
-    losses, _ = _run(whole, samples)
-    single = dataclasses.replace(whole, train=TrainConfig(batch_size=3))
-    parts = []
-    for part in range(2):
-        state = State(single, _SHAPE)
-        update = Update(single, state, "uint8", range(1), alone)
-        streams = noise.streams(single.seed, range(1))
-        # The keys of a turn are those of the part with its number.
-        game = update._game.both
-        batch = Batch(
-            noise.turn_keys(streams[0], tf.constant(0, tf.int64), part),
-            tf.constant(samples[0, 0, part * 3 : part * 3 + 3].astype(np.float32) / 127.5 - 1),
-            None,
-        )
-        parts.append([loss.numpy() for loss in game([batch]).losses])
-    np.testing.assert_allclose(losses[0], np.mean(parts, axis=0), rtol=1e-5)
 
 
 def test_an_update_whose_gradients_overflow_is_left_out_and_halves_the_scale() -> None:
@@ -254,6 +212,43 @@ def test_mixed_precision_computes_about_the_same(precision: str) -> None:
     assert not np.array_equal(mixed, exact)
 
 
+_PENALISED = LossConfig(gradient_penalty=10.0, r1=1e3)
+
+
+def _with_flat_d(state, factor):
+    """Make D's gradients by its samples ``factor`` times as large, through its last layer."""
+    kernel = state.discriminator.get_layer("logit").kernel
+    kernel.assign(np.array(kernel) * factor)
+    return state
+
+
+def _taught_with_penalties(precision, factor):
+    sgd = OptimizerConfig("sgd", 1.0)
+    config = dataclasses.replace(
+        _config(precision=precision), loss=_PENALISED, optimizer=OptimizersConfig(sgd, sgd)
+    )
+    state = _with_flat_d(State(config, _SHAPE), factor)
+    before = state.arrays()
+    losses, after = _run(config, _samples(), state=state)
+    moved = [after["discriminator"][n] - before["discriminator"][n] for n in after["discriminator"]]
+    return losses, np.concatenate([each.ravel() for each in moved]), after
+
+
+def test_penalties_of_small_gradients_are_float32s_in_half_precision() -> None:
+    losses, moved, _ = _taught_with_penalties("mixed_float16", 1e-5)
+    exact_losses, exact, _ = _taught_with_penalties("float32", 1e-5)
+    np.testing.assert_allclose(losses, exact_losses, rtol=1e-3)
+    # 0.0003 was seen, and 0.014 where gradients of 1e-6 had the digits that they have in float16.
+    assert np.linalg.norm(moved - exact) < 0.003 * np.linalg.norm(exact)
+
+
+def test_an_update_whose_penalties_overflow_is_left_out_and_halves_the_scale() -> None:
+    losses, moved, after = _taught_with_penalties("mixed_float16", 1e4)
+    assert not np.isfinite(losses[0, 0])
+    assert after["loss_scale"] == {"scale": 2.0**14, "good": 0}
+    assert not moved.any()
+
+
 def test_labels_decide_what_a_conditional_game_is_about() -> None:
     config = _config("dcgan")
     model = ModelConfig("dcgan", 3, 4, condition="auxiliary", classes=3)
@@ -278,7 +273,7 @@ def test_d_pays_for_its_gradients() -> None:
     config = dataclasses.replace(_config(), loss=LossConfig(gradient_penalty=3.0, r1=2.0))
     punished, _ = _run(config, samples)
     state = State(config, _SHAPE)
-    keys = noise.turn_keys(noise.streams(0, range(1))[0], tf.constant(0, tf.int64), 0)
+    keys = noise.turn_keys(noise.streams(0, 1, range(1))[0], tf.constant(0, tf.int64), 0, 1)
     real = tf.constant(samples[0, 0].astype(np.float32) / 127.5 - 1)
     fake = state.generator(noise.latents(keys.latents, _BATCH, 3))
     expected = 3.0 * penalties.gradient_penalty(state.discriminator, real, fake, keys.penalty)

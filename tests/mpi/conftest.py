@@ -6,7 +6,6 @@ a test fails prints why and ends the others at once: they may wait for it in a c
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +23,7 @@ _WORLD = World()
 def pytest_configure(config: pytest.Config) -> None:
     """Silence all ranks but the first, whose stderr stays for what goes wrong."""
     if not _WORLD.is_root:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        nowhere = Path(os.devnull).open("w")  # noqa: SIM115
-        reporter._tw._file = nowhere
+        config.pluginmanager.unregister(name="terminalreporter")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from hpcgan.exchange import alone
 from hpcgan.training import split
 from hpcgan.training.stopwatch import Stopwatch
 
@@ -15,7 +16,7 @@ _DELAY = 0.05
 _STEPS = 6
 
 
-def _exchanging(ring, delay):
+def _exchanging(ring, delay, steps=_STEPS):
     """Return marks and a compiled function of some exchanges, each after a delay in seconds."""
     import tensorflow as tf
 
@@ -30,7 +31,7 @@ def _exchanging(ring, delay):
 
     @tf.function
     def run(vector):
-        for _ in tf.range(_STEPS):
+        for _ in tf.range(steps):
             vector = tf.ensure_shape(tf.numpy_function(work, [vector], tf.float32), [3])
             vector = exchange(vector)
         return vector
@@ -54,13 +55,16 @@ def test_marks_change_no_sum_and_tell_when_each_exchange_was(world, ring):
     assert np.array_equal(newest[:_STEPS], times)
 
 
-def test_the_newest_exchanges_are_remembered_in_order(ring, monkeypatch):
-    monkeypatch.setattr("hpcgan.parallel.marks._KEPT", 4)
-    marks, run = _exchanging(ring, 0.0)
+def test_the_newest_exchanges_are_remembered_in_order():
+    marks, run = _exchanging(alone, 0.0, steps=3000)
+    run()
+    between = time.time()
     run()
     count, times = marks.read()
-    assert (count, times.shape) == (_STEPS, (4, 2))
+    assert count == 6000
+    assert 3000 < len(times) < count
     assert (np.diff(times.ravel()) >= 0).all()
+    assert (times[:, 0] < between).sum() == len(times) - 3000
 
 
 def test_a_rank_that_lags_is_named_and_the_others_wait_for_it(world, ring):

@@ -180,6 +180,12 @@ class SynchronisedBatchNormalization(keras.Layer):
         return mean, tf.maximum(squares / count - tf.square(mean), 0.0)
 
 
+def synchronised(network: keras.Model) -> list[SynchronisedBatchNormalization]:
+    """Return the layers that talk to other ranks, wherever in a network they are."""
+    layers = network._flatten_layers(include_self=False)  # those inside others, too
+    return [each for each in layers if isinstance(each, SynchronisedBatchNormalization)]
+
+
 def _differentiable(exchange: Exchange, vector: tf.Tensor) -> tf.Tensor:
     """Return ``exchange(vector)``, with the gradient of the sum of all ranks' losses."""
 

@@ -8,7 +8,8 @@ the family's network would map:
   auxiliary [logits, logits of the classes (batch, classes)], with regression
   [logits, guesses (batch, 1)].
 
-Labels are int32, with regression float32; outputs are float32.
+Labels are int32, with regression float32; outputs are float32. All that an update asks of a network
+is checked here, before it starts: that every weight can learn, and which layers go together.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
+from hpcgan.gan import noise
 from hpcgan.gan.models import parts
+from hpcgan.gan.models.layers import synchronised
 
 _BATCH = 2
 
@@ -35,32 +39,44 @@ def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
     """Return the network that ``config.generator`` builds.
 
     Raises:
-        ConfigError: it cannot be imported or built, or maps to other shapes.
+        ConfigError: it cannot be imported or built, maps to other shapes, or could not learn.
     """
     assert config.generator is not None
     inputs = parts.generator_inputs
-    network = _Own("generator", config.generator)
-    return network.build(config, sample_shape, lambda: inputs(config), [sample_shape])
+    own = _Own("generator", config.generator)
+    network = own.build(config, sample_shape, lambda: inputs(config), [sample_shape])
+    if synchronised(network) and any(noise.is_seed(each) for each in network.variables):
+        raise ConfigError(
+            f"{own.key} has synchronised normalisation, for which the shards of a rank go through "
+            "it together; it must then have no random layers, such as dropout"
+        )
+    return network
 
 
 def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
     """Return the network that ``config.discriminator`` builds.
 
     Raises:
-        ConfigError: it cannot be imported or built, or maps to other shapes.
+        ConfigError: it cannot be imported or built, maps to other shapes, or could not learn.
     """
     assert config.discriminator is not None
     guesses: dict[str, list[Shape]] = {
         "auxiliary": [(config.classes or 0,)],
         "regression": [(1,)],
     }
-    network = _Own("discriminator", config.discriminator)
-    return network.build(
+    own = _Own("discriminator", config.discriminator)
+    network = own.build(
         config,
         sample_shape,
         lambda: parts.discriminator_inputs(config, sample_shape),
         [(1,), *guesses.get(config.condition, [])],
     )
+    if synchronised(network):
+        raise ConfigError(
+            f"{own.key} has synchronised normalisation, which is for the generator alone: the "
+            "shards go through D one after the other"
+        )
+    return network
 
 
 class _Own:
@@ -68,7 +84,7 @@ class _Own:
 
     def __init__(self, name: str, origin: str) -> None:
         self._name = name
-        self._key = f"model.{name} {origin}"
+        self.key = f"model.{name} {origin}"
         self._origin = origin
 
     def build(
@@ -83,23 +99,23 @@ class _Own:
         with _importable_here(), keras.name_scope(self._name):
             model = self._attempt("fails", self._function(), config, sample_shape)
             if not isinstance(model, keras.Model):
-                raise ConfigError(f"{self._key} returns {_kind(model)}, not a keras.Model")
+                raise ConfigError(f"{self.key} returns {_kind(model)}, not a keras.Model")
             first, labels = inputs = make_inputs()
             given = first if labels is None else [first, labels]
             outputs = self._attempt("does not take its inputs", model, given)
         network = self._attempt("is no network", parts.network, self._name, inputs, outputs)
+        self._check_variables(network)
         self._check_outputs(network, expected)
-        self._check_names(network)
         return network
 
     def _function(self) -> Callable[..., Any]:
         module_name, colon, function_name = self._origin.partition(":")
         if not (module_name and colon and function_name):
-            raise ConfigError(f"{self._key} must be written package.module:function")
+            raise ConfigError(f"{self.key} must be written package.module:function")
         module = self._attempt("cannot be imported", importlib.import_module, module_name)
         function = getattr(module, function_name, None)
         if not callable(function):
-            raise ConfigError(f"{self._key}: {module.__file__} has no function {function_name}")
+            raise ConfigError(f"{self.key}: {module.__file__} has no function {function_name}")
         return function
 
     def _attempt(self, problem: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -108,29 +124,71 @@ class _Own:
             return function(*arguments)
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
-            raise ConfigError(f"{self._key} {problem}: {_kind(error)}: {lines[0]}") from error
+            raise ConfigError(f"{self.key} {problem}: {_kind(error)}: {lines[0]}") from error
 
-    def _check_outputs(self, network: keras.Model, expected: list[Shape]) -> None:
-        """Compare what the network gives for two samples with what it has to."""
-        zeros = [keras.ops.zeros((_BATCH, *i.shape[1:]), i.dtype) for i in network.inputs]
-        given = zeros if len(zeros) > 1 else zeros[0]
-        outputs = self._attempt("does not take its inputs", network, given)
-        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        found = [f"{tuple(o.shape)} {keras.backend.standardize_dtype(o.dtype)}" for o in outputs]
-        wanted = [f"{(_BATCH, *shape)} float32" for shape in expected]
-        if found != wanted:
-            raise ConfigError(
-                f"{self._key} gives {' and '.join(found)} for a batch of {_BATCH}; it has to "
-                f"give {' and '.join(wanted)}"
-            )
-
-    def _check_names(self, network: keras.Model) -> None:
+    def _check_variables(self, network: keras.Model) -> None:
+        """Refuse what a checkpoint could not name, or an update could not average."""
         paths = [weight.path for weight in network.weights]
         twice = sorted({path for path in paths if paths.count(path) > 1})
         if twice:
             raise ConfigError(
-                f"{self._key} has two variables {twice[0]}; give its layers different names"
+                f"{self.key} has two variables {twice[0]}; give its layers different names"
             )
+        for each in network.weights:
+            if each.dtype != "float32":
+                raise ConfigError(
+                    f"{self.key} has a variable {each.path} of {each.dtype}, and all are averaged "
+                    "over the shards; make it float32"
+                )
+
+    def _check_outputs(self, network: keras.Model, expected: list[Shape]) -> None:
+        """Refuse what gives other outputs for two samples than it has to, or could not learn."""
+        zeros = [tf.zeros((_BATCH, *each.shape[1:]), each.dtype) for each in network.inputs]
+        outputs, of_sample, of_weights = self._attempt(
+            "does not take its inputs", _tried, network, zeros
+        )
+        found = [f"{tuple(o.shape)} {o.dtype.name}" for o in outputs]
+        wanted = [f"{(_BATCH, *shape)} float32" for shape in expected]
+        if found != wanted:
+            raise ConfigError(
+                f"{self.key} gives {' and '.join(found)} for a batch of {_BATCH}; it has to "
+                f"give {' and '.join(wanted)}"
+            )
+        unused = [
+            weight.path
+            for weight, gradient in zip(network.trainable_variables, of_weights, strict=True)
+            if gradient is None
+        ]
+        if unused:
+            raise ConfigError(
+                f"{self.key}: nothing that it gives depends on its weight {unused[0]}, which could "
+                "not learn; use it, leave it out, or make it with trainable=False"
+            )
+        if self._name == "discriminator" and of_sample is None:
+            raise ConfigError(
+                f"{self.key}: its logit has no gradient by the samples, without which G could not "
+                "learn"
+            )
+
+
+def _tried(
+    network: keras.Model, inputs: list[tf.Tensor]
+) -> tuple[list[tf.Tensor], tf.Tensor | None, list[tf.Tensor | None]]:
+    """Play in training, as an update does: nothing is assigned.
+
+    Returns:
+        The outputs; the gradient of the first by the first input; and that of all by each weight.
+        None is where there is none.
+    """
+    weights = [tf.convert_to_tensor(each) for each in network.trainable_variables]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([inputs[0], weights])
+        given = inputs if len(inputs) > 1 else inputs[0]
+        outputs, _ = network.stateless_call(
+            weights, network.non_trainable_variables, given, training=True
+        )
+        outputs = tf.nest.flatten(outputs)
+    return outputs, tape.gradient(outputs[0], inputs[0]), tape.gradient(outputs, weights)
 
 
 def _kind(thing: object) -> str:
