@@ -87,7 +87,8 @@ def run(command: list[str]) -> list[float]:
 def environment() -> dict[str, str]:
     """Return what the programs run in: root allowed, this project found."""
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return os.environ | root | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ours = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    return os.environ | root | ours
 
 
 def prepare_torch(directory: Path) -> str:

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+from hpcgan.errors import RunError
 from hpcgan.world import World
 
 
 def prepare_tensorflow(world: World) -> None:
     """Give TensorFlow this rank's cores and its GPU, if the node has any.
 
-    To be called before anything else uses TensorFlow; it takes seconds, most of them the import.
-    A second call changes nothing.
+    To be called before anything else uses TensorFlow or Keras; it takes seconds, most of them the
+    import. A second call changes nothing. What the user has set for Keras has no effect: neither
+    KERAS_BACKEND nor ~/.keras/keras.json may change what a run computes.
+
+    Raises:
+        RunError: one of them cannot be imported; on this rank alone, or on others too.
     """
+    if sys.flags.optimize > 1:
+        raise RunError(
+            "Python leaves out docstrings (PYTHONOPTIMIZE is 2, or -OO), without which TensorFlow "
+            "cannot be imported: unset PYTHONOPTIMIZE"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _hold_back_stderr():
-        import tensorflow as tf
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    tf = _import("tensorflow")
+    keras = _import("keras")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -35,23 +51,35 @@ def prepare_tensorflow(world: World) -> None:
     tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
+def _import(name: str) -> Any:
+    """Return a module.
+
+    Raises:
+        RunError: it cannot be imported. Whatever it raises is of the environment, not of hpcgan.
+    """
+    try:
+        with _silent_stderr():
+            return importlib.import_module(name)
+    except Exception as error:
+        said = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+        raise RunError(
+            f"{name} cannot be imported: {said}; try python -c 'import {name}'"
+        ) from None
+
+
 @contextlib.contextmanager
-def _hold_back_stderr() -> Iterator[None]:
-    """Show what is written to stderr inside only if it ends with an error.
+def _silent_stderr() -> Iterator[None]:
+    """Drop what is written to stderr inside.
 
     On import, TensorFlow's C++ side logs lines about CUDA that no setting turns off, on every
     rank, whether there is a GPU or not.
     """
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -122,7 +122,7 @@ def sample(
         labels, (count,), as they are in the data; None for networks without labels.
     """
     world.together(lambda: _check_networks(found, label, trusted))
-    prepare_tensorflow(world)
+    world.together(lambda: prepare_tensorflow(world))
     from hpcgan.gan import noise
     from hpcgan.gan.sampling import sampling_inputs
     from hpcgan.gan.state import State
