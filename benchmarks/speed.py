@@ -77,7 +77,13 @@ def measure(model: str, torchrun: str, repeats: int) -> dict[str, list[float]]:
 def run(command: list[str]) -> list[float]:
     """Run a contestant and return the numbers of its last line."""
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")

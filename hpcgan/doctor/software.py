@@ -74,7 +74,7 @@ def read(sent: dict[str, Any]) -> Software:
 
 def _loaded_mpi() -> str:
     """Return the file of the MPI library in this process, "" if there is none of the usual name."""
-    maps = Path("/proc/self/maps").read_text()
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     found = re.search(r"(/\S*/libmpi(?:ch)?(?:_[a-z0-9_]+)?\.so\S*)", maps)
     return found[1] if found else ""
 
@@ -88,7 +88,7 @@ def _horovod_build() -> HorovodBuild | None:
     library = next(place.glob("tensorflow/mpi_lib*.so"), None)
     if library is None:
         return None
-    built = json.loads((place / "metadata.json").read_text())
+    built = json.loads((place / "metadata.json").read_text(encoding="utf-8"))
     with library.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         # The names of the libraries that it needs stand in one table, with zeros between.

@@ -98,7 +98,7 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
 def _metrics(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's journal."""
     check_is_file(path, "journal of a run", DataError)
-    return [json.loads(text) for text in path.read_text().splitlines()]
+    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _listed(digits: list[int]) -> str:

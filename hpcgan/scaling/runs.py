@@ -221,7 +221,7 @@ def read_run(path: Path) -> Run:
         ConfigError: it cannot be read, or is of another kind.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         for way in ("exchange", "limit"):
             content[way] = [Segment(**each) for each in content[way]]
         run = Run(**content)
