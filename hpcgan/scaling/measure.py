@@ -22,12 +22,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from hpcgan import command
+from hpcgan import command, launch
 from hpcgan.exchange import Exchange, alone
 from hpcgan.files import write_whole
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Calls
-from hpcgan.scaling.runs import Run, Segment, to_json, versions
+from hpcgan.scaling.runs import Run, Segment, to_json
 from hpcgan.training.calls import steps_a_call
 from hpcgan.world import World
 
@@ -126,7 +126,10 @@ class Bench:
             limit=limit,
             compute_seconds=compute,
             skipped=self._skipped,
-            versions={"python": platform.python_version(), **versions(_PACKAGES)},
+            versions={
+                "python": platform.python_version(),
+                **{name: launch.version_of(name) for name in _PACKAGES},
+            },
         )
 
     def _way(self, update: Update, seconds: float) -> list[Segment]:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -253,13 +252,6 @@ def _check(run: Run) -> None:
 def to_json(run: Run) -> str:
     """Return the text of a run's file."""
     return json.dumps(dataclasses.asdict(run), indent=1) + "\n"
-
-
-def versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the versions of installed packages."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in names}
 
 
 def counted(ranks: int) -> str:
