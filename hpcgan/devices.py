@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from hpcgan import packages
 from hpcgan.errors import RunError
 from hpcgan.world import World
 
@@ -31,8 +30,14 @@ def prepare_tensorflow(world: World) -> None:
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    tf = _import("tensorflow")
-    keras = _import("keras")
+    with _silent_stderr():
+        for name in ("tensorflow", "keras"):
+            wrong = packages.problem(name)
+            if wrong:
+                raise RunError(f"{name} {wrong}; try python -c 'import {name}'")
+    import keras
+    import tensorflow as tf
+
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
@@ -49,22 +54,6 @@ def prepare_tensorflow(world: World) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1 if world.cores == 1 else 2)
     # It cannot fuse a convolution with a leaky ReLU inside a loop, and logs that as an error.
     tf.config.optimizer.set_experimental_options({"remapping": False})
-
-
-def _import(name: str) -> Any:
-    """Return a module.
-
-    Raises:
-        RunError: it cannot be imported. Whatever it raises is of the environment, not of hpcgan.
-    """
-    try:
-        with _silent_stderr():
-            return importlib.import_module(name)
-    except Exception as error:
-        said = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
-        raise RunError(
-            f"{name} cannot be imported: {said}; try python -c 'import {name}'"
-        ) from None
 
 
 @contextlib.contextmanager

@@ -13,13 +13,11 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcgan.errors import LaunchError
+from hpcgan.packages import version_of
 
 if TYPE_CHECKING:
     from hpcgan.world import World
@@ -148,20 +146,6 @@ def versions() -> dict[str, str]:
     found = {"Python": platform.python_version()}
     found |= {package: version_of(package) for package in _PACKAGES}
     return found | {"source of hpcgan": _source()}
-
-
-def version_of(module: str) -> str:
-    """Return the version of an installed module; "none" if it is missing.
-
-    It may have come in a distribution of another name (tensorflow-cpu, tensorflow-rocm), or in
-    none, as a cluster's modules do: then it is known, or else "unknown", once it is imported.
-    """
-    for name in (module, *packages_distributions().get(module, ())):
-        with suppress(PackageNotFoundError):
-            return version(name)
-    if find_spec(module) is None:
-        return "none"
-    return str(getattr(sys.modules.get(module), "__version__", "unknown"))
 
 
 def _source() -> str:

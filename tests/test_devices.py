@@ -7,7 +7,6 @@ from pathlib import Path
 
 import launching
 import pytest
-from conftest import Run
 
 _PREPARE = """
 import json
@@ -27,7 +26,7 @@ sys.exit(command.run("hpcgan", lambda: argparse.Namespace(run=run)))
 
 
 def test_the_settings_of_keras_change_nothing(
-    python: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    python, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_user = {
         "backend": "torch",
@@ -45,7 +44,7 @@ def test_the_settings_of_keras_change_nothing(
 
 
 def test_python_without_docstrings_is_refused_in_one_line(
-    python: Run, monkeypatch: pytest.MonkeyPatch
+    python, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")
     done = python("-c", _PREPARE)
@@ -56,9 +55,7 @@ def test_python_without_docstrings_is_refused_in_one_line(
     )
 
 
-def test_a_tensorflow_that_cannot_be_imported_is_told_in_one_line(
-    python: Run, tmp_path: Path
-) -> None:
+def test_a_tensorflow_that_cannot_be_imported_is_told_in_one_line(python, tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text(
         "raise ImportError('/a.so: libb.so.1: cannot open\\nand more')\n"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import pytest
@@ -142,22 +141,3 @@ def test_versions_are_told_without_an_import():
     assert found["tensorflow"] == "2.18.1"
     assert found["Python"] == sys.version.split()[0]
     assert len(found["source of hpcgan"]) == 12
-
-
-def test_a_version_is_found_under_another_distribution_s_name_or_told_by_the_module(
-    tmp_path, monkeypatch
-):
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in ("packed", "loose"):
-        (tmp_path / f"{name}.py").write_text("__version__ = '3.4'\n")
-    distribution = tmp_path / "packed_cpu-1.2.dist-info"
-    distribution.mkdir()
-    (distribution / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: packed-cpu\nVersion: 1.2\n"
-    )
-    (distribution / "top_level.txt").write_text("packed\n")
-    assert launch.version_of("packed") == "1.2"
-    assert launch.version_of("loose") == "unknown"
-    importlib.import_module("loose")
-    assert launch.version_of("loose") == "3.4"
-    assert launch.version_of("missing") == "none"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import launching
 import pytest
-from conftest import Run
 
 ROOT = Path(__file__).parents[1]
 _OTHER_OPEN = ("Image", "h5a", "os")  # modules whose open() is not that of text
@@ -48,7 +47,7 @@ def test_no_text_is_read_or_written_in_the_encoding_of_the_locale() -> None:
 
 
 def test_a_run_where_names_are_no_text_in_a_locale_without_accents(
-    python: Run, tmp_path: Path, data_file: Path, monkeypatch: pytest.MonkeyPatch
+    python, tmp_path: Path, data_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = os.fsdecode(b"\xff\xe9")
     (tmp_path / odd).mkdir()

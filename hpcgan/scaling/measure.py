@@ -22,9 +22,10 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from hpcgan import command, launch
+from hpcgan import command
 from hpcgan.exchange import Exchange, alone
 from hpcgan.files import write_whole
+from hpcgan.packages import version_of
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Calls
 from hpcgan.scaling.runs import Run, Segment, to_json
@@ -128,7 +129,7 @@ class Bench:
             skipped=self._skipped,
             versions={
                 "python": platform.python_version(),
-                **{name: launch.version_of(name) for name in _PACKAGES},
+                **{name: version_of(name) for name in _PACKAGES},
             },
         )
 
