@@ -106,7 +106,7 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     asked: list[np.ndarray] = []
     showers = _noting(blocks(world, found, _SHOWERS, seed=1), asked)
     if not world.is_root:
-        assert not list(showers)
+        list(showers)  # gives this rank's to rank 0
         return
     _print(found.step, (*measure(showers), np.concatenate(asked)), real[0], arguments.plot)
 
