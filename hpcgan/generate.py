@@ -56,6 +56,7 @@ def generate(
         RunError: ``out`` cannot be written.
     """
     world.together(lambda: _check(count, out, seed))
+    world.on_root(lambda: _make_directory(out))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
     made = blocks(world, found, count, seed, label, trusted)
@@ -171,10 +172,13 @@ def _datasets(images: np.ndarray, labels: np.ndarray | None) -> dict[str, np.nda
     return {"images": images} if labels is None else {"images": images, "labels": labels}
 
 
-def _write(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
-    """Write ``count`` samples, of which each part holds some, in the format of the suffix."""
+def _make_directory(out: Path) -> None:
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
+    """Write ``count`` samples, of which each part holds some, in the format of the suffix."""
     if out.suffix == ".h5":
         _write_hdf5(out, parts, count)
         return

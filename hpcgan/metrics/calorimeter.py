@@ -99,8 +99,8 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     found = newest_checkpoint(world, arguments.run_dir)
     world.together(lambda: _check_energies(found))
     data = found.config.data
-    names = {"images": data.images, "labels": str(data.labels)}
-    source = open_samples(world, DataConfig([str(arguments.real)], **names), found)
+    theirs = DataConfig([str(arguments.real)], images=data.images, labels=str(data.labels))
+    source = open_samples(world, theirs, found)
     real: list[_Measured] = []
     world.on_root(lambda: real.append((*measure(pieces(source)), source.read_labels())))
     asked: list[np.ndarray] = []

@@ -40,7 +40,8 @@ def principal_components(pieces: Iterable[np.ndarray], number: int) -> Component
         pieces: of the samples, (n, ...) each, one at least.
         number: of components.
     """
-    count, shift, total, squares = 0, np.float64(0), np.float64(0), np.float64(0)
+    count = 0
+    shift = total = squares = np.zeros(())
     for piece in pieces:
         rows = flat(piece)
         if not count:
