@@ -16,6 +16,7 @@ import pytest
 from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data.division import Division, divide_data
 from hpcgan.data.residency import opened_shards
+from hpcgan.data.shards import epoch_order
 from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -25,10 +26,14 @@ pytestmark = pytest.mark.usefixtures("small_chunks")
 TOTAL = 40  # samples of ``files``
 
 
-def streams(world: World, count: int, start: int = 0, batch: int = 2, **data) -> list[list[int]]:
+def streams(
+    world: World, count: int, start: int = 0, batch: int = 2, turns: int = 1, **data
+) -> list[list[int]]:
     """Return what the shards give: ``count`` numbers of samples of each."""
     section = DataConfig(**{"shards": 3, "labels": "labels", **data})
-    config = Config(data=section, seed=5, train=TrainConfig(batch_size=batch))
+    config = Config(
+        data=section, seed=5, train=TrainConfig(batch_size=batch, discriminator_steps=turns)
+    )
     source = open_source(world, section)
     config, division = divide_data(world, config, source, None)
     with opened_shards(world, config, source, division) as shards:
@@ -63,6 +68,15 @@ def test_every_sample_is_taken_once_a_pass(world: World, files: list[str], shuff
     three = streams(world, 13, files=files, residency="memory", shuffle=shuffle, align=False)
     # Shards of 13, 13 and 14: all of the first two, all but one of the third.
     assert len({sample for shard in three for sample in shard}) == TOTAL - 1
+
+
+def test_a_pass_drops_what_does_not_fill_the_batches_of_all_turns_of_d(
+    world: World, files: list[str]
+) -> None:
+    same = {"files": files, "shards": 1, "residency": "memory", "uneven": "drop"}
+    (taken,) = streams(world, 72, batch=3, turns=2, **same)
+    orders = [epoch_order(5, 0, epoch, TOTAL)[:36] for epoch in (0, 1)]
+    assert taken == np.concatenate(orders).tolist()
 
 
 @pytest.mark.parametrize("residency", ["memory", "stream"])
