@@ -70,6 +70,16 @@ def test_every_sample_is_taken_once_a_pass(world: World, files: list[str], shuff
     assert len({sample for shard in three for sample in shard}) == TOTAL - 1
 
 
+def test_each_shard_has_an_order_of_its_own_that_the_seed_gives(
+    world: World, files: list[str]
+) -> None:
+    taken = streams(world, 13, files=files, residency="memory")
+    begins = (0, 13, 26)
+    for shard, (begin, size) in enumerate(zip(begins, (13, 13, 14), strict=True)):
+        expected = begin + epoch_order(5, shard, 0, size)[:13]
+        assert taken[shard] == expected.tolist()
+
+
 def test_a_pass_drops_what_does_not_fill_the_batches_of_all_turns_of_d(
     world: World, files: list[str]
 ) -> None:
