@@ -15,7 +15,7 @@ import pytest
 
 from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data.division import Division, divide_data
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.residency import ResidentShard, opened_shards
 from hpcgan.data.shards import epoch_order
 from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
@@ -138,7 +138,7 @@ _STAGED_ON_A_FULL_DISK = """
 import os, resource, sys
 from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data.division import divide_data
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.residency import ResidentShard, opened_shards
 from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -199,3 +199,16 @@ def of_one_shard(division: Division, shard: int) -> Division:
     """Return a division as a rank sees it that hosts one shard."""
     pieces = {shard: division.pieces[shard]}
     return dataclasses.replace(division, hosted=range(shard, shard + 1), pieces=pieces)
+
+
+def test_an_order_is_drawn_once_an_epoch() -> None:
+    drawn: list[int] = []
+
+    def order(epoch: int) -> np.ndarray:
+        drawn.append(epoch)
+        return np.arange(10)
+
+    shard, out = ResidentShard(np.arange(10.0), order, 10), np.empty(4)
+    for start in range(0, 20, 4):
+        shard.take(start, out)
+    assert drawn == [0, 1]
