@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -212,3 +214,13 @@ def test_an_order_is_drawn_once_an_epoch() -> None:
     for start in range(0, 20, 4):
         shard.take(start, out)
     assert drawn == [0, 1]
+
+
+def test_data_for_which_a_disk_has_no_room_are_not_staged(
+    world: World, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = SimpleNamespace(free=7)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(DataError, match=r"the data to stage need \d+ bytes, and 7 are free"):
+        streams(world, 1, files=files, residency="stream", stage=str(tmp_path / "disk"))
+    assert list((tmp_path / "disk").iterdir()) == []
