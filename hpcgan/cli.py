@@ -34,7 +34,7 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
 
         request = Request(config.run.time_limit)
         with request.listening():  # the import of TensorFlow is long, and signals come any time
-            prepare_tensorflow(world)
+            world.together(lambda: prepare_tensorflow(world))
             from hpcgan.training import loop
 
             loop.train(world, run, request, given.timeline)

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
@@ -36,6 +36,10 @@ _ABORT = 5.0  # seconds that MPI has to end all ranks, before this one ends alon
 _LAST_WORDS = 1.0  # of them, to write what a pipe may have no room for
 _QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
 _CLOCK_TAG = 32000  # of these messages: no exchange with a deadline has it
+_ARRAY_TAG = 32001
+
+# MPI counts in 32 bits what a message holds: larger arrays go in pieces.
+MESSAGE_BYTES = 2**30
 
 # What MPI and Horovod read once, when MPI starts.
 ENVIRONMENT = {
@@ -178,7 +182,7 @@ class World:
         length = np.array([len(text)], np.int64)
         self._comm.Bcast(length)
         buffer = np.frombuffer(text, np.uint8) if self.is_root else np.empty(length[0], np.uint8)
-        self._comm.Bcast(buffer)
+        self._broadcast(buffer, 0)
         return value if self.is_root else json.loads(buffer.tobytes())
 
     @_meeting
@@ -188,8 +192,13 @@ class World:
         lengths = np.empty(self.size, np.int64)
         self._comm.Allgather(np.array([text.size], np.int64), lengths)
         texts = np.empty(int(lengths.sum()), np.uint8)
-        self._comm.Allgatherv(text, [texts, lengths])
         ends = np.cumsum(lengths)
+        if texts.size <= MESSAGE_BYTES:
+            self._comm.Allgatherv(text, [texts, lengths])
+        else:
+            texts[ends[self.rank] - text.size : ends[self.rank]] = text
+            for rank, (end, length) in enumerate(zip(ends, lengths, strict=True)):
+                self._broadcast(texts[end - length : end], rank)
         return [
             json.loads(texts[end - length : end].tobytes())
             for end, length in zip(ends, lengths, strict=True)
@@ -203,8 +212,13 @@ class World:
         alone and is not changed.
         """
         buffer = np.array(array, copy=True, order="C")
-        self._comm.Bcast(buffer)
+        self._broadcast(buffer, 0)
         return buffer
+
+    def _broadcast(self, buffer: np.ndarray, root: int) -> None:
+        """Give all ranks ``root``'s ``buffer``; they have one size. All ranks must call it."""
+        for piece in _pieces(buffer):
+            self._comm.Bcast(piece, root)
 
     @_meeting
     def gather_arrays(self, array: np.ndarray) -> np.ndarray | None:
@@ -212,15 +226,28 @@ class World:
 
         All ranks must call it, with arrays that agree in dtype and in all axes but the first.
         """
+        arrays = list(self.arrays_in_turn(array))
+        return np.concatenate(arrays) if self.is_root else None
+
+    def arrays_in_turn(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """Give rank 0 every rank's ``array``, one after the other by rank; others get none.
+
+        Rank 0 holds no more than one of the others' at a time. All ranks must call it, with
+        arrays that agree in dtype and in all axes but the first, and take all that it gives.
+        """
         array = np.ascontiguousarray(array)
-        lengths = np.empty(self.size, np.int64)
-        self._comm.Allgather(np.array([array.nbytes], np.int64), lengths)
+        length = np.array([len(array)], np.int64)
         if not self.is_root:
-            self._comm.Gatherv(array.view(np.uint8).reshape(-1), None)
-            return None
-        joined = np.empty(int(lengths.sum()), np.uint8)
-        self._comm.Gatherv(array.view(np.uint8).reshape(-1), [joined, lengths])
-        return joined.view(array.dtype).reshape((-1, *array.shape[1:]))
+            for piece in (length, *_pieces(array)):
+                self._comm.Send(piece, 0, _ARRAY_TAG)
+            return
+        yield array
+        for rank in range(1, self.size):
+            self._comm.Recv(length, rank, _ARRAY_TAG)
+            other = np.empty((int(length[0]), *array.shape[1:]), array.dtype)
+            for piece in _pieces(other):
+                self._comm.Recv(piece, rank, _ARRAY_TAG)
+            yield other
 
     @_meeting
     def node_array(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -340,6 +367,13 @@ def _write(text: str, descriptor: int) -> None:
         while rest and select.select([], [descriptor], [], max(0.0, end - time.monotonic()))[1]:
             # So many bytes never wait: a pipe with less room is not ready.
             rest = rest[os.write(descriptor, rest[: select.PIPE_BUF]) :]
+
+
+def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the bytes of an array in one piece of memory, as many as a message can hold each."""
+    content = array.reshape(-1).view(np.uint8)
+    for begin in range(0, len(content), MESSAGE_BYTES):
+        yield content[begin : begin + MESSAGE_BYTES]
 
 
 def _agreed(kind: str, message: str) -> errors.UserError:

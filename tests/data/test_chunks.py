@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcgan.config import DataConfig
-from hpcgan.data.chunks import ChunkReader
+from hpcgan.data.chunks import ChunkReader, Places
 from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -251,3 +251,13 @@ def test_large_values_are_finite(reader: Reader, tmp_path: Path) -> None:
     whole = np.full((COUNT, *SHAPE), np.finfo(np.float32).max, np.float32)
     path = write(tmp_path / "a.h5", "chunked", whole)
     np.testing.assert_array_equal(reader(path).read(range(COUNT)), whole)
+
+
+def test_the_bytes_that_hold_samples_are_found_in_whole_chunks_or_in_one_piece() -> None:
+    chunked = Places(4, np.array([100, 300, 200]), np.array([10, 12, 11]), [1])
+    assert chunked.find(0, 3, 8) == [(100, 110)]
+    assert chunked.find(3, 4, 8) == [(100, 110), (300, 312)]
+    assert chunked.find(8, 8, 8) == [(200, 211)]
+    whole = Places(40, np.array([96]), np.array([320]), [])
+    assert whole.find(0, 39, 8) == [(96, 416)]
+    assert whole.find(3, 5, 8) == [(120, 144)]

@@ -40,10 +40,15 @@ def divide(world: World, files: list[str], monkeypatch: pytest.MonkeyPatch) -> D
     monkeypatch.setattr("hpcgan.data.source.default_chunk", lambda sample_bytes, samples: 4)
 
     def divide_them(
-        *, free: int = 10**9, batch: int = 1, earlier: DataConfig | None = None, **data
+        *,
+        free: int = 10**9,
+        shared: int | None = None,
+        batch: int = 1,
+        earlier: DataConfig | None = None,
+        **data,
     ) -> tuple[DataConfig, Division, str]:
         monkeypatch.setattr(division, "free_memory", lambda: free)
-        monkeypatch.setattr(division, "free_shared_memory", lambda: free)
+        monkeypatch.setattr(division, "free_shared_memory", lambda: shared or free)
         section = DataConfig(**{"files": files, "shards": 3, **data})
         config = Config(data=section, train=TrainConfig(batch_size=batch))
         config, divided = divide_data(world, config, open_source(world, section), earlier)
@@ -68,6 +73,7 @@ def test_what_fits_in_half_the_memory_is_kept_there(divide: Divide) -> None:
         "3 contiguous shards of 4 to 5 samples; all are seen in 5 steps; in memory "
         "(auto: 0.8 KB a node, 1.7 KB free), shuffled one by one"
     )
+    assert "shards of 4 to 5 samples; all are seen in 3 steps;" in divide(batch=2)[2]
 
 
 def test_what_does_not_fit_is_streamed_in_whole_chunks(divide: Divide) -> None:
@@ -87,6 +93,7 @@ def test_what_does_not_fit_is_streamed_in_whole_chunks(divide: Divide) -> None:
 
 
 def test_fewer_chunks_than_shards_are_divided_by_samples_unless_asked(divide: Divide) -> None:
+    assert divide(residency="stream", shards=4)[0].align is True
     data, divided, _ = divide(residency="stream", shards=6)
     assert data.align is False
     assert divided.sizes == (2, 2, 2, 2, 2, 3)
@@ -95,6 +102,18 @@ def test_fewer_chunks_than_shards_are_divided_by_samples_unless_asked(divide: Di
         "4 chunks cannot be divided into 6 shards; use data.align: false, or smaller chunks "
         "(hpcgan-data reshard --chunk)"
     )
+
+
+def test_samples_dealt_out_to_several_ranks_of_a_node_are_kept_once_if_that_fits(
+    divide: Divide, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = 2 * 13 * 64
+    assert divide(partition="strided")[1].residency == "memory"
+    monkeypatch.setattr(world, "node_size", 2)
+    assert divide(partition="strided", free=fits)[1].residency == "node"
+    assert divide(partition="strided", shared=fits - 1)[1].residency == "memory"
+    assert divide(partition="strided", free=fits - 1, shared=fits)[1].residency == "stream"
+    assert divide(partition="contiguous")[1].residency == "memory"
 
 
 def test_balanced_shards_hold_both_labels_alike(divide: Divide) -> None:

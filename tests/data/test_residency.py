@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,7 +17,8 @@ import pytest
 
 from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data.division import Division, divide_data
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.residency import ResidentShard, opened_shards
+from hpcgan.data.shards import epoch_order
 from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -25,10 +28,14 @@ pytestmark = pytest.mark.usefixtures("small_chunks")
 TOTAL = 40  # samples of ``files``
 
 
-def streams(world: World, count: int, start: int = 0, batch: int = 2, **data) -> list[list[int]]:
+def streams(
+    world: World, count: int, start: int = 0, batch: int = 2, turns: int = 1, **data
+) -> list[list[int]]:
     """Return what the shards give: ``count`` numbers of samples of each."""
     section = DataConfig(**{"shards": 3, "labels": "labels", **data})
-    config = Config(data=section, seed=5, train=TrainConfig(batch_size=batch))
+    config = Config(
+        data=section, seed=5, train=TrainConfig(batch_size=batch, discriminator_steps=turns)
+    )
     source = open_source(world, section)
     config, division = divide_data(world, config, source, None)
     with opened_shards(world, config, source, division) as shards:
@@ -65,12 +72,31 @@ def test_every_sample_is_taken_once_a_pass(world: World, files: list[str], shuff
     assert len({sample for shard in three for sample in shard}) == TOTAL - 1
 
 
+def test_each_shard_has_an_order_of_its_own_that_the_seed_gives(
+    world: World, files: list[str]
+) -> None:
+    taken = streams(world, 13, files=files, residency="memory")
+    begins = (0, 13, 26)
+    for shard, (begin, size) in enumerate(zip(begins, (13, 13, 14), strict=True)):
+        expected = begin + epoch_order(5, shard, 0, size)[:13]
+        assert taken[shard] == expected.tolist()
+
+
+def test_a_pass_drops_what_does_not_fill_the_batches_of_all_turns_of_d(
+    world: World, files: list[str]
+) -> None:
+    same = {"files": files, "shards": 1, "residency": "memory", "uneven": "drop"}
+    (taken,) = streams(world, 72, batch=3, turns=2, **same)
+    orders = [epoch_order(5, 0, epoch, TOTAL)[:36] for epoch in (0, 1)]
+    assert taken == np.concatenate(orders).tolist()
+
+
 @pytest.mark.parametrize("residency", ["memory", "stream"])
 def test_a_short_shard_begins_its_next_pass_while_a_long_one_is_in_its_first(
     world: World, files: list[str], monkeypatch: pytest.MonkeyPatch, residency: str
 ) -> None:
     # A chunk a file: shards of 30, 1 and 9 samples.
-    monkeypatch.setattr("hpcgan.data.source._samples_a_read", lambda array: 32)
+    monkeypatch.setattr("hpcgan.data.source.default_chunk", lambda sample_bytes, samples: 32)
     same = {"files": files, "residency": residency, "align": True, "shuffle": "chunks"}
     long, one, short = streams(world, 30, batch=1, **same)
     assert sorted(long) == list(range(30))
@@ -114,7 +140,7 @@ _STAGED_ON_A_FULL_DISK = """
 import os, resource, sys
 from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data.division import divide_data
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.residency import ResidentShard, opened_shards
 from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -175,3 +201,26 @@ def of_one_shard(division: Division, shard: int) -> Division:
     """Return a division as a rank sees it that hosts one shard."""
     pieces = {shard: division.pieces[shard]}
     return dataclasses.replace(division, hosted=range(shard, shard + 1), pieces=pieces)
+
+
+def test_an_order_is_drawn_once_an_epoch() -> None:
+    drawn: list[int] = []
+
+    def order(epoch: int) -> np.ndarray:
+        drawn.append(epoch)
+        return np.arange(10)
+
+    shard, out = ResidentShard(np.arange(10.0), order, 10), np.empty(4)
+    for start in range(0, 20, 4):
+        shard.take(start, out)
+    assert drawn == [0, 1]
+
+
+def test_data_for_which_a_disk_has_no_room_are_not_staged(
+    world: World, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = SimpleNamespace(free=7)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(DataError, match=r"the data to stage need \d+ bytes, and 7 are free"):
+        streams(world, 1, files=files, residency="stream", stage=str(tmp_path / "disk"))
+    assert list((tmp_path / "disk").iterdir()) == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +119,48 @@ def test_an_error_of_a_reading_thread_reaches_the_taker(threads) -> None:
     streamed = StreamedShard(numbers, pieces_of([4] * 10), SEED, SHARD, 2, 40, threads)
     with pytest.raises(DataError, match="sample 8 is gone"):
         take(streamed, 0, 40)
+
+
+class Waited(Future):
+    """Work that has begun, and is done when somebody waits for it."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__()
+        self.set_running_or_notify_cancel()
+        self.work = work
+
+    def result(self, timeout: float | None = None) -> Any:
+        if not self.done():
+            self.set_result(self.work())
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self.result()
+        return super().exception(timeout)
+
+
+class Late(Executor):
+    """A thread that is never in time."""
+
+    def __init__(self) -> None:
+        self.given: list[Waited] = []
+
+    def submit(self, function: Callable[..., Any], *words: Any) -> Waited:
+        self.given.append(Waited(lambda: function(*words)))
+        return self.given[-1]
+
+
+def test_memory_is_not_used_again_while_it_is_being_written() -> None:
+    late = Late()
+    shard = StreamedShard(Numbers(24), pieces_of([4] * 6), SEED, SHARD, 1, 24, late)
+    take(shard, 0, 1)
+    assert [each.done() for each in late.given] == [True, False, False]
+    take(shard, 20, 1)
+    assert all(each.done() for each in late.given[:4])
+
+
+def test_a_pass_that_ends_before_its_last_window_does_not_read_it() -> None:
+    late = Late()
+    shard = StreamedShard(Numbers(12), pieces_of([4] * 3), SEED, SHARD, 1, 8, late)
+    take(shard, 0, 16)
+    assert len(late.given) == 4 + 2  # two windows of each of two passes, and two ahead
