@@ -177,9 +177,9 @@ def _cause(status: int) -> str:
     return f"HDF5 crashes on it ({name}): it is damaged"
 
 
-_process = Hdf5Process()
+process = Hdf5Process()  # of this rank
 
 
 def ask(function: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
     """Have this rank's process call a function, as ``Hdf5Process.ask`` does."""
-    return _process.ask(function, *words)
+    return process.ask(function, *words)

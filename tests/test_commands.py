@@ -120,18 +120,15 @@ finally:
 
 
 _ONE_FAILS = """
-import sys
-from hpcgan import cli, errors
-from hpcgan.world import World
+import argparse, sys
+from hpcgan import command, errors
 
 def run(world, arguments):
     if world.rank == 1:
         raise {error}
     world.barrier()
 
-cli._train = run
-sys.argv = ["hpcgan", "train", "x.yaml"]
-sys.exit(cli.main())
+sys.exit(command.run("hpcgan", lambda: argparse.Namespace(run=run)))
 """
 
 

@@ -29,7 +29,8 @@ def test_samples_are_those_of_the_same_training(world: World, data_file: Path) -
     config = place / "config.yaml"
     config.write_text(f"data: {{files: [{data_file}]}}\n{CONFIG}")
     words = [str(config), str(place / "out.json"), "weak", "60"]
-    learn._learn(world, learn._parse(words))
+    arguments = learn.parse(words)
+    arguments.run(world, arguments)
     found = read_file(place / "out.json")
     assert found.marks[0].images == 0
     assert found.marks[0].seconds == 0
