@@ -89,7 +89,8 @@ def write(directory: Path) -> None:
         file["images"] = many_digits()
     (directory / "config.yaml").write_text(
         f"data: {{files: [{directory / 'digits.h5'}], residency: memory}}\nmodel: {{name: dcgan}}\n"
-        "train: {steps: 1000000, batch_size: 64}\n"
+        "train: {steps: 1000000, batch_size: 64}\n",
+        encoding="utf-8",
     )
 
 

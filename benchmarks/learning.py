@@ -124,7 +124,10 @@ def report(world: World, data: Path, run: Path) -> str:
         assert drawn is not None
         images = to_dtype(drawn[0], "uint8")
         distances.append(figures(real, labels, held_out, images)[0])
-    lines = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(text)
+        for text in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     speed = statistics.median(line["images_per_second"] for line in lines)
     text = f"Fréchet {distances[0]:6.1f} -> {distances[1]:5.1f}   {speed:5.0f} images/s"
     if drawn[1] is not None:

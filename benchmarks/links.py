@@ -89,7 +89,8 @@ def write(place: Path) -> None:
     for model in MODELS:
         (place / f"{model}.yaml").write_text(
             f"data: {{files: [{place / 'digits.h5'}], residency: memory}}\n"
-            f"model: {{name: {model}}}\ntrain: {{steps: 1000000, batch_size: {BATCH}}}\n"
+            f"model: {{name: {model}}}\ntrain: {{steps: 1000000, batch_size: {BATCH}}}\n",
+            encoding="utf-8",
         )
 
 
@@ -97,7 +98,14 @@ def run(command: Sequence[str]) -> None:
     """Run a start; end the program with what it said if it fails."""
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     environment = os.environ | root | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 

@@ -77,7 +77,13 @@ def measure(model: str, torchrun: str, repeats: int) -> dict[str, list[float]]:
 def run(command: list[str]) -> list[float]:
     """Run a contestant and return the numbers of its last line."""
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
@@ -87,7 +93,8 @@ def run(command: list[str]) -> list[float]:
 def environment() -> dict[str, str]:
     """Return what the programs run in: root allowed, this project found."""
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return os.environ | root | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ours = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    return os.environ | root | ours
 
 
 def prepare_torch(directory: Path) -> str:

@@ -127,7 +127,8 @@ def mpirun(hosts: Sequence[Host], launcher: str, agent: Path, program: Sequence[
     left, right = hosts
     enter = " ".join(right.inside)
     agent.write_text(
-        f'#!/bin/sh\n# Called with a host and a command.\nshift\nexec {enter} sh -c "$*"\n'
+        f'#!/bin/sh\n# Called with a host and a command.\nshift\nexec {enter} sh -c "$*"\n',
+        encoding="utf-8",
     )
     agent.chmod(0o755)
     line = [*_TIED, *left.inside, launcher, "--prtemca", "plm_ssh_agent", str(agent)]
@@ -162,7 +163,7 @@ def _wire(middle: int, delay: float) -> Iterator[None]:
 @contextmanager
 def _started(command: Sequence[str]) -> Iterator[int]:
     """Start a program that says "ready", and return its id; end it after use."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace")
     try:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hpcgan import packages
 from hpcgan.errors import ConfigError
 from hpcgan.files import write_datasets
 
@@ -31,17 +32,18 @@ def digit_images(size: int) -> tuple[np.ndarray, np.ndarray]:
         (1797,), both in scikit-learn's order.
 
     Raises:
-        ConfigError: ``size`` is out of bounds, or scikit-learn is not installed.
+        ConfigError: ``size`` is out of bounds, or scikit-learn cannot be imported.
     """
     if not SMALLEST <= size <= LARGEST:
         raise ConfigError(f"--size is {size}; it must be from {SMALLEST} to {LARGEST}")
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
+    wrong = packages.problem("sklearn")
+    if wrong:
         raise ConfigError(
-            "the digits come with scikit-learn, which is not installed; "
+            f"the digits come with scikit-learn, which {wrong}; "
             "install the extra 'demo': pip install 'hpcgan[demo]'"
-        ) from None
+        )
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     images = np.stack(
         [_centre(_enlarge(digit, round(size * 20 / 28)), size) for digit in digits.images]
@@ -94,7 +96,7 @@ def write(out: Path, size: int, held_out: float | None, seed: int) -> list[str]:
         A line to print for each file.
 
     Raises:
-        ConfigError: an option is wrong, or scikit-learn is not installed.
+        ConfigError: an option is wrong, or scikit-learn cannot be imported.
         DataError: ``out`` is a directory, or is in none.
         RunError: a file cannot be written.
     """

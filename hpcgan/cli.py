@@ -39,7 +39,7 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
 
     request = Request(run.config.run.time_limit)
     with request.listening():  # the import of TensorFlow is long, and signals come when they want
-        prepare_tensorflow(world)
+        world.together(lambda: prepare_tensorflow(world))
         from hpcgan.training import loop
 
         loop.train(world, run, request, arguments.timeline)

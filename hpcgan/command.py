@@ -7,6 +7,7 @@ rank 0 if all ranks have it; if one rank alone has it, that rank prints it and e
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -38,6 +39,8 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     Returns:
         The exit status.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # any name can be printed, in any locale
     wrong: ConfigError | None = None
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help

@@ -89,7 +89,7 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
     hint = "" if path.suffix else f", nor preset: those are {', '.join(presets())}"
     check_is_file(path, f"config file{hint}", ConfigError)
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not readable as YAML: {_one_line(error)}") from None
     if not isinstance(content, dict):

@@ -5,22 +5,43 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
+from hpcgan import packages
+from hpcgan.errors import RunError
 from hpcgan.world import World
 
 
 def prepare_tensorflow(world: World) -> None:
     """Give TensorFlow this rank's cores and its GPU, if the node has any.
 
-    To be called before anything else uses TensorFlow; it takes seconds, most of them the import.
-    A second call changes nothing.
+    To be called before anything else uses TensorFlow or Keras; it takes seconds, most of them the
+    import. A second call changes nothing. What the user has set for Keras has no effect: neither
+    KERAS_BACKEND nor ~/.keras/keras.json may change what a run computes.
+
+    Raises:
+        RunError: one of them cannot be imported; on this rank alone, or on others too.
     """
+    if sys.flags.optimize > 1:
+        raise RunError(
+            "Python leaves out docstrings (PYTHONOPTIMIZE is 2, or -OO), without which TensorFlow "
+            "cannot be imported: unset PYTHONOPTIMIZE"
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _hold_back_stderr():
-        import tensorflow as tf
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _silent_stderr():
+        for name in ("tensorflow", "keras"):
+            wrong = packages.problem(name)
+            if wrong:
+                raise RunError(f"{name} {wrong}; try python -c 'import {name}'")
+    import keras
+    import tensorflow as tf
+
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -36,22 +57,18 @@ def prepare_tensorflow(world: World) -> None:
 
 
 @contextlib.contextmanager
-def _hold_back_stderr() -> Iterator[None]:
-    """Show what is written to stderr inside only if it ends with an error.
+def _silent_stderr() -> Iterator[None]:
+    """Drop what is written to stderr inside.
 
     On import, TensorFlow's C++ side logs lines about CUDA that no setting turns off, on every
     rank, whether there is a GPU or not.
     """
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

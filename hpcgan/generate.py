@@ -1,12 +1,13 @@
 """``hpcgan generate``: samples from a checkpoint's generator, by one rank or many.
 
 Sample i depends on the checkpoint, the seed and i alone: latents are drawn in numbered blocks,
-which the ranks share out. Rank 0 collects the blocks and writes the file.
+which the ranks share out. Rank 0 takes the blocks one after the other and writes the file.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ from hpcgan import checkpoint, pictures
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import ConfigError
-from hpcgan.files import write_datasets, write_whole, writing
+from hpcgan.files import default_chunk, hdf5_on_disk, write_whole, writing
 from hpcgan.world import World
 
 _SUFFIXES = (".h5", ".npz", ".png")
+
+# Samples that follow one another, (n, *sample_shape), and their labels, (n,), or None.
+_Block = tuple[np.ndarray, np.ndarray | None]
 
 
 def generate(
@@ -34,7 +38,7 @@ def generate(
 
     All ranks must call it. The samples have the data's dtype: in .h5 and .npz they are named
     ``images``, and the labels that they were asked for ``labels``: a data file that can be trained
-    on; .png shows the samples in one grid.
+    on; .png shows the samples in one grid. Those of .h5 need not fit in memory.
 
     Args:
         world: the ranks.
@@ -54,11 +58,13 @@ def generate(
     world.together(lambda: _check(count, out, seed))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
-    samples = sample(world, found, count, seed, label, trusted)
-    if samples is not None:
-        images, labels = samples
-        _write(out, pictures.to_dtype(images, found.dtype), labels)
+    blocks = _blocks(world, found, count, seed, label, trusted)
+    parts = (_datasets(pictures.to_dtype(images, found.dtype), labels) for images, labels in blocks)
+    if world.is_root:
+        _write(out, parts, count)
         print(f"{count} samples of {path} in {out}")
+    else:
+        assert not list(parts)
 
 
 def _check(count: int, out: Path, seed: int) -> None:
@@ -121,8 +127,28 @@ def sample(
         The samples, (count, *sample_shape), float32, as the generator makes them, and their
         labels, (count,), as they are in the data; None for networks without labels.
     """
+    blocks = list(_blocks(world, found, count, seed, label, trusted))
+    if not world.is_root:
+        return None
+    labels = [each for _, each in blocks if each is not None]
+    images = np.concatenate([images for images, _ in blocks])
+    return images, np.concatenate(labels) if labels else None
+
+
+def _blocks(
+    world: World,
+    found: Checkpoint,
+    count: int,
+    seed: int,
+    label: float | None,
+    trusted: bool,
+) -> Iterator[_Block]:
+    """Yield on rank 0 what ``sample`` returns, block by block; nothing on others.
+
+    All ranks must take all that it yields.
+    """
     world.together(lambda: _check_networks(found, label, trusted))
-    prepare_tensorflow(world)
+    world.together(lambda: prepare_tensorflow(world))
     from hpcgan.gan import noise
     from hpcgan.gan.sampling import sampling_inputs
     from hpcgan.gan.state import State
@@ -130,31 +156,47 @@ def sample(
     state = State(found.config, found.sample_shape)
     checkpoint.restore(world, state, found)
     model = found.config.model
-    blocks = -(-count // noise.BLOCK)
-    own = []
     # Rank r makes blocks r, r + size, ...; all make as many, so that each round can be gathered.
-    for first in range(0, blocks, world.size):
+    for first in range(0, -(-count // noise.BLOCK), world.size):
         inputs, _ = sampling_inputs(model, seed, first + world.rank, label)
-        own.append(world.gather_arrays(np.array(state.sampler(inputs, training=False))))
-    if not world.is_root:
-        return None
-    labels = [sampling_inputs(model, seed, block, label)[1] for block in range(blocks)]
-    known = [each for each in labels if each is not None]
-    images = np.concatenate([block for block in own if block is not None])[:count]
-    return images, np.concatenate(known)[:count] if known else None
+        made = np.array(state.sampler(inputs, training=False))
+        for block, images in enumerate(world.arrays_in_turn(made), start=first):
+            here = min(noise.BLOCK, count - block * noise.BLOCK)
+            if here > 0:
+                labels = sampling_inputs(model, seed, block, label)[1]
+                yield images[:here], None if labels is None else labels[:here]
 
 
-def _write(out: Path, samples: np.ndarray, labels: np.ndarray | None) -> None:
-    """Write samples in the format of the suffix."""
+def _datasets(images: np.ndarray, labels: np.ndarray | None) -> dict[str, np.ndarray]:
+    return {"images": images} if labels is None else {"images": images, "labels": labels}
+
+
+def _write(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
+    """Write ``count`` samples, of which each part holds some, in the format of the suffix."""
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    datasets = {"images": samples} if labels is None else {"images": samples, "labels": labels}
     if out.suffix == ".h5":
-        write_datasets(out, datasets)
+        _write_hdf5(out, parts, count)
         return
+    every = list(parts)
+    datasets = {name: np.concatenate([part[name] for part in every]) for name in every[0]}
     content = io.BytesIO()
     if out.suffix == ".npz":
         np.savez(content, **datasets)
     else:
-        pictures.grid(samples).save(content, format="PNG")
+        pictures.grid(datasets["images"]).save(content, format="PNG")
     write_whole(out, content.getbuffer())
+
+
+def _write_hdf5(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
+    """Write each part as it comes."""
+    with hdf5_on_disk(out) as file:
+        end = 0
+        for part in parts:
+            begin, end = end, end + len(part["images"])
+            for name, array in part.items():
+                if name not in file:
+                    chunk = default_chunk(array[0].nbytes, count)
+                    shape, chunks = ((n, *array.shape[1:]) for n in (count, chunk))
+                    file.create_dataset(name, shape, array.dtype, chunks=chunks)
+                file[name][begin:end] = array

@@ -24,6 +24,7 @@ import numpy as np
 
 from hpcgan import errors
 from hpcgan.errors import RunError
+from hpcgan.memory import free_memory
 
 # What the process must do with, besides what a file's honest content needs.
 SECONDS = 60.0  # of a core
@@ -42,6 +43,7 @@ _ENVIRONMENT = {
 
 # HDF5 may have been stuck or waiting for a disk: asking again would only take as long again.
 _OUT_OF_TIME = (signal.SIGPROF, signal.SIGALRM)
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 
 
 class Hdf5Error(Exception):
@@ -72,6 +74,7 @@ class Hdf5Process:
 
         Raises:
             UserError: the function raised it.
+            RunError: memory ran out, or the process was ended from outside: the file may be whole.
             Hdf5Error: HDF5 could not read the file, or the process died of it.
         """
         # Names of files are seen from where this process is now.
@@ -85,7 +88,7 @@ class Hdf5Process:
                     status = self.close()
                     # An earlier file may have harmed it, or it had just ended by itself.
                     if is_fresh or is_last or -status in _OUT_OF_TIME:
-                        raise Hdf5Error(_cause(status)) from None
+                        raise _end(status, str(words[0])) from None
         raise AssertionError
 
     def close(self) -> int:
@@ -169,12 +172,20 @@ def _error(kind: str, message: str) -> Exception:
     return known(message) if known else Hdf5Error(message)
 
 
-def _cause(status: int) -> str:
-    """Return why the process died."""
+def _end(status: int, file: str) -> Hdf5Error | RunError:
+    """Return why the process died over a file."""
     if -status in _OUT_OF_TIME:
-        return "HDF5 does not return from it: it is damaged"
+        return Hdf5Error("HDF5 does not return from it: it is damaged")
     name = signal.Signals(-status).name if status < 0 else f"status {status}"
-    return f"HDF5 crashes on it ({name}): it is damaged"
+    if status > 0 or -status in _CRASHES:
+        return Hdf5Error(f"HDF5 crashes on it ({name}): it is damaged")
+    reason, advice = f"ended by {name}", "start it again"
+    if -status == signal.SIGKILL:
+        reason += f", as where memory runs out ({free_memory()} bytes are free)"
+        advice = "ask for more memory (sbatch --mem), or use fewer ranks a node"
+    if -status == signal.SIGXCPU:
+        reason, advice = f"{reason}, a limit of its processor time", "raise it (ulimit -t)"
+    return RunError(f"{file}: the process that reads it was {reason}; {advice}")
 
 
 process = Hdf5Process()  # of this rank

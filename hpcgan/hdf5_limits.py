@@ -9,9 +9,12 @@ from __future__ import annotations
 import resource
 import signal
 
+from hpcgan.memory import free_memory
+
 _BYTES_A_SECOND = 1e7  # no decompression is slower
 _seconds = 0.0
 _memory = 0
+_work = 0
 
 # gzip makes at most 1,032 bytes of one; what a file says to hold beyond that was never written.
 _RATIO = 1100
@@ -28,6 +31,8 @@ def begin(seconds: float, memory: int) -> None:
 
 def allow(work: int) -> None:
     """Start the time anew for ``work`` bytes of content, and allow the memory that they need."""
+    global _work
+    _work = work
     if not _seconds:  # no process of its own: a test calls the functions
         return
     seconds = _seconds + work / _BYTES_A_SECOND
@@ -38,6 +43,24 @@ def allow(work: int) -> None:
     resource.setrlimit(
         resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
     )
+
+
+def shortage() -> str:
+    """Return what there is too little of, when memory has run out: of this process, or the node.
+
+    "" if it had all that honest content of ``allow``'s size can need.
+    """
+    wanted = _memory + 4 * _work
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most != resource.RLIM_INFINITY and most < wanted:
+        return f"it may need {wanted} bytes, and a process may have {most}; raise that (ulimit -v)"
+    free = free_memory()
+    if free < _work:
+        return (
+            f"it needs {_work} bytes, and {free} are free; ask for more memory (sbatch --mem), or "
+            "use fewer ranks a node"
+        )
+    return ""
 
 
 def end() -> None:

@@ -20,11 +20,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hpcgan import hdf5_limits
-from hpcgan.errors import UserError
+from hpcgan.errors import RunError, UserError
 from hpcgan.terminal import printable
 
 _IDLE = 60.0  # seconds after which it ends; its memory is better used by the run
-_FUNCTIONS = {
+# What HDF5 says when it gets no memory; a filter that fails may have got none.
+_OUT_OF_MEMORY = ("alloc", "filter returned failure", "memory")
+FUNCTIONS = {
     "data_tools.check_file:labels",
     "data_tools.check_file:samples",
     "data_tools.check_file:values",
@@ -71,7 +73,7 @@ def answer(question: list[Any], answers: BinaryIO) -> None:
     """Answer one question."""
     directory, function, *words = question
     os.chdir(directory)
-    if function not in _FUNCTIONS:
+    if function not in FUNCTIONS:
         raise ValueError(f"no such function: {function}")
     module, name = function.split(":")
     call = getattr(importlib.import_module(module), name)
@@ -86,12 +88,22 @@ def answer(question: list[Any], answers: BinaryIO) -> None:
         reply = {"value": value}
     except UserError as error:
         reply = {"error": one_line(error), "kind": type(error).__name__}
-    except MemoryError:
-        reply = {"error": "it claims more than there is memory: it is damaged", "kind": ""}
     except Exception as error:  # damage has h5py raise anything; what it is matters to no one
-        reply = {"error": one_line(error) or type(error).__name__, "kind": ""}
+        reply = failure(error, words)
     hdf5_limits.end()
     tell(answers, reply)
+
+
+def failure(error: Exception, words: list[Any]) -> dict[str, str]:
+    """Return the reply to a question about the file ``words[0]`` that ended with an error."""
+    said = one_line(error)
+    if isinstance(error, MemoryError) or any(sign in said for sign in _OUT_OF_MEMORY):
+        shortage = hdf5_limits.shortage()
+        if shortage:
+            text = f"{words[0]}: memory ran out while HDF5 read it: {shortage}"
+            return {"error": printable(text), "kind": RunError.__name__}
+        said = said or "it claims more than there is memory: it is damaged"
+    return {"error": said or type(error).__name__, "kind": ""}
 
 
 def one_line(error: Exception) -> str:

@@ -13,11 +13,11 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcgan.errors import LaunchError
+from hpcgan.packages import version_of
 
 if TYPE_CHECKING:
     from hpcgan.world import World
@@ -144,11 +144,7 @@ def versions() -> dict[str, str]:
     Nothing is imported for it. A package that is missing has the version "none".
     """
     found = {"Python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "none"
+    found |= {package: version_of(package) for package in _PACKAGES}
     return found | {"source of hpcgan": _source()}
 
 

@@ -28,7 +28,7 @@ def free_shared_memory() -> int:
 
 def _available() -> int:
     """Return the system's free memory with what it can reclaim, in bytes."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError("/proc/meminfo has no line MemAvailable")
@@ -37,7 +37,7 @@ def _available() -> int:
 def _own_cgroups() -> list[Path]:
     """Return this process's memory cgroup (version 1 or 2) and those around it."""
     found: list[Path] = []
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers not in ("", "memory"):
             continue
@@ -50,15 +50,17 @@ def _limit(cgroup: Path) -> int:
     """Return a cgroup's limit in bytes; ValueError if it has none."""
     for name in ("memory.max", "memory.limit_in_bytes"):
         if (cgroup / name).exists():
-            return int((cgroup / name).read_text())
+            return int((cgroup / name).read_text(encoding="utf-8"))
     raise ValueError(cgroup)
 
 
 def _used(cgroup: Path) -> int:
     """Return a cgroup's use in bytes, without files' content that can be dropped at once."""
-    statistics = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+    statistics = dict(
+        line.split() for line in (cgroup / "memory.stat").read_text(encoding="utf-8").splitlines()
+    )
     droppable = int(statistics.get("total_inactive_file", statistics.get("inactive_file", 0)))
     for name in ("memory.current", "memory.usage_in_bytes"):
         if (cgroup / name).exists():
-            return int((cgroup / name).read_text()) - droppable
+            return int((cgroup / name).read_text(encoding="utf-8")) - droppable
     raise ValueError(cgroup)

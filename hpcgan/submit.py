@@ -132,7 +132,7 @@ def read_site(path: Path | None) -> Site:
             return Site()
     check_is_file(path, "site file", ConfigError)
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -181,13 +181,13 @@ def script(site: Site, size: Size, name: str, words: list[str]) -> str:
     }
     if site.mpi:
         settings["SLURM_MPI_TYPE"] = shlex.quote(site.mpi)
-    head, _, body = (_SCRIPTS / source).read_text().partition("set -euo pipefail\n")
+    head, _, body = (_SCRIPTS / source).read_text(encoding="utf-8").partition("set -euo pipefail\n")
     del head  # its options, which are those above
     _, _, body = body.partition('source "${original%/*}/common.sh"\n')
     lines = ["#!/bin/bash -l", *(f"#SBATCH {each}" for each in [*options, *site.options])]
     lines += ["", "set -euo pipefail", f"set -- {shlex.join(words)}"]
     lines += [f"export {key}={value}" for key, value in settings.items()]
-    return "\n".join(lines) + "\n\n" + (_SCRIPTS / "common.sh").read_text() + body
+    return "\n".join(lines) + "\n\n" + (_SCRIPTS / "common.sh").read_text(encoding="utf-8") + body
 
 
 def _submit(text: str, name: str, run_dir: str) -> str:
@@ -206,7 +206,8 @@ def _submit(text: str, name: str, run_dir: str) -> str:
             env=os.environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
     except OSError:

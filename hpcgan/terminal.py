@@ -18,7 +18,7 @@ def is_watched() -> bool:
     if sys.stderr.isatty():
         return True
     try:
-        with Path(f"/proc/{os.getppid()}/comm").open() as file:
+        with Path(f"/proc/{os.getppid()}/comm").open(encoding="utf-8") as file:
             launcher = file.read().strip()
         target = Path(f"/proc/{os.getppid()}/fd/2").readlink()
     except OSError:

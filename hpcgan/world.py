@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
@@ -30,6 +30,10 @@ T = TypeVar("T")
 _ASLEEP = 0.2  # seconds between two looks for the others
 _QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
 _CLOCK_TAG = 32000  # of these messages: no exchange with a deadline has it
+_ARRAY_TAG = 32001
+
+# MPI counts in 32 bits what a message holds: larger arrays go in pieces.
+MESSAGE_BYTES = 2**30
 
 # What MPI and Horovod read once, when MPI starts.
 ENVIRONMENT = {
@@ -152,7 +156,7 @@ class World:
         length = np.array([len(text)], np.int64)
         self._comm.Bcast(length)
         buffer = np.frombuffer(text, np.uint8) if self.is_root else np.empty(length[0], np.uint8)
-        self._comm.Bcast(buffer)
+        self._broadcast(buffer, 0)
         return value if self.is_root else json.loads(buffer.tobytes())
 
     def gather_json(self, value: Any) -> list[Any]:
@@ -161,8 +165,13 @@ class World:
         lengths = np.empty(self.size, np.int64)
         self._comm.Allgather(np.array([text.size], np.int64), lengths)
         texts = np.empty(int(lengths.sum()), np.uint8)
-        self._comm.Allgatherv(text, [texts, lengths])
         ends = np.cumsum(lengths)
+        if texts.size <= MESSAGE_BYTES:
+            self._comm.Allgatherv(text, [texts, lengths])
+        else:
+            texts[ends[self.rank] - text.size : ends[self.rank]] = text
+            for rank, (end, length) in enumerate(zip(ends, lengths, strict=True)):
+                self._broadcast(texts[end - length : end], rank)
         return [
             json.loads(texts[end - length : end].tobytes())
             for end, length in zip(ends, lengths, strict=True)
@@ -175,23 +184,41 @@ class World:
         alone and is not changed.
         """
         buffer = np.array(array, copy=True, order="C")
-        self._comm.Bcast(buffer)
+        self._broadcast(buffer, 0)
         return buffer
+
+    def _broadcast(self, buffer: np.ndarray, root: int) -> None:
+        """Give all ranks ``root``'s ``buffer``; they have one size. All ranks must call it."""
+        for piece in _pieces(buffer):
+            self._comm.Bcast(piece, root)
 
     def gather_arrays(self, array: np.ndarray) -> np.ndarray | None:
         """Give rank 0 every rank's ``array``, joined along the first axis; others get None.
 
         All ranks must call it, with arrays that agree in dtype and in all axes but the first.
         """
+        arrays = list(self.arrays_in_turn(array))
+        return np.concatenate(arrays) if self.is_root else None
+
+    def arrays_in_turn(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """Give rank 0 every rank's ``array``, one after the other by rank; others get none.
+
+        Rank 0 holds no more than one of the others' at a time. All ranks must call it, with
+        arrays that agree in dtype and in all axes but the first, and take all that it gives.
+        """
         array = np.ascontiguousarray(array)
-        lengths = np.empty(self.size, np.int64)
-        self._comm.Allgather(np.array([array.nbytes], np.int64), lengths)
+        length = np.array([len(array)], np.int64)
         if not self.is_root:
-            self._comm.Gatherv(array.view(np.uint8).reshape(-1), None)
-            return None
-        joined = np.empty(int(lengths.sum()), np.uint8)
-        self._comm.Gatherv(array.view(np.uint8).reshape(-1), [joined, lengths])
-        return joined.view(array.dtype).reshape((-1, *array.shape[1:]))
+            for piece in (length, *_pieces(array)):
+                self._comm.Send(piece, 0, _ARRAY_TAG)
+            return
+        yield array
+        for rank in range(1, self.size):
+            self._comm.Recv(length, rank, _ARRAY_TAG)
+            other = np.empty((int(length[0]), *array.shape[1:]), array.dtype)
+            for piece in _pieces(other):
+                self._comm.Recv(piece, rank, _ARRAY_TAG)
+            yield other
 
     def node_array(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         """Return an array that all ranks of this node share: one piece of memory, not yet filled.
@@ -285,6 +312,13 @@ class World:
         cores = np.empty(int(counts.sum()), np.int64)
         self._node.Allgatherv(np.array(own, np.int64), [cores, counts])
         return len(np.unique(cores))
+
+
+def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the bytes of an array in one piece of memory, as many as a message can hold each."""
+    content = array.reshape(-1).view(np.uint8)
+    for begin in range(0, len(content), MESSAGE_BYTES):
+        yield content[begin : begin + MESSAGE_BYTES]
 
 
 def _agreed(kind: str, message: str) -> errors.UserError:

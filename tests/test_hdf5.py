@@ -8,14 +8,17 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
+import launching
 import numpy as np
 import pytest
 
+from hpcgan import hdf5_limits
 from hpcgan.errors import DataError, RunError
-from hpcgan.hdf5 import Hdf5Error, Hdf5Process
+from hpcgan.hdf5 import MEMORY, Hdf5Error, Hdf5Process
 
 HEADER = "hpcgan.data.headers:header"
 
@@ -34,13 +37,36 @@ def header(process: Hdf5Process, file: Path) -> int:
     return int(value["length"])
 
 
+def running() -> set[int]:
+    """Return the processes that read HDF5 files for this one."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+            if (
+                int(parent) == os.getpid()
+                and b"hpcgan.hdf5_process" in (path / "cmdline").read_bytes()
+            ):
+                found.add(int(path.name))
+    return found
+
+
+def kill(number: signal.Signals, process: Hdf5Process, file: Path) -> None:
+    """Start a process by a question, and kill it; return when it has ended."""
+    before = running()
+    header(process, file)
+    (pid,) = running() - before
+    os.kill(pid, number)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 def test_one_process_answers_many_questions(process: Hdf5Process, data_file: Path) -> None:
     assert header(process, data_file) == 40
-    first = process._process
+    first = running()
     with pytest.raises(DataError, match="there is no dataset 'other'"):
         process.ask(HEADER, str(data_file), "other", None)
     assert header(process, data_file) == 40
-    assert process._process is first
+    assert running() == first
 
 
 def test_arrays_of_any_shape_arrive(process: Hdf5Process, data_file: Path) -> None:
@@ -55,10 +81,7 @@ def test_arrays_of_any_shape_arrive(process: Hdf5Process, data_file: Path) -> No
 def test_a_process_that_died_between_questions_is_started_again(
     process: Hdf5Process, data_file: Path
 ) -> None:
-    header(process, data_file)
-    assert process._process is not None
-    process._process.send_signal(signal.SIGSEGV)
-    process._process.wait()
+    kill(signal.SIGSEGV, process, data_file)
     assert header(process, data_file) == 40
 
 
@@ -105,10 +128,7 @@ def test_a_file_that_kills_the_process_is_told(
 def test_a_file_that_kills_a_used_process_is_read_once_more_alone(
     process: Hdf5Process, tmp_path: Path, data_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    header(process, data_file)
-    assert process._process is not None
-    os.kill(process._process.pid, signal.SIGABRT)
-    process._process.wait()
+    kill(signal.SIGABRT, process, data_file)
     script, log = tmp_path / "dies", tmp_path / "log"
     script.write_text(DIES.format(log=log, signal="SEGV"))
     script.chmod(0o700)
@@ -127,6 +147,69 @@ def test_time_is_limited(tmp_path: Path) -> None:
     process = Hdf5Process(seconds=0.1)
     with pytest.raises(Hdf5Error, match="does not return"):
         header(process, path)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (
+            signal.SIGKILL,
+            r"ended by SIGKILL, as where memory runs out \(\d+ bytes are free\); ask for",
+        ),
+        (
+            signal.SIGXCPU,
+            r"ended by SIGXCPU, a limit of its processor time; raise it \(ulimit -t\)",
+        ),
+        (signal.SIGTERM, "ended by SIGTERM; start it again"),
+    ],
+)
+def test_a_process_that_is_ended_from_outside_is_not_the_file_s_fault(
+    process: Hdf5Process,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    said: str,
+) -> None:
+    script = tmp_path / "dies"
+    name = number.name.removeprefix("SIG")
+    script.write_text(DIES.format(log=tmp_path / "log", signal=name))
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(RunError, match=f"^a.h5: the process that reads it was {said}"):
+        process.ask(HEADER, "a.h5", "images", None)
+
+
+def test_a_limit_of_the_user_s_that_is_too_small_is_told(tmp_path: Path) -> None:
+    shape = (1, 2**27, 1, 1)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        images = file.create_dataset("images", shape, np.uint8, chunks=shape, compression="gzip")
+        images.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(2**27), 1))
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 * 10**8,) * 2)\n"
+        "from hpcgan.hdf5 import ask; ask('hpcgan.data.headers:rows', 'a.h5', 'images', 0, 1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | launching.ENVIRONMENT | {"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "hpcgan.errors.RunError: a.h5: memory ran out while HDF5 read it: it may need "
+        f"{MEMORY + 8 * 2**27} bytes, and a process may have 300000000; raise that (ulimit -v)"
+    )
+
+
+def test_a_node_without_memory_for_the_content_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5_limits, "free_memory", lambda: 999)
+    for work, said in (
+        (1000, "it needs 1000 bytes, and 999 are free; ask for more memory"),
+        (999, ""),
+    ):
+        hdf5_limits.allow(work)
+        assert hdf5_limits.shortage().startswith(said)
+        assert bool(hdf5_limits.shortage()) == bool(said)
 
 
 def test_memory_is_limited(tmp_path: Path) -> None:
@@ -153,7 +236,7 @@ def test_an_interpreter_that_cannot_start_is_told(
 def test_it_imports_neither_mpi_nor_tensorflow() -> None:
     code = (
         "import importlib, sys; from hpcgan import hdf5_process;"
-        "[importlib.import_module(each.split(':')[0]) for each in hdf5_process._FUNCTIONS];"
+        "[importlib.import_module(each.split(':')[0]) for each in hdf5_process.FUNCTIONS];"
         "print(sorted({'mpi4py', 'tensorflow', 'keras', 'horovod'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

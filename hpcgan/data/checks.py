@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hpcgan import hdf5_limits
+from hpcgan import hdf5_limits, packages
 from hpcgan.errors import DataError
 from hpcgan.files import check_is_file
 
@@ -154,22 +154,15 @@ def check_filters(array: Any, file: str) -> None:
     for number in range(plan.get_nfilters()):
         code, _, _, name = plan.get_filter(number)
         if not h5py.h5z.filter_avail(code):
-            with_plugins = _import_plugins()
-            if not (with_plugins and h5py.h5z.filter_avail(code)):
+            # Blosc, Zstandard, LZ4, ... come with this package.
+            wrong = packages.problem("hdf5plugin")
+            if wrong or not h5py.h5z.filter_avail(code):
                 raise DataError(
                     f"{file}: '{array.name}' is compressed with filter {code} "
-                    f"({name.decode(errors='replace') or 'no name'}), which is not installed; "
+                    f"({name.decode(errors='replace') or 'no name'}), which is not there"
+                    f"{f' (hdf5plugin {wrong})' if wrong else ''}; "
                     "pip install hdf5plugin, or write the file again with gzip"
                 )
-
-
-def _import_plugins() -> bool:
-    """Make the filters of hdf5plugin (Blosc, Zstandard, LZ4, ...) known if it is installed."""
-    try:
-        import hdf5plugin  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def shape_bytes(shape: tuple[int, ...], array: Any) -> int:

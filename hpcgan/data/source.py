@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from hpcgan import errors
 from hpcgan.config import DataConfig
-from hpcgan.errors import DataError
+from hpcgan.errors import DataError, UserError
 from hpcgan.files import check_is_file, default_chunk
 from hpcgan.hdf5 import Hdf5Error, ask
 from hpcgan.world import World
@@ -208,8 +209,8 @@ def _header_or_error(file: str, data: DataConfig) -> dict[str, Any]:
     """Return a file's header, or what is wrong with the file: both can be sent to other ranks."""
     try:
         return _header(file, data.images, data.labels)
-    except DataError as error:
-        return {"error": str(error)}
+    except UserError as error:
+        return {"error": str(error), "kind": type(error).__name__}
 
 
 def _header(file: str, images: str, labels: str | None) -> dict[str, Any]:
@@ -237,7 +238,8 @@ def _join(files: list[str], headers: list[dict[str, Any]], data: DataConfig) -> 
     """Return files that agree as one array."""
     for header in headers:
         if "error" in header:
-            raise DataError(header["error"])
+            wrong: UserError = getattr(errors, header["kind"])(header["error"])
+            raise wrong
     first = headers[0]
     for file, header in zip(files, headers, strict=True):
         if any(header[key] != first[key] for key in ("shape", "dtype")):

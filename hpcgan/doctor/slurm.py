@@ -62,7 +62,12 @@ def _slurm(*words: str) -> str:
     """Return what a command of Slurm's prints; "" if it fails or does not return."""
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=_PATIENCE, check=True, errors="replace"
+            words,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_PATIENCE,
+            check=True,
         )
         return done.stdout
     return ""

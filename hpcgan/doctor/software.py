@@ -1,11 +1,14 @@
-"""Versions, and whether the MPI that runs is the one that mpi4py and Horovod were built for."""
+"""Versions, whether the programs can be loaded, and what around them changes what they do."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import mmap
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,28 @@ from hpcgan.doctor.findings import Finding, failed, ok, warning
 from hpcgan.world import World
 
 _INSTALL = "install hpcgan again with this MPI loaded (docs/install.md)"
+
+# What changes the numbers that TensorFlow computes. What is set for Keras has no effect.
+_CHANGING = (
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_XLA_FLAGS",
+)
+
+# Loads libraries one after the other, as TensorFlow and Horovod do, in a process of its own.
+_LOAD = """
+import ctypes, sys
+for path in sys.argv[1:]:
+    try:
+        ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        said = str(error).splitlines()[0]
+        sys.exit(print(said if said.startswith(path) else f"{path}: {said}"))
+"""
+_PATIENCE = 20.0  # seconds for that; a file system that needs more says nothing about the libraries
 
 
 @dataclass(frozen=True)
@@ -43,6 +68,10 @@ class Software:
         mpi_loaded: the first words of the MPI that is loaded about itself.
         mpi_file: that library's file.
         horovod: its build, or None if it is not installed with TensorFlow.
+        unloadable: the first of TensorFlow's and Horovod's libraries that cannot be loaded, and
+            why; "" if there is none. Told by the first rank of a node.
+        changing: variables that change what TensorFlow computes.
+        has_docstrings: whether Python keeps them; TensorFlow cannot be imported without.
     """
 
     host: str
@@ -51,18 +80,25 @@ class Software:
     mpi_loaded: str
     mpi_file: str
     horovod: HorovodBuild | None
+    unloadable: str
+    changing: dict[str, str]
+    has_docstrings: bool
 
 
 def gather(world: World) -> Software:
     """Return this rank's facts. MPI has started."""
     mpi = world.mpi()
+    mpi_file = _loaded_mpi()
     return Software(
         host=world.host,
         versions=launch.versions(),
         mpi_built=mpi["built"],
         mpi_loaded=re.split(r"[,\n]", mpi["loaded"])[0],
-        mpi_file=_loaded_mpi(),
+        mpi_file=mpi_file,
         horovod=_horovod_build(),
+        unloadable=_unloadable(mpi_file) if world.node_rank == 0 else "",
+        changing={name: os.environ[name] for name in _CHANGING if name in os.environ},
+        has_docstrings=sys.flags.optimize < 2,
     )
 
 
@@ -74,21 +110,18 @@ def read(sent: dict[str, Any]) -> Software:
 
 def _loaded_mpi() -> str:
     """Return the file of the MPI library in this process, "" if there is none of the usual name."""
-    maps = Path("/proc/self/maps").read_text()
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     found = re.search(r"(/\S*/libmpi(?:ch)?(?:_[a-z0-9_]+)?\.so\S*)", maps)
     return found[1] if found else ""
 
 
 def _horovod_build() -> HorovodBuild | None:
     """Return what Horovod was compiled with."""
-    spec = importlib.util.find_spec("horovod")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    place = Path(spec.submodule_search_locations[0])
-    library = next(place.glob("tensorflow/mpi_lib*.so"), None)
+    library = _library("horovod", "tensorflow/mpi_lib*.so")
     if library is None:
         return None
-    built = json.loads((place / "metadata.json").read_text())
+    place = library.parents[1]
+    built = json.loads((place / "metadata.json").read_text(encoding="utf-8"))
     with library.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         # The names of the libraries that it needs stand in one table, with zeros between.
@@ -100,13 +133,37 @@ def _horovod_build() -> HorovodBuild | None:
     return HorovodBuild(built.get("tensorflow", "none"), name, has_nccl)
 
 
+def _library(package: str, pattern: str) -> Path | None:
+    """Return a file of a package, which is not imported; None if there is none."""
+    spec = importlib.util.find_spec(package)
+    places = spec.submodule_search_locations if spec else None
+    return next((found for place in places or () for found in Path(place).glob(pattern)), None)
+
+
+def _unloadable(mpi_file: str) -> str:
+    """Return which library cannot be loaded, and why; "" if all can, or it takes too long."""
+    libraries = [
+        _library("tensorflow", "python/_pywrap_tensorflow_internal.so"),
+        _library("horovod", "tensorflow/mpi_lib*.so"),
+    ]
+    words = [sys.executable, "-c", _LOAD, *([mpi_file] if mpi_file else [])]
+    words += [str(each) for each in libraries if each]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, encoding="utf-8", errors="replace", timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.strip() or (f"status {done.returncode}" if done.returncode else "")
+
+
 def judge(ranks: list[Software]) -> list[Finding]:
     """Return the findings.
 
     Args:
         ranks: the facts of all ranks.
     """
-    return [_versions(ranks), _mpi4py(ranks), _horovod(ranks)]
+    return [_versions(ranks), _surroundings(ranks), _mpi4py(ranks), _horovod(ranks)]
 
 
 def _versions(ranks: list[Software]) -> Finding:
@@ -117,8 +174,41 @@ def _versions(ranks: list[Software]) -> Finding:
     missing = [name for name, version in first.items() if version == "none"]
     if missing:
         return failed("versions", f"not installed: {', '.join(missing)}", _INSTALL)
+    broken = next((each for each in ranks if each.unloadable), None)
+    if broken:
+        return failed(
+            "versions",
+            f"installed on {broken.host}, and cannot be loaded: {broken.unloadable}",
+            "load the modules that it was built with, or install it again (docs/install.md)",
+        )
     text = ", ".join(f"{name} {version}" for name, version in first.items())
     return ok("versions", f"hpcgan {__version__}, {text}")
+
+
+def _surroundings(ranks: list[Software]) -> Finding:
+    """Return whether something in the environment breaks the program, or what it changes."""
+    check, first = "surroundings", ranks[0]
+    bare = next((each for each in ranks if not each.has_docstrings), None)
+    if bare:
+        return failed(
+            check,
+            f"Python leaves out docstrings on {bare.host}, without which TensorFlow cannot be "
+            "imported",
+            "unset PYTHONOPTIMIZE (it is 2), or leave out -OO",
+        )
+    for rank, each in enumerate(ranks):
+        if each.changing != first.changing:
+            return warning(
+                check,
+                f"rank {rank} on {each.host} has {_listed(each.changing)}, rank 0 on {first.host} "
+                f"{_listed(first.changing)}: they compute other numbers",
+                "set the same on all nodes (mpirun -x NAME, srun --export)",
+            )
+    return ok(check, f"{_listed(first.changing)} that changes what TensorFlow computes")
+
+
+def _listed(variables: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in variables.items()) or "nothing"
 
 
 def _mpi4py(ranks: list[Software]) -> Finding:
@@ -155,7 +245,7 @@ def _horovod(ranks: list[Software]) -> Finding:
             "Horovod", f"was built with {build.mpi}, and {first.mpi_file} is loaded", _INSTALL
         )
     installed = first.versions["tensorflow"]
-    if build.tensorflow.split(".")[:2] != installed.split(".")[:2]:
+    if installed != "unknown" and build.tensorflow.split(".")[:2] != installed.split(".")[:2]:
         return failed(
             "Horovod",
             f"was built with TensorFlow {build.tensorflow}, and {installed} is installed",

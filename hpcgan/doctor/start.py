@@ -60,7 +60,7 @@ def watched(
 @contextmanager
 def last_resort(seconds: float) -> Iterator[None]:
     """End this process with status 1, whatever it waits for, if what is inside takes longer."""
-    with Path(os.devnull).open("w") as nowhere:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         # The traceback that it writes is of no use to the user: the advice is said elsewhere.
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:

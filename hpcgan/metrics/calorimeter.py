@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcgan import command
+from hpcgan import command, packages
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
@@ -134,10 +134,11 @@ def _draw(
     energies: list[tuple[np.ndarray, np.ndarray]],
 ) -> None:
     """Draw the profiles and the energies."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("--plot needs matplotlib: pip install matplotlib") from None
+    wrong = packages.problem("matplotlib")
+    if wrong:
+        raise ConfigError(f"--plot: matplotlib {wrong}: pip install 'hpcgan[plots]'")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(12, 4), layout="constrained")
     *of_profiles, of_energies = figure.subplots(1, 3)
     for axes, (name, (generated, real)) in zip(of_profiles, pairs.items(), strict=True):

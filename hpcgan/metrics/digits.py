@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
-from hpcgan import checkpoint, command
-from hpcgan.errors import DataError
+from hpcgan import checkpoint, command, packages
+from hpcgan.errors import ConfigError, DataError
 from hpcgan.files import check_is_file
 from hpcgan.generate import sample
 from hpcgan.metrics.frechet import flat, frechet_distance, principal_components
@@ -61,6 +60,8 @@ def figures(
         held_out: (M, H, W, C) uint8.
         samples: (K, H, W, C) uint8, generated.
     """
+    from sklearn.linear_model import LogisticRegression
+
     space = principal_components(real, _COMPONENTS)
     distance = frechet_distance(space.project(samples), space.project(held_out))
     classifier = LogisticRegression(max_iter=1000).fit(flat(real), labels)
@@ -70,6 +71,7 @@ def figures(
 
 def _report(world: World, arguments: argparse.Namespace) -> None:
     """Print where the grid is, the speed and the figures before and after."""
+    world.together(_check_classifier)
     run_dir: Path = arguments.run_dir
     before_training = checkpoint.path_of(run_dir / "checkpoints", 0)
     last = newest_checkpoint(world, run_dir)
@@ -95,10 +97,17 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     print(f"digits that appear: {_listed(digits_after)} after, {_listed(digits_before)} before")
 
 
+def _check_classifier() -> None:
+    """Refuse to begin without the package that tells digits from one another."""
+    wrong = packages.problem("sklearn")
+    if wrong:
+        raise ConfigError(f"scikit-learn {wrong}: pip install 'hpcgan[demo]'")
+
+
 def _metrics(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's journal."""
     check_is_file(path, "journal of a run", DataError)
-    return [json.loads(text) for text in path.read_text().splitlines()]
+    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _listed(digits: list[int]) -> str:

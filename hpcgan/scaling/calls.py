@@ -62,7 +62,7 @@ def opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls,
     # A run directory that does not exist, and that nothing here makes.
     nowhere = arguments.out.with_suffix(".none")
     plan = plans.prepare(world, arguments.config, overrides, nowhere, "never")
-    prepare_tensorflow(world)
+    world.together(lambda: prepare_tensorflow(world))
     with opened_shards(world, plan.config, plan.source, plan.division) as shards:
         from hpcgan.data.feed import Feed
 

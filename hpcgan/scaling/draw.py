@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hpcgan import packages
 from hpcgan.errors import ConfigError
 from hpcgan.scaling.quality import Compared
 from hpcgan.scaling.runs import counted
@@ -58,7 +59,7 @@ def picture(rows: Sequence[Row]) -> bytes:
     A line of three for each kind, and below it one of two if it has training runs.
 
     Raises:
-        ConfigError: matplotlib is not installed.
+        ConfigError: matplotlib cannot be imported.
     """
     kinds = list(dict.fromkeys(row.kind for row in rows))
     by_kind = [[row for row in rows if row.kind == kind] for kind in kinds]
@@ -80,13 +81,14 @@ def new_figure(width: float, height: float) -> Iterator[Any]:
     """Give a figure of so many inches, in the style of all pictures of a study.
 
     Raises:
-        ConfigError: matplotlib is not installed.
+        ConfigError: matplotlib cannot be imported.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("curves need matplotlib: pip install 'hpcgan[plots]'") from None
+    wrong = packages.problem("matplotlib")
+    if wrong:
+        raise ConfigError(f"curves need matplotlib, which {wrong}: pip install 'hpcgan[plots]'")
+    import matplotlib
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(_STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 

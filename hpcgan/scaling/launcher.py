@@ -48,7 +48,7 @@ def core_groups() -> list[list[int]]:
     groups: dict[str, list[int]] = {}
     for cpu in sorted(os.sched_getaffinity(0)):
         siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        name = siblings.read_text() if siblings.is_file() else str(cpu)
+        name = siblings.read_text(encoding="utf-8") if siblings.is_file() else str(cpu)
         groups.setdefault(name, []).append(cpu)
     return list(groups.values())
 
@@ -79,7 +79,8 @@ def _pmix(environment: Mapping[str, str]) -> str | None:
             ["srun", "--mpi=list"],
             env=dict(environment),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
     except OSError:

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 from hpcgan import command
 from hpcgan.exchange import Exchange, alone
 from hpcgan.files import write_whole
+from hpcgan.packages import version_of
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Calls
-from hpcgan.scaling.runs import Run, Segment, to_json, versions
+from hpcgan.scaling.runs import Run, Segment, to_json
 from hpcgan.training.calls import steps_a_call
 from hpcgan.world import World
 
@@ -127,7 +128,10 @@ class Bench:
             limit=limit,
             compute_seconds=compute,
             skipped=self._skipped,
-            versions={"python": platform.python_version(), **versions(_PACKAGES)},
+            versions={
+                "python": platform.python_version(),
+                **{name: version_of(name) for name in _PACKAGES},
+            },
         )
 
     def _way(self, update: Update, seconds: float) -> list[Segment]:

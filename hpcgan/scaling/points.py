@@ -89,7 +89,7 @@ def read_points(paths: Sequence[Path]) -> list[Point]:
     points = []
     for path in paths:
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             for each in content if isinstance(content, list) else [content]:
                 times = tuple(each.pop("compute_seconds", None) or ())
                 points.append(Point(**each, compute_seconds=times))

@@ -141,7 +141,7 @@ def read_file(path: Path) -> Quality:
         ConfigError: it cannot be read, or is of another kind.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         content["marks"] = [Mark(**each) for each in content["marks"]]
         quality = Quality(**content)
         numbers = [value for mark in quality.marks for value in dataclasses.astuple(mark)]

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -221,7 +220,7 @@ def read_run(path: Path) -> Run:
         ConfigError: it cannot be read, or is of another kind.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         for way in ("exchange", "limit"):
             content[way] = [Segment(**each) for each in content[way]]
         run = Run(**content)
@@ -253,13 +252,6 @@ def _check(run: Run) -> None:
 def to_json(run: Run) -> str:
     """Return the text of a run's file."""
     return json.dumps(dataclasses.asdict(run), indent=1) + "\n"
-
-
-def versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the versions of installed packages."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in names}
 
 
 def counted(ranks: int) -> str:

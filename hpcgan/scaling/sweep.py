@@ -65,7 +65,7 @@ def read(directory: Path) -> list[Trained]:
 
 def _lines(path: Path) -> list[dict[str, float | str]]:
     """Return the objects of a file; a last line that is being written is left out."""
-    whole = path.read_text().rpartition("\n")[0]
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
     return [json.loads(line) for line in whole.splitlines()]
 
 

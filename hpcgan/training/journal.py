@@ -6,6 +6,7 @@ Rank 0 alone keeps it.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from datetime import datetime, timezone
@@ -49,10 +50,12 @@ class Journal:
         self._directory = plan.run_dir
         try:
             (self._directory / "samples").mkdir(parents=True, exist_ok=True)
-            (self._directory / "config.yaml").write_text(to_yaml(plan.config))
+            (self._directory / "config.yaml").write_text(to_yaml(plan.config), encoding="utf-8")
             before = _cut(self._directory / "metrics.jsonl", state.step)
-            self._metrics = (self._directory / "metrics.jsonl").open("a")
-            self._board = tf.summary.create_file_writer(str(self._directory / "tensorboard"))
+            self._metrics = (self._directory / "metrics.jsonl").open("a", encoding="utf-8")
+            self._board = tf.summary.create_file_writer(
+                os.fsencode(self._directory / "tensorboard")
+            )
         except (OSError, tf.errors.OpError) as error:
             raise RunError(
                 f"{self._directory}: the run directory cannot be written: {error}"
@@ -185,7 +188,7 @@ class Journal:
         self._metrics.close()
         with writing(self._directory / "metrics.jsonl"):
             _cut(self._directory / "metrics.jsonl", self._state.step)
-            self._metrics = (self._directory / "metrics.jsonl").open("a")
+            self._metrics = (self._directory / "metrics.jsonl").open("a", encoding="utf-8")
         self._losses, self._skipped = [], 0
         self._line_time, self._line_step = time.monotonic(), self._state.step
         if self._progress is not None:
@@ -206,7 +209,7 @@ class Journal:
         when = datetime.now(timezone.utc).isoformat(timespec="seconds")
         line = {"time": when, "event": event, "step": self._state.step, **facts}
         path = self._directory / "history.jsonl"
-        with writing(path), path.open("a") as file:
+        with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def _show(self, line: dict[str, Any], lag: str) -> None:
@@ -258,7 +261,7 @@ def _cut(path: Path, step: int) -> float:
     if not path.exists():
         return 0.0
     kept, seconds = [], 0.0
-    for text in path.read_text().splitlines(keepends=True):
+    for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
             line = json.loads(text)
             at, wall = line["step"], line["wall_seconds"]

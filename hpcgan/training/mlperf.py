@@ -142,6 +142,6 @@ def mean_sample_error(made: np.ndarray, real: np.ndarray) -> float:
 
 def _process_start() -> float:
     """Return when this process began, in seconds since 1970 (proc(5), field 22 of stat)."""
-    after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    after_name = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     since_boot = int(after_name[19]) / os.sysconf("SC_CLK_TCK")
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot

@@ -7,11 +7,10 @@ second, before any rank has begun the long start.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcgan import checkpoint
+from hpcgan import checkpoint, packages
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.checkpoint_content import MOST_TEXT
 from hpcgan.config import Config
@@ -195,12 +194,11 @@ def _check_length(plan: Plan) -> None:
 def _check_mlperf(config: Config) -> None:
     """Refuse to write a log without the package that does."""
     if config.log.mlperf:
-        try:
-            importlib.import_module("mlperf_logging.mllog")
-        except ImportError:
+        wrong = packages.problem("mlperf_logging")
+        if wrong:
             raise ConfigError(
-                "log.mlperf is true, which needs mlperf-logging: pip install 'hpcgan[mlperf]'"
-            ) from None
+                f"log.mlperf is true, and mlperf-logging {wrong}: pip install 'hpcgan[mlperf]'"
+            )
 
 
 def _check_augmentation(plan: Plan) -> None:

@@ -10,8 +10,8 @@ import pytest
 from launching import only_line
 
 CHECKS = [
-    *("ranks", "cores", "threads", "GPU", "versions", "MPI", "Horovod", "data", "HDF5 locks"),
-    *("reading", "run directory", "node-local space", "shared memory"),
+    *("ranks", "cores", "threads", "GPU", "versions", "surroundings", "MPI", "Horovod"),
+    *("data", "HDF5 locks", "reading", "run directory", "node-local space", "shared memory"),
 ]
 
 

@@ -16,6 +16,9 @@ _FACTS = Software(
     mpi_loaded="Open MPI v5.0.11",
     mpi_file="/opt/openmpi/lib/libmpi.so.40.40.11",
     horovod=HorovodBuild("2.18.1", "libmpi.so.40", has_nccl=False),
+    unloadable="",
+    changing={},
+    has_docstrings=True,
 )
 
 
@@ -66,6 +69,19 @@ def test_what_fits_is_ok():
             "failed",
             "not installed: tensorflow",
         ),
+        (
+            {"unloadable": "/site/tf.so: libcudnn.so.9: cannot open shared object file"},
+            "versions",
+            "failed",
+            "installed on node1, and cannot be loaded: /site/tf.so: libcudnn.so.9: cannot open",
+        ),
+        ({"has_docstrings": False}, "surroundings", "failed", "leaves out docstrings on node1"),
+        (
+            {"changing": {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2"}},
+            "surroundings",
+            "ok",
+            "TF_XLA_FLAGS=--tf_xla_auto_jit=2 that changes what TensorFlow computes",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told(change, check, status, text):
@@ -81,6 +97,12 @@ def test_nodes_with_other_versions_or_another_mpi_are_named():
     assert status == "failed"
     assert (
         text == "rank 2 on node7 has another Python than rank 0 on node1: 3.11.9 instead of 3.11.2"
+    )
+    other = dataclasses.replace(_FACTS, host="node7", changing={"TF_DETERMINISTIC_OPS": "1"})
+    assert judged(_FACTS, other)["surroundings"] == (
+        "warning",
+        "rank 1 on node7 has TF_DETERMINISTIC_OPS=1, rank 0 on node1 nothing: they compute other "
+        "numbers",
     )
     other = dataclasses.replace(_FACTS, host="node7", mpi_loaded="Open MPI v4.1.5")
     assert judged(_FACTS, other)["MPI"] == (
@@ -102,4 +124,20 @@ print([each.status for each in software.judge([software.read(facts)])])
     done = python("-c", program)
     assert done.returncode == 0, done.stderr
     facts, statuses = done.stdout.splitlines()
-    assert statuses == "['ok', 'ok', 'ok']", facts
+    assert statuses == "['ok', 'ok', 'ok', 'ok']", facts
+
+
+def test_a_tensorflow_of_another_distribution_and_unknown_version_is_taken():
+    versions = {**_FACTS.versions, "tensorflow": "unknown"}
+    assert judged(dataclasses.replace(_FACTS, versions=versions))["Horovod"][0] == "ok"
+
+
+def test_a_library_that_cannot_be_loaded_is_named_with_what_it_lacks(python, tmp_path, monkeypatch):
+    place = tmp_path / "tensorflow" / "python"
+    place.mkdir(parents=True)
+    (place.parent / "__init__.py").touch()
+    (place / "_pywrap_tensorflow_internal.so").write_text("no library")
+    program = "from hpcgan.doctor import software; from hpcgan.world import World\n"
+    done = python("-c", program + "print(software.gather(World()).unloadable)")
+    library = f"{place}/_pywrap_tensorflow_internal.so"
+    assert done.stdout == f"{library}: file too short\n", done.stderr

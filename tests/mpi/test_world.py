@@ -51,6 +51,23 @@ def test_arrays_of_different_lengths_are_joined_on_rank_0(world):
     np.testing.assert_array_equal(joined, np.concatenate(expected))
 
 
+def test_rank_0_takes_the_arrays_of_all_ranks_in_turn(world):
+    given = [[rank] * rank for rank in range(world.size)]
+    got = world.arrays_in_turn(np.array(given[world.rank], np.int64))
+    assert [each.tolist() for each in got] == (given if world.is_root else [])
+
+
+def test_what_is_more_than_a_message_holds_goes_in_pieces(world, monkeypatch):
+    monkeypatch.setattr("hpcgan.world.MESSAGE_BYTES", 10)
+    everyone = [f"{rank}: " + "text" * rank for rank in range(world.size)]
+    assert world.broadcast_json(everyone if world.is_root else None) == everyone
+    assert world.gather_json(everyone[world.rank]) == everyone
+    array = np.arange(7.0)
+    np.testing.assert_array_equal(world.broadcast_array(array * world.is_root), array)
+    got = list(world.arrays_in_turn(array + world.rank))
+    assert [each[0] for each in got] == (list(range(world.size)) if world.is_root else [])
+
+
 def test_an_error_of_the_last_rank_is_raised_on_all_and_names_it(world):
     last = world.size - 1
 

@@ -162,8 +162,9 @@ def test_without_matplotlib_there_is_the_rest(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     write(tmp_path, *WEAK)
     report.write(tmp_path)
-    assert "no curves: curves need matplotlib: pip install 'hpcgan[plots]'" in (
-        capsys.readouterr().out
+    assert (
+        "no curves: curves need matplotlib, which is not installed: pip install 'hpcgan[plots]'"
+        in (capsys.readouterr().out)
     )
     assert not (tmp_path / "report.png").exists()
     assert "img" not in Page((tmp_path / "report.html").read_text()).tags

@@ -72,5 +72,5 @@ sys.exit(main())
     done = python("-c", program, "train", "config.yaml", "--log.mlperf=true", ranks=2)
     assert done.returncode == 2
     assert only_line(done.stderr) == (
-        "log.mlperf is true, which needs mlperf-logging: pip install 'hpcgan[mlperf]'"
+        "log.mlperf is true, and mlperf-logging is not installed: pip install 'hpcgan[mlperf]'"
     )
