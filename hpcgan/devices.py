@@ -12,7 +12,6 @@ from hpcgan import packages
 from hpcgan.errors import RunError
 from hpcgan.world import World
 
-
 # Keras imports them if it finds them, for wrappers that nothing here uses: that would be two
 # fifths of all that a rank computes until TensorFlow and Keras are there.
 _UNUSED = ("sklearn", "matplotlib", "pandas")
