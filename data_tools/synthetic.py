@@ -55,7 +55,7 @@ class Noise:
                 raise ConfigError(f"--{name} is {value}; it must be from 1 to {largest}")
         if not 0 <= self.seed < 2**64:
             raise ConfigError(f"--seed is {self.seed}; it must be from 0 to {2**64 - 1}")
-        assert self.layout  # which refuses chunks that HDF5 does not allow
+        _ = self.layout  # refuses chunks that HDF5 does not allow
 
     @property
     def layout(self) -> Layout:

@@ -22,7 +22,7 @@ from hpcgan.world import World
 _SUFFIXES = (".h5", ".npz", ".png")
 
 # Samples that follow one another, (n, *sample_shape), and their labels, (n,), or None.
-_Block = tuple[np.ndarray, np.ndarray | None]
+Block = tuple[np.ndarray, np.ndarray | None]
 
 
 def generate(
@@ -56,15 +56,16 @@ def generate(
         RunError: ``out`` cannot be written.
     """
     world.together(lambda: _check(count, out, seed))
+    world.on_root(lambda: _make_directory(out))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
-    blocks = _blocks(world, found, count, seed, label, trusted)
-    parts = (_datasets(pictures.to_dtype(images, found.dtype), labels) for images, labels in blocks)
+    made = blocks(world, found, count, seed, label, trusted)
+    parts = (_datasets(pictures.to_dtype(images, found.dtype), labels) for images, labels in made)
     if world.is_root:
         _write(out, parts, count)
         print(f"{count} samples of {path} in {out}")
     else:
-        assert not list(parts)
+        list(parts)  # gives this rank's samples to rank 0
 
 
 def _check(count: int, out: Path, seed: int) -> None:
@@ -127,22 +128,22 @@ def sample(
         The samples, (count, *sample_shape), float32, as the generator makes them, and their
         labels, (count,), as they are in the data; None for networks without labels.
     """
-    blocks = list(_blocks(world, found, count, seed, label, trusted))
+    made = list(blocks(world, found, count, seed, label, trusted))
     if not world.is_root:
         return None
-    labels = [each for _, each in blocks if each is not None]
-    images = np.concatenate([images for images, _ in blocks])
+    labels = [each for _, each in made if each is not None]
+    images = np.concatenate([images for images, _ in made])
     return images, np.concatenate(labels) if labels else None
 
 
-def _blocks(
+def blocks(
     world: World,
     found: Checkpoint,
     count: int,
     seed: int,
-    label: float | None,
-    trusted: bool,
-) -> Iterator[_Block]:
+    label: float | None = None,
+    trusted: bool = False,
+) -> Iterator[Block]:
     """Yield on rank 0 what ``sample`` returns, block by block; nothing on others.
 
     All ranks must take all that it yields.
@@ -159,8 +160,8 @@ def _blocks(
     # Rank r makes blocks r, r + size, ...; all make as many, so that each round can be gathered.
     for first in range(0, -(-count // noise.BLOCK), world.size):
         inputs, _ = sampling_inputs(model, seed, first + world.rank, label)
-        made = np.array(state.sampler(inputs, training=False))
-        for block, images in enumerate(world.arrays_in_turn(made), start=first):
+        own = np.array(state.sampler(inputs, training=False))
+        for block, images in enumerate(world.arrays_in_turn(own), start=first):
             here = min(noise.BLOCK, count - block * noise.BLOCK)
             if here > 0:
                 labels = sampling_inputs(model, seed, block, label)[1]
@@ -171,10 +172,13 @@ def _datasets(images: np.ndarray, labels: np.ndarray | None) -> dict[str, np.nda
     return {"images": images} if labels is None else {"images": images, "labels": labels}
 
 
-def _write(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
-    """Write ``count`` samples, of which each part holds some, in the format of the suffix."""
+def _make_directory(out: Path) -> None:
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
+    """Write ``count`` samples, of which each part holds some, in the format of the suffix."""
     if out.suffix == ".h5":
         _write_hdf5(out, parts, count)
         return

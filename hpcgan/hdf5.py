@@ -188,9 +188,9 @@ def _end(status: int, file: str) -> Hdf5Error | RunError:
     return RunError(f"{file}: the process that reads it was {reason}; {advice}")
 
 
-process = Hdf5Process()  # of this rank
+of_this_rank = Hdf5Process()
 
 
 def ask(function: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
     """Have this rank's process call a function, as ``Hdf5Process.ask`` does."""
-    return process.ask(function, *words)
+    return of_this_rank.ask(function, *words)

@@ -94,7 +94,7 @@ def answer(question: list[Any], answers: BinaryIO) -> None:
     tell(answers, reply)
 
 
-def failure(error: Exception, words: list[Any]) -> dict[str, str]:
+def failure(error: Exception, words: list[Any]) -> dict[str, Any]:
     """Return the reply to a question about the file ``words[0]`` that ended with an error."""
     said = one_line(error)
     if isinstance(error, MemoryError) or any(sign in said for sign in _OUT_OF_MEMORY):

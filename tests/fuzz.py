@@ -38,7 +38,7 @@ _SECONDS, _BYTES = 120.0, 3 * 2**30
 def work() -> None:
     """Read the files that the lines of stdin name, and print what came of each."""
     resource.setrlimit(resource.RLIMIT_AS, (_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    hdf5.process = hdf5.Hdf5Process(_READER_SECONDS, _READER_BYTES)
+    hdf5.of_this_rank = hdf5.Hdf5Process(_READER_SECONDS, _READER_BYTES)
     ways = fuzz_reads.TOOLS | {"run": fuzz_reads.by_a_run}
     expected: dict[tuple[str, str], object] = {}
     for line in sys.stdin:

@@ -7,20 +7,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import launching
 import pytest
+
+T = TypeVar("T", bound=ast.AST)
 
 ROOT = Path(__file__).parents[1]
 _OTHER_OPEN = ("Image", "h5a", "os")  # modules whose open() is not that of text
 
 
-def calls() -> Iterator[tuple[str, ast.Call]]:
-    """Yield each call of the program, with its place."""
+def nodes(kind: type[T]) -> Iterator[tuple[str, T]]:
+    """Yield what is of some kind in the program's source, with its place."""
     for package in ("hpcgan", "data_tools", "benchmarks"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call):
+                if isinstance(node, kind):
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
@@ -40,10 +43,22 @@ def is_text(call: ast.Call) -> bool:
 
 
 def test_no_text_is_read_or_written_in_the_encoding_of_the_locale() -> None:
-    found = [(place, call) for place, call in calls() if is_text(call)]
+    found = [(place, call) for place, call in nodes(ast.Call) if is_text(call)]
     assert len(found) > 20
     left = [place for place, call in found if "encoding" not in {k.arg for k in call.keywords}]
     assert left == []
+
+
+def test_nothing_is_done_in_what_python_leaves_out_with_optimize() -> None:
+    pure = {"isinstance", "len"}
+    working = []
+    for place, node in nodes(ast.Assert):
+        calls = [each.func for each in ast.walk(node.test) if isinstance(each, ast.Call)]
+        is_pure = all(isinstance(each, ast.Name) and each.id in pure for each in calls)
+        # A bare attribute is a property more often than a truth.
+        if not is_pure or isinstance(node.test, ast.Attribute):
+            working.append(place)
+    assert working == []
 
 
 def test_a_run_where_names_are_no_text_in_a_locale_without_accents(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,11 @@ import numpy as np
 
 from hpcgan import command, packages
 from hpcgan.checkpoint import Checkpoint
+from hpcgan.config import DataConfig
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
-from hpcgan.generate import sample
-from hpcgan.metrics.inputs import newest_checkpoint, read_labelled
+from hpcgan.generate import Block, blocks
+from hpcgan.metrics.inputs import newest_checkpoint, open_samples, pieces
 from hpcgan.world import World
 
 _SHOWERS = 5000
@@ -44,9 +46,26 @@ class Profiles:
     radial: np.ndarray
 
 
-def profiles(showers: np.ndarray) -> Profiles:
-    """Return the mean profiles of showers (N, D, H, W, C)."""
-    mean = showers.mean(axis=0, dtype=np.float64).sum(axis=-1)
+# Profiles, total energies and the energies of the labels, of the same showers.
+_Measured = tuple[Profiles, np.ndarray, np.ndarray]
+
+
+def measure(pieces: Iterable[np.ndarray]) -> tuple[Profiles, np.ndarray]:
+    """Return the mean profiles of showers, and the total energy of each, (N,).
+
+    Args:
+        pieces: of the showers, (n, D, H, W, C) each, one at least.
+    """
+    summed, totals = np.float64(0), []
+    for piece in pieces:
+        summed = summed + piece.sum(axis=0, dtype=np.float64)
+        totals.append(piece.sum(axis=(1, 2, 3, 4), dtype=np.float64))
+    energies = np.concatenate(totals)
+    return _profiles(summed.sum(axis=-1) / len(energies)), energies
+
+
+def _profiles(mean: np.ndarray) -> Profiles:
+    """Return the profiles of a mean shower, (D, H, W)."""
     height, width = mean.shape[1:]
     y, x = (np.arange(size) - (size - 1) / 2 for size in (height, width))
     rings = np.rint(np.hypot(y[:, np.newaxis], x)).astype(int)
@@ -58,12 +77,6 @@ def largest_deviation(generated: np.ndarray, real: np.ndarray) -> float:
     """Return the largest |generated / real - 1| where ``real`` has more than 2% of its sum."""
     counts = real > _SHARE * real.sum()
     return float(np.abs(generated[counts] / real[counts] - 1).max())
-
-
-def correlation(showers: np.ndarray, energies: np.ndarray) -> float:
-    """Return the correlation of the showers' total energies with those of their labels."""
-    totals = showers.sum(axis=tuple(range(1, showers.ndim)), dtype=np.float64)
-    return float(np.corrcoef(totals, energies)[0, 1])
 
 
 def main() -> int:
@@ -86,13 +99,24 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     found = newest_checkpoint(world, arguments.run_dir)
     world.together(lambda: _check_energies(found))
     data = found.config.data
-    real = read_labelled(world, arguments.real, data.images, str(data.labels), found)
-    drawn = sample(world, found, _SHOWERS, seed=1)
-    if drawn is None:
+    theirs = DataConfig([str(arguments.real)], images=data.images, labels=str(data.labels))
+    source = open_samples(world, theirs, found)
+    real: list[_Measured] = []
+    world.on_root(lambda: real.append((*measure(pieces(source)), source.read_labels())))
+    asked: list[np.ndarray] = []
+    showers = _noting(blocks(world, found, _SHOWERS, seed=1), asked)
+    if not world.is_root:
+        list(showers)  # gives this rank's to rank 0
         return
-    showers, energies = drawn
-    assert energies is not None
-    _print(found.step, (showers, energies), real, arguments.plot)
+    _print(found.step, (*measure(showers), np.concatenate(asked)), real[0], arguments.plot)
+
+
+def _noting(drawn: Iterable[Block], energies: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield showers, and add to ``energies`` those that they were asked for."""
+    for showers, asked in drawn:
+        assert asked is not None
+        energies.append(asked)
+        yield showers
 
 
 def _check_energies(found: Checkpoint) -> None:
@@ -103,29 +127,27 @@ def _check_energies(found: Checkpoint) -> None:
 
 def _print(
     step: int,
-    drawn: tuple[np.ndarray, np.ndarray],
-    data: tuple[np.ndarray, np.ndarray],
+    drawn: _Measured,
+    data: _Measured,
     plot: Path | None,
 ) -> None:
-    """Print the figures of generated and real showers, each with their energies."""
-    (showers, energies), (real_showers, real_energies) = drawn, data
-    generated, real = profiles(showers), profiles(real_showers)
+    """Print the figures of generated and real showers."""
+    (generated, totals, energies), (real, real_totals, real_energies) = drawn, data
     pairs = {
         "longitudinal": (generated.longitudinal, real.longitudinal),
         "radial": (generated.radial, real.radial),
     }
-    print(f"{_SHOWERS} showers after {step} steps, against {len(real_showers)} real ones")
+    print(f"{_SHOWERS} showers after {step} steps, against {len(real_totals)} real ones")
     for name, (ours, theirs) in pairs.items():
         deviation = largest_deviation(ours, theirs)
         print(f"{name} profile: at most {deviation:.1%} off where more than {_SHARE:.0%} lies")
     print(
         f"total energy and the energy asked for: correlation "
-        f"{correlation(showers, energies):.4f} (real showers: "
-        f"{correlation(real_showers, real_energies):.4f})"
+        f"{np.corrcoef(totals, energies)[0, 1]:.4f} (real showers: "
+        f"{np.corrcoef(real_totals, real_energies)[0, 1]:.4f})"
     )
     if plot:
-        totals = [each.sum(axis=(1, 2, 3, 4)) for each in (showers, real_showers)]
-        _draw(plot, pairs, [(energies, totals[0]), (real_energies, totals[1])])
+        _draw(plot, pairs, [(energies, totals), (real_energies, real_totals)])
 
 
 def _draw(

@@ -14,22 +14,25 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hpcgan import checkpoint, command, packages
+from hpcgan.config import DataConfig
 from hpcgan.errors import ConfigError, DataError
 from hpcgan.files import check_is_file
 from hpcgan.generate import sample
 from hpcgan.metrics.frechet import flat, frechet_distance, principal_components
-from hpcgan.metrics.inputs import newest_checkpoint, read_labelled, read_samples
+from hpcgan.metrics.inputs import newest_checkpoint, open_samples, pieces
 from hpcgan.pictures import to_dtype
 from hpcgan.world import World
 
 _COMPONENTS = 32
 _SAMPLES = 1000
+CLASSIFIED = 10_000  # real digits that the classifier is fitted to, at most
 # A digit appears if it is at least this share of the samples.
 _SHARE = 0.03
 
@@ -49,24 +52,45 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def figures(
-    real: np.ndarray, labels: np.ndarray, held_out: np.ndarray, samples: np.ndarray
-) -> tuple[float, list[int]]:
-    """Return the Fréchet distance to the held-out digits and the digits that appear.
+class Judge:
+    """What real digits are like, taken in by pieces that need not fit in memory together."""
 
-    Args:
-        real: (N, H, W, C) uint8, the digits trained on.
-        labels: (N,), theirs, 0 to 9.
-        held_out: (M, H, W, C) uint8.
-        samples: (K, H, W, C) uint8, generated.
-    """
-    from sklearn.linear_model import LogisticRegression
+    def __init__(
+        self, real: Iterable[np.ndarray], labels: np.ndarray, held_out: Iterable[np.ndarray]
+    ) -> None:
+        """Look at them.
 
-    space = principal_components(real, _COMPONENTS)
-    distance = frechet_distance(space.project(samples), space.project(held_out))
-    classifier = LogisticRegression(max_iter=1000).fit(flat(real), labels)
-    counts = np.bincount(classifier.predict(flat(samples)), minlength=10)
-    return distance, [int(d) for d in np.flatnonzero(counts >= _SHARE * len(samples))]
+        Args:
+            real: pieces (n, H, W, C) uint8 of the digits trained on.
+            labels: (N,), of all of them, 0 to 9.
+            held_out: pieces (n, H, W, C) uint8.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        every = -(-len(labels) // CLASSIFIED)  # by steps: a file may be sorted by its labels
+        known: list[np.ndarray] = []
+
+        def noting() -> Iterator[np.ndarray]:
+            begin = 0
+            for piece in real:
+                known.append(piece[-begin % every :: every].copy())
+                begin += len(piece)
+                yield piece
+
+        self._space = principal_components(noting(), _COMPONENTS)
+        self._held_out = np.concatenate([self._space.project(piece) for piece in held_out])
+        classifier = LogisticRegression(max_iter=1000)
+        self._classifier = classifier.fit(flat(np.concatenate(known)), labels[::every])
+
+    def figures(self, samples: np.ndarray) -> tuple[float, list[int]]:
+        """Return the Fréchet distance to the held-out digits and the digits that appear.
+
+        Args:
+            samples: (K, H, W, C) uint8, generated.
+        """
+        distance = frechet_distance(self._space.project(samples), self._held_out)
+        counts = np.bincount(self._classifier.predict(flat(samples)), minlength=10)
+        return distance, [int(d) for d in np.flatnonzero(counts >= _SHARE * len(samples))]
 
 
 def _report(world: World, arguments: argparse.Namespace) -> None:
@@ -77,16 +101,17 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     last = newest_checkpoint(world, run_dir)
     first = checkpoint.read_together(world, lambda: checkpoint.read(before_training))
     assert first
-    real, labels = read_labelled(world, arguments.real, "images", "labels", last)
-    held_out = read_samples(world, arguments.held_out, "images", last)
+    real = open_samples(world, DataConfig([str(arguments.real)], labels="labels"), last)
+    held_out = open_samples(world, DataConfig([str(arguments.held_out)]), last)
     lines = world.on_root(lambda: _metrics(run_dir / "metrics.jsonl"))
+    judges: list[Judge] = []
+    world.on_root(lambda: judges.append(Judge(pieces(real), real.read_labels(), pieces(held_out))))
     drawn = [sample(world, found, _SAMPLES, seed=1) for found in (first, last)]
-    results = [
-        figures(real, labels, held_out, to_dtype(each[0], "uint8")) for each in drawn if each
-    ]
     if not world.is_root:
         return
-    (before, digits_before), (after, digits_after) = results
+    (before, digits_before), (after, digits_after) = (
+        judges[0].figures(to_dtype(each[0], "uint8")) for each in drawn if each
+    )
     speed = statistics.median(line["images_per_second"] for line in lines)
     print(f"sample grid:       {run_dir}/samples/step_{last.step:08d}.png")
     print(f"images per second: {speed:.0f} (median of {len(lines)} lines of metrics.jsonl)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +31,30 @@ def flat(samples: np.ndarray) -> np.ndarray:
     return rows / 127.5 - 1 if samples.dtype == np.uint8 else rows
 
 
-def principal_components(samples: np.ndarray, number: int) -> Components:
-    """Return the first ``number`` principal components of ``samples``, (N, ...)."""
-    rows = flat(samples)
-    mean = rows.mean(axis=0)
-    _, _, axes = np.linalg.svd(rows - mean, full_matrices=False)
-    return Components(mean, axes[:number].T)
+def principal_components(pieces: Iterable[np.ndarray], number: int) -> Components:
+    """Return the first ``number`` principal components of samples.
+
+    Memory holds one piece and (features, features) sums.
+
+    Args:
+        pieces: of the samples, (n, ...) each, one at least.
+        number: of components.
+    """
+    count = 0
+    shift = total = squares = np.zeros(())
+    for piece in pieces:
+        rows = flat(piece)
+        if not count:
+            shift = rows.mean(
+                axis=0
+            )  # near the mean, so that the sums' difference keeps its digits
+        rows -= shift
+        count += len(rows)
+        total = total + rows.sum(axis=0)
+        squares = squares + rows.T @ rows
+    mean = total / count
+    _, axes = np.linalg.eigh(squares / count - np.outer(mean, mean))
+    return Components(mean + shift, axes[:, ::-1][:, :number])
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -5,6 +5,7 @@ Whatever of it is missing or damaged is told in one line, as by the commands.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,40 +38,20 @@ def newest_checkpoint(world: World, run_dir: Path) -> Checkpoint:
     return found
 
 
-def read_samples(world: World, path: Path, images: str, like: Checkpoint) -> np.ndarray:
-    """Return all samples of a data file. All ranks must call it.
-
-    Args:
-        world: the ranks.
-        path: the file.
-        images: its dataset.
-        like: the checkpoint with whose samples they are compared.
-
-    Returns:
-        (N, *like.sample_shape), uint8 or float32, on all ranks.
-
-    Raises:
-        DataError: the file or dataset is missing or damaged, or holds samples of another shape.
-    """
-    return _read(world, DataConfig(files=[str(path)], images=images), like)[0]
-
-
-def read_labelled(
-    world: World, path: Path, images: str, labels: str, like: Checkpoint
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return all samples of a data file, as ``read_samples``, and their labels, (N,).
+def open_samples(world: World, data: DataConfig, like: Checkpoint) -> Source:
+    """Return a data file whose samples can be compared with a checkpoint's.
 
     All ranks must call it.
 
+    Args:
+        world: the ranks.
+        data: the file and its datasets.
+        like: the checkpoint.
+
     Raises:
-        DataError: as ``read_samples``; or the same is wrong with the labels.
+        DataError: a file or dataset is missing or damaged, or holds samples of another shape; the
+            same on all ranks.
     """
-    samples, source = _read(world, DataConfig([str(path)], images=images, labels=labels), like)
-    return samples, world.together(source.read_labels)
-
-
-def _read(world: World, data: DataConfig, like: Checkpoint) -> tuple[np.ndarray, Source]:
-    """Return all samples of a file, and what its header says."""
     source = open_source(world, data)
     if source.sample_shape != like.sample_shape:
         error = DataError(
@@ -79,13 +60,18 @@ def _read(world: World, data: DataConfig, like: Checkpoint) -> tuple[np.ndarray,
         )
         error.agreed = True
         raise error
-    return world.together(lambda: _all_samples(source)), source
+    return source
 
 
-def _all_samples(source: Source) -> np.ndarray:
-    """Return all samples of a source, read chunk by chunk."""
+def pieces(source: Source) -> Iterator[np.ndarray]:
+    """Yield all samples in order, (n, *sample_shape), as many at a time as are read at once.
+
+    A piece may be overwritten when the next one is asked for.
+
+    Raises:
+        DataError: they cannot be read.
+    """
     reader = ChunkReader(source, range(len(source.files)))
-    samples = np.empty((len(source), *source.sample_shape), source.dtype)
     for begin, end in pairwise(source.edges.tolist()):
-        samples[begin:end] = reader.read(range(begin, end))
-    return samples
+        if begin < end:
+            yield reader.read(range(begin, end))

@@ -70,7 +70,7 @@ def test_a_short_shard_begins_its_next_pass_while_a_long_one_is_in_its_first(
     world: World, files: list[str], monkeypatch: pytest.MonkeyPatch, residency: str
 ) -> None:
     # A chunk a file: shards of 30, 1 and 9 samples.
-    monkeypatch.setattr("hpcgan.data.source._samples_a_read", lambda array: 32)
+    monkeypatch.setattr("hpcgan.data.source.default_chunk", lambda sample_bytes, samples: 32)
     same = {"files": files, "residency": residency, "align": True, "shuffle": "chunks"}
     long, one, short = streams(world, 30, batch=1, **same)
     assert sorted(long) == list(range(30))

@@ -185,7 +185,7 @@ def test_a_file_that_hdf5_does_not_survive_is_a_problem_and_an_error(
     fake.chmod(0o700)
     make("a.h5")
     monkeypatch.setattr(sys, "executable", str(fake))
-    monkeypatch.setattr(hdf5, "process", hdf5.Hdf5Process())
+    monkeypatch.setattr(hdf5, "of_this_rank", hdf5.Hdf5Process())
     says = {
         signal.SIGSEGV: "a.h5: not readable as HDF5: HDF5 crashes on it (SIGSEGV): it is damaged",
         signal.SIGPROF: "a.h5: not readable as HDF5: HDF5 does not return from it: it is damaged",

@@ -57,7 +57,7 @@ def test_fewer_samples_than_features_give_a_number_all_the_same() -> None:
 
 def test_the_axes_are_orthonormal_and_the_largest_variance_comes_first() -> None:
     samples = normal(0, 300, 2, 3, 1) * np.array([1, 5, 2, 9, 3, 7]).reshape(2, 3, 1)
-    space = principal_components(samples, 4)
+    space = principal_components([samples[:7], samples[7:]], 4)
     assert space.axes.shape == (6, 4)
     assert space.axes.T @ space.axes == pytest.approx(np.eye(4), abs=1e-12)
     assert space.mean == pytest.approx(samples.reshape(300, 6).mean(axis=0))
@@ -69,7 +69,7 @@ def test_the_axes_are_orthonormal_and_the_largest_variance_comes_first() -> None
 
 def test_samples_of_low_rank_are_held_whole() -> None:
     samples = normal(0, 50, 2) @ normal(1, 2, 12) + 3
-    space = principal_components(samples, 2)
+    space = principal_components([samples], 2)
     assert space.project(samples) @ space.axes.T + space.mean == pytest.approx(samples)
 
 

@@ -13,7 +13,7 @@ import pytest
 from hpcgan.checkpoint import GROUPS, Checkpoint, path_of, write
 from hpcgan.config import Config, DataConfig, ModelConfig
 from hpcgan.errors import CheckpointError, DataError
-from hpcgan.metrics.inputs import newest_checkpoint, read_labelled, read_samples
+from hpcgan.metrics.inputs import newest_checkpoint, open_samples, pieces
 from hpcgan.world import World
 
 
@@ -45,18 +45,21 @@ def test_samples_and_labels_are_those_of_the_file(
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("pictures", data=images, **options)
         file["digits"] = np.arange(40) % 7
-    samples, labels = read_labelled(world, tmp_path / "a.h5", "pictures", "digits", like)
+    data = DataConfig([str(tmp_path / "a.h5")], images="pictures", labels="digits")
+    source = open_samples(world, data, like)
+    read = [piece.copy() for piece in pieces(source)]
+    assert {len(piece) for piece in read[:-1]} == {3}
+    samples = np.concatenate(read)
     assert samples.dtype == np.uint8
     assert (samples == images).all()
-    assert labels.tolist() == [number % 7 for number in range(40)]
-    assert (read_samples(world, tmp_path / "a.h5", "pictures", like) == images).all()
+    assert source.read_labels().tolist() == [number % 7 for number in range(40)]
 
 
 def test_samples_of_another_shape_are_refused(
     world: World, data_file: Path, like: Checkpoint
 ) -> None:
     with pytest.raises(DataError) as caught:
-        read_samples(world, data_file, "images", like)
+        open_samples(world, DataConfig([str(data_file)]), like)
     assert caught.value.agreed
     assert str(caught.value) == (
         f"{data_file}: 'images' holds samples of shape (8, 8, 1), but those of {like.path} have "

@@ -22,6 +22,7 @@ from hpcgan.config import (
 from hpcgan.data import shards
 from hpcgan.errors import ConfigError, RunError
 from hpcgan.exchange import alone
+from hpcgan.pictures import to_dtype
 from hpcgan.training import plan
 from hpcgan.training.stop import Request
 
@@ -512,11 +513,14 @@ def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path):
     drawn = generate.sample(
         world, checkpoint.read_together(world, lambda: checkpoint.read(path)), count, seed=9
     )
+    generate.generate(world, path, count, shared_path / "many.h5", seed=9)
     if not world.is_root:
         assert drawn is None
         return
     samples, labels = drawn
     assert labels is None
+    with h5py.File(shared_path / "many.h5") as file:
+        assert np.array_equal(file["images"], to_dtype(samples, "uint8"))
     state = State(found.config, found.sample_shape)
     state.load(found.groups, str(path))
     latents = np.concatenate([noise.sampling_latents(9, block, 6) for block in range(3)])
