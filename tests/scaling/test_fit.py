@@ -70,6 +70,15 @@ def test_the_variation_is_that_of_a_sample_around_the_mean_of_its_point() -> Non
     assert fit([one, two]).work.variation == pytest.approx(math.sqrt(0.04 / 3))
 
 
+def test_computing_takes_the_mean_of_what_points_of_one_batch_took() -> None:
+    points = [
+        replace(point(TRUE, WORK, ranks), limit_seconds=seconds)
+        for ranks, seconds in ((1, 0.1), (2, 0.14))
+    ]
+    found = fit(points).work
+    assert (found.compute_fixed, found.compute_per_sample) == (0, pytest.approx(0.12 / 64))
+
+
 def test_the_link_between_nodes_is_found() -> None:
     machine = replace(TRUE, between=Link(2e-3, 1.25e8, trips=3, eager=65536))
     points = [point(machine, WORK, ranks) for ranks in (1, 2, 4, 8, 16)]
