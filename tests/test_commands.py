@@ -143,6 +143,14 @@ def test_a_bug_on_one_rank_ends_all_with_one_traceback(python):
     assert "ValueError: a bug" in done.stderr
 
 
+def test_a_bug_of_a_process_alone_ends_with_its_traceback_and_no_word_of_mpi(python):
+    program = "from hpcgan.world import World; World(); raise ValueError('a bug')"
+    done = python("-c", program)
+    assert done.returncode == 1
+    assert done.stderr.startswith("hpcgan: rank 0 of 1 on ")
+    assert done.stderr.endswith("ValueError: a bug\n")
+
+
 def test_a_user_error_of_one_rank_in_mid_run_ends_all_with_one_line(python):
     error = "errors.DataError('part.h5: gone')"
     done = python("-c", _ONE_FAILS.format(error=error), ranks=3)
