@@ -103,7 +103,7 @@ class Judge:
         values = math.prod(source.sample_shape)
         self._number = max(2 * _COMPONENTS, min(_SAMPLES, _VALUES // values))
         real = spread(source, self._number)
-        self._space = principal_components(real, _COMPONENTS)
+        self._space = principal_components([real], _COMPONENTS)
         self._real = self._space.project(real)
 
     def distance(self) -> float:

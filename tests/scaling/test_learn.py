@@ -45,7 +45,7 @@ def test_samples_are_those_of_the_same_training(world: World, data_file: Path) -
     checkpoint.restore(world, state, checkpoint.read(place / "run/checkpoints/step_00000012.h5"))
     with h5py.File(data_file) as file:
         real = file["images"][:]
-    space = principal_components(real, 32)
+    space = principal_components([real], 32)
     blocks = [sampling_inputs(plan.config.model, 0, block)[0] for block in range(8)]
     samples = np.concatenate([np.array(state.sampler(each, training=False)) for each in blocks])
     expected = frechet_distance(space.project(samples), space.project(real))
