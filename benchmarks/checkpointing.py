@@ -10,6 +10,7 @@ of the time of 100 steps: in turns of 100 steps it would drown in the noise of t
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import tempfile
 import time
@@ -47,6 +48,7 @@ class Turn:
 
 def main() -> None:
     """Measure on all ranks, print on rank 0."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     world = World()
     prepare_tensorflow(world)
     with tempfile.TemporaryDirectory() as own, ExitStack() as stack:

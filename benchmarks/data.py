@@ -9,6 +9,7 @@ system's cache: what is compared is the work, not the disk.
 
 from __future__ import annotations
 
+import argparse
 import resource
 import tempfile
 from collections.abc import Callable
@@ -40,6 +41,7 @@ REPEATS = 5
 
 def main() -> None:
     """Measure and print everything."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     images = many_digits()
     print(f"{SAMPLES} digits of 28x28, chunks of {CHUNK} samples; medians of {REPEATS} turns\n")
     print(f"{'from files':<12}{'samples/s':>12}{'of in order':>13}{'of single':>11}")

@@ -9,8 +9,8 @@ in a run; and without any of it. Each turn ends when all ranks have made it.
 
 from __future__ import annotations
 
+import argparse
 import itertools
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -34,12 +34,15 @@ Turn = Callable[[], float]
 
 def main() -> None:
     """Measure on all ranks, print on rank 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", metavar="|".join(PAIRS))
+    models = parser.parse_args().models or PAIRS
     world = World()
     prepare_tensorflow(world)
     with tempfile.TemporaryDirectory() as own, ExitStack() as stack:
         directory = Path(world.broadcast_json(own))
         world.on_root(lambda: write(directory))
-        for model in sys.argv[1:] or PAIRS:
+        for model in models:
             words = [f"--model.name={model}"]
             run_dir = directory / model
             plan = prepare(world, str(directory / "config.yaml"), words, run_dir, "never")

@@ -9,6 +9,7 @@ checkpoint of step 0.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -28,7 +29,9 @@ _RANKS = [MPIRUN, "-n", "2", "--bind-to", "core"]
 
 def main() -> None:
     """Measure and print."""
-    preset = sys.argv[1] if len(sys.argv) > 1 else "digits"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("preset", nargs="?", default="digits", metavar="PRESET")
+    preset = parser.parse_args().preset
     imports, ours, totals = [], [], []
     with tempfile.TemporaryDirectory(prefix="startup-") as name:
         place = Path(name)

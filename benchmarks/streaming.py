@@ -8,6 +8,7 @@ decompresses as many samples as it uses.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ REPEATS = 5
 
 def main() -> None:
     """Measure on all ranks, print on rank 0."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     world = World()
     prepare_tensorflow(world)
     with ExitStack() as stack:

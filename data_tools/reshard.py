@@ -36,7 +36,7 @@ from hpcgan.files import default_chunk, partial_path, writing
 from hpcgan.hdf5 import Hdf5Error, ask
 from hpcgan.world import World
 
-_BUCKET = 2**28  # bytes of samples that are put in order in memory
+BUCKET = 2**28  # bytes of samples that are put in order in memory
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Shuffled:
         self._order = order  # the sample at each place
         self._places = np.empty_like(order)
         self._places[order] = np.arange(total)
-        self._size = max(1, _BUCKET // samples.source.sample_bytes)  # places of a bucket
+        self._size = max(1, BUCKET // samples.source.sample_bytes)  # places of a bucket
         self._directory = partial_path(wanted.path(0)).with_suffix(".shuffle")
         self.bucket = lru_cache(maxsize=2)(self._bucket)
 

@@ -12,6 +12,10 @@ from hpcgan import packages
 from hpcgan.errors import RunError
 from hpcgan.world import World
 
+# Keras imports them if it finds them, for wrappers that nothing here uses: that would be two
+# fifths of all that a rank computes until TensorFlow and Keras are there.
+_UNUSED = ("sklearn", "matplotlib", "pandas")
+
 
 def prepare_tensorflow(world: World) -> None:
     """Give TensorFlow this rank's cores and its GPU, if the node has any.
@@ -30,7 +34,7 @@ def prepare_tensorflow(world: World) -> None:
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _silent_stderr():
+    with _silent_stderr(), _hidden(*_UNUSED):
         for name in ("tensorflow", "keras"):
             wrong = packages.problem(name)
             if wrong:
@@ -72,3 +76,16 @@ def _silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+@contextlib.contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Have packages seem missing inside, but for those that are imported already."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # Python's sign for it
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]

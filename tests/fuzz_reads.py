@@ -12,7 +12,7 @@ from data_tools import convert, describe, reshard, verify
 from hpcgan import checkpoint
 from hpcgan.config import DataConfig
 from hpcgan.data.chunks import ChunkReader
-from hpcgan.data.source import Source, _header_or_error, _join
+from hpcgan.data.source import open_source
 from hpcgan.errors import DataError, UserError
 from hpcgan.world import World
 
@@ -39,8 +39,7 @@ def _read_checkpoint(path: str) -> object:
 
 
 def _read_data(path: str) -> object:
-    data = DataConfig(files=[path], labels="labels")
-    source: Source = _join([path], [_header_or_error(path, data)], data)
+    source = open_source(_world(), DataConfig(files=[path], labels="labels"))
     reader = ChunkReader(source, [0])
     labels = source.read_labels()
     images = [

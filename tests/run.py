@@ -66,13 +66,14 @@ def stages(which: str) -> Iterator[Stage]:
     if which == "cluster":
         yield Stage("Slurm", [*pytest, "--durations=0", "tests/cluster"], CLUSTER_LIMIT)
         return
-    # Two workers, each with whole files of tests: much of the time goes to starting programs.
-    serial = [*pytest, "-n", "2", "--dist", "loadfile", "tests"]
+    # Two workers, each with half of the files; the one that is done first takes tests of the other.
+    serial = [*pytest, "-n", "2", "--dist", "worksteal", "--durations=10", "tests"]
     serial += ["--ignore", "tests/mpi", "--ignore", "tests/cluster"]
     yield Stage("1 process", serial, SERIAL_LIMIT)
     for ranks in MPI_RANKS:
         launch = [find_mpirun(), "-n", str(ranks), "--oversubscribe"]
-        yield Stage(f"mpirun -n {ranks}", [*launch, *pytest, "tests/mpi"], MPI_LIMIT)
+        tests = ["--durations=3", "tests/mpi"]
+        yield Stage(f"mpirun -n {ranks}", [*launch, *pytest, *tests], MPI_LIMIT)
 
 
 def find_mpirun() -> str:

@@ -13,6 +13,9 @@ import pytest
 from launching import CONFIG, only_line, run
 from PIL import Image
 
+from hpcgan import pictures
+from hpcgan.generate import generate
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
@@ -124,18 +127,15 @@ finally:
 
 
 _ONE_FAILS = """
-import sys
-from hpcgan import cli, errors
-from hpcgan.world import World
+import argparse, sys
+from hpcgan import command, errors
 
 def run(world, arguments):
     if world.rank == 1:
         raise {error}
     world.barrier()
 
-cli._train = run
-sys.argv = ["hpcgan", "train", "x.yaml"]
-sys.exit(cli.main())
+sys.exit(command.run("hpcgan", lambda: argparse.Namespace(run=run)))
 """
 
 
@@ -145,6 +145,14 @@ def test_a_bug_on_one_rank_ends_all_with_one_traceback(python):
     assert done.stderr.count("Traceback") == 1
     assert "hpcgan: rank 1 of 3 on " in done.stderr
     assert "ValueError: a bug" in done.stderr
+
+
+def test_a_bug_of_a_process_alone_ends_with_its_traceback_and_no_word_of_mpi(python):
+    program = "from hpcgan.world import World; World(); raise ValueError('a bug')"
+    done = python("-c", program)
+    assert done.returncode == 1
+    assert done.stderr.startswith("hpcgan: rank 0 of 1 on ")
+    assert done.stderr.endswith("ValueError: a bug\n")
 
 
 def test_a_user_error_of_one_rank_in_mid_run_ends_all_with_one_line(python):
@@ -199,12 +207,12 @@ def _check_timeline(path: Path) -> None:
     assert all(a < d and c < b for (a, b), (c, d) in zip(first, second, strict=True))
 
 
-# Runs its words on 2 ranks with a terminal of its own and repeats what is shown there.
+# Runs its words under mpirun with a terminal of its own and repeats what is shown there.
 _ON_A_TERMINAL = """
 import os, pty, subprocess, sys
 from pathlib import Path
 ours, theirs = pty.openpty()
-mpirun = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe", "-n", "2"]
+mpirun = [str(Path(sys.executable).with_name("mpirun")), "-n", "1"]
 run = subprocess.Popen(
     [*mpirun, sys.executable, *sys.argv[1:]], stdin=theirs, stdout=theirs, stderr=theirs
 )
@@ -238,19 +246,17 @@ def test_a_run_leaves_what_the_contract_says(trained):
     }
 
 
-@pytest.mark.parametrize("name", ["samples.h5", "samples.npz", "samples.png"])
-def test_generate_writes_each_format(python, trained, tmp_path, name):
+def test_generate_writes_each_format(world, trained, tmp_path):
     path = trained / "checkpoints" / "step_00000010.h5"
-    words = ["generate", path, "--count", "10", "--seed", "4", "--out", name]
-    done = python("-m", "hpcgan", *words)
-    assert done.returncode == 0, done.stderr
-    if name.endswith(".png"):
-        assert Image.open(tmp_path / name).size == (4 * 8, 3 * 8)
-        return
-    opened = h5py.File(tmp_path / name) if name.endswith(".h5") else np.load(tmp_path / name)
-    images = opened["images"][:]
+    for name in ("samples.h5", "samples.npz", "samples.png"):
+        generate(world, path, 10, tmp_path / name, 4, None, False)
+    with h5py.File(tmp_path / "samples.h5") as file:
+        images = file["images"][:]
     assert (images.shape, images.dtype) == ((10, 8, 8, 1), np.uint8)
     assert len(np.unique(images.reshape(10, -1), axis=0)) == 10
+    assert np.array_equal(np.load(tmp_path / "samples.npz")["images"], images)
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert np.array_equal(np.asarray(picture), np.asarray(pictures.grid(images)))
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,20 @@ def test_a_tensorflow_that_cannot_be_imported_is_told_in_one_line(python, tmp_pa
         "tensorflow cannot be imported: ImportError: /a.so: libb.so.1: cannot open; "
         "try python -c 'import tensorflow'"
     )
+
+
+_WITHOUT = """
+import sys
+from hpcgan.devices import prepare_tensorflow
+from hpcgan.world import World
+
+prepare_tensorflow(World())
+unused = {"sklearn", "matplotlib", "pandas"}
+assert "keras" in sys.modules and not unused & set(sys.modules), unused & set(sys.modules)
+import matplotlib
+"""
+
+
+def test_what_keras_would_import_for_others_costs_a_rank_no_time(python) -> None:
+    done = python("-c", _WITHOUT)
+    assert done.returncode == 0, done.stderr

@@ -45,10 +45,11 @@ _VALUES = 2**25
 
 def main() -> int:
     """Run the program on all ranks and return its exit status."""
-    return command.run("hpcgan scale", lambda: _parse(sys.argv[1:]))
+    return command.run("hpcgan scale", lambda: parse(sys.argv[1:]))
 
 
-def _parse(words: list[str]) -> argparse.Namespace:
+def parse(words: list[str]) -> argparse.Namespace:
+    """Return the parsed command line, whose ``run`` is to be called by all ranks."""
     arguments = calls.parse("hpcgan.scaling.learn", "images", int, words)
     arguments.run = _learn
     return arguments
@@ -102,7 +103,7 @@ class Judge:
         values = math.prod(source.sample_shape)
         self._number = max(2 * _COMPONENTS, min(_SAMPLES, _VALUES // values))
         real = spread(source, self._number)
-        self._space = principal_components(real, _COMPONENTS)
+        self._space = principal_components([real], _COMPONENTS)
         self._real = self._space.project(real)
 
     def distance(self) -> float:

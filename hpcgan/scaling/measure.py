@@ -46,10 +46,11 @@ _PACKAGES = ("hpcgan", "tensorflow", "keras", "horovod", "mpi4py", "numpy")
 
 def main() -> int:
     """Run the program on all ranks and return its exit status."""
-    return command.run("hpcgan scale", lambda: _parse(sys.argv[1:]))
+    return command.run("hpcgan scale", lambda: parse(sys.argv[1:]))
 
 
-def _parse(words: list[str]) -> argparse.Namespace:
+def parse(words: list[str]) -> argparse.Namespace:
+    """Return the parsed command line, whose ``run`` is to be called by all ranks."""
     arguments = calls.parse("hpcgan.scaling.measure", "seconds", float, words)
     arguments.run = _measure
     return arguments

@@ -174,9 +174,9 @@ def _make(study: Study, words: list[str], start: Start) -> tuple[int, str]:
         check=False,
     )
     if done.returncode:
-        return done.returncode, _last_line(done.stdout)
+        return done.returncode, last_line(done.stdout)
     if not start.path.exists():
-        return 1, f"no file came of it: {_last_line(done.stdout)}"
+        return 1, f"no file came of it: {last_line(done.stdout)}"
     if start.program == "learn":
         return 0, _describe_quality(read_file(start.path))
     return 0, _describe(read_run(start.path))
@@ -200,7 +200,7 @@ def _describe_quality(found: Quality) -> str:
     )
 
 
-def _last_line(output: str) -> str:
+def last_line(output: str) -> str:
     """Return the last line of the program's own, or of its launcher's."""
     lines = [line.strip("\0 ") for line in output.splitlines()]
     own = [line for line in lines if line.startswith("hpcgan")]

@@ -22,7 +22,7 @@ class Trained:
     Attributes:
         name: of its directory.
         step: the last one of its journal.
-        state: finished, stopped or under way, as far as it has told.
+        state: finished, stopped or under way; a run that was killed has told no end.
         ranks: of its last start.
         images_per_second: median of the lines of its journal.
         discriminator_loss: of the last line.
@@ -73,12 +73,14 @@ def _trained(
     name: str, lines: list[dict[str, float | str]], history: list[dict[str, float | str]]
 ) -> Trained:
     last = lines[-1]
-    starts = [event for event in history if event["event"] == "started"]
+    starts = [event for event in history if event["event"] in ("started", "resumed")]
+    if not starts:
+        raise ValueError("history.jsonl tells of no start")
     event = str(history[-1]["event"])
     return Trained(
         name=name,
         step=int(last["step"]),
-        state="under way" if event == "started" else event,
+        state=event if event in ("stopped", "finished") else "under way",
         ranks=int(starts[-1]["ranks"]),
         images_per_second=median(float(line["images_per_second"]) for line in lines),
         discriminator_loss=float(last["discriminator_loss"]),

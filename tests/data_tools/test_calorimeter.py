@@ -34,6 +34,17 @@ def test_the_radial_profile_falls_by_the_radius_and_holds_all_energy() -> None:
     np.testing.assert_allclose(profile, profile.T)
 
 
+def test_a_shower_depends_on_the_seed_and_its_own_number_alone() -> None:
+    showers = Showers(6, (5, 4, 3), seed=3)
+    whole, end = showers.content(range(6)), showers.content(range(4, 6))
+    for name in ("images", "labels"):
+        np.testing.assert_array_equal(end[name], whole[name][4:])
+    assert len(set(whole["labels"])) == 6
+    assert not np.array_equal(
+        Showers(6, (5, 4, 3), seed=4).content(range(6))["images"], whole["images"]
+    )
+
+
 def test_the_mean_of_many_showers_is_the_formula_within_their_scatter() -> None:
     showers = Showers(400, (20, 9, 11), (100.0, 100.0), seed=3)
     content = showers.content(range(400))

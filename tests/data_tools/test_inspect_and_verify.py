@@ -52,14 +52,18 @@ def test_inspect_tells_what_a_file_holds(here: Path, capsys) -> None:
     path = make("a.h5", compression="gzip", shuffle=True)
     with h5py.File(path, "r+") as file:
         file["labels"].attrs["classes"] = ["ant", "bee", "cow"]
+        file["labels"][0] = 1
+        # The least and the largest value are in the second of three chunks.
+        file["images"][0, 0, 0, 0] = 61
+        file["images"][5, 0, :2, 0] = [200, 0]
         stored = file["images"].id.get_storage_size()
     assert said(capsys, "inspect", path) == [
         f"a.h5: {path.stat().st_size} bytes",
         "  images: 10 samples (4, 3, 1) uint8",
         f"    chunks (4, 4, 3, 1) of 48 bytes; shuffle, gzip, {120 / stored:.2f} times smaller",
-        "    values from 0 to 119, mean 59.5",
+        "    values from 0 to 200, mean 60.667",
         "  labels: (10,) int64",
-        "    3 different: 0 (ant): 4, 1 (bee): 3, 2 (cow): 3",
+        "    3 different: 0 (ant): 3, 1 (bee): 4, 2 (cow): 3",
     ]
 
 
@@ -120,7 +124,7 @@ def test_every_kind_of_wrong_file_is_listed(here: Path, capsys) -> None:
         file["labels"] = np.arange(COUNT - 1)
     make("negative.h5", "f4")
     with h5py.File("negative.h5", "r+") as file:
-        file["labels"][5] = -2
+        file["labels"][5] = -1
     make("bytes.h5")
     with h5py.File("unwritten.h5", "w") as file:
         array = file.create_dataset("images", (COUNT, *SHAPE), "f4", chunks=(4, *SHAPE))
@@ -142,7 +146,7 @@ def test_every_kind_of_wrong_file_is_listed(here: Path, capsys) -> None:
         "nan.h5: sample 7 of 'images' holds values that are not finite",
         "nan.h5: sample 9 of 'images' holds values that are not finite",
         "labels.h5: 'labels' has shape (9,); for 10 samples it must be (10,)",
-        "negative.h5: 'labels': 1 labels are negative, the first is sample 5's: -2",
+        "negative.h5: 'labels': 1 labels are negative, the first is sample 5's: -1",
         "bytes.h5: holds (4, 3, 1) uint8 with labels int64, but good.h5 (4, 3, 1) float32 with "
         "labels int64; all files must agree",
         "unwritten.h5: 'images': 2 of 3 chunks were never written",

@@ -94,7 +94,7 @@ def test_a_shuffle_is_a_permutation_with_the_labels_of_its_images(
     here: Path, monkeypatch: pytest.MonkeyPatch, bucket: int
 ) -> None:
     # Buckets of one sample, of five, and one for all: the order does not depend on them.
-    monkeypatch.setattr(reshard, "_BUCKET", bucket)
+    monkeypatch.setattr(reshard, "BUCKET", bucket)
     run("in-*.h5", "--out", "out.h5", "--shuffle", "--seed", 3, "--chunk", 6)
     images, labels = read("out.h5")
     assert sorted(labels) == list(range(TOTAL))
@@ -126,7 +126,7 @@ def test_one_and_three_ranks_shuffle_alike(python, here: Path) -> None:
 _SMALL_BUCKETS = """
 import sys
 from data_tools import cli, reshard
-reshard._BUCKET = 7 * 24
+reshard.BUCKET = 7 * 24
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -17,6 +17,7 @@ from hpcgan.ring import start
 from hpcgan.world import World
 
 _WORLD = World()
+prepare_tensorflow(_WORLD)  # before the tests import it
 
 
 @pytest.hookimpl(trylast=True)
@@ -36,7 +37,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 @pytest.fixture(scope="session")
 def world() -> World:
     """Return the ranks, with TensorFlow ready."""
-    prepare_tensorflow(_WORLD)
     return _WORLD
 
 

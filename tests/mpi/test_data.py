@@ -165,7 +165,7 @@ def test_shards_of_1000_and_1_and_37_samples_make_the_same_steps(world, shared_p
             plan.prepare(world, config, [], shared_path / "run", "auto")
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hpcgan.data.source._samples_a_read", lambda array: 1000)
+        patch.setattr("hpcgan.data.source.default_chunk", lambda sample_bytes, samples: 1000)
         run = _train(world, config, shared_path / "run")
         assert run.division.sizes == (1000, 1, 37)
         with pytest.raises(ConfigError, match=r"a shard of .* holds 1 samples"):

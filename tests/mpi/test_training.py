@@ -22,9 +22,8 @@ from hpcgan.config import (
 from hpcgan.data import shards
 from hpcgan.errors import ConfigError, RunError
 from hpcgan.exchange import alone
-from hpcgan.training import directory, plan
 from hpcgan.pictures import to_dtype
-from hpcgan.training import plan
+from hpcgan.training import directory, plan
 from hpcgan.training.stop import Request
 
 _SHARDS = 4

@@ -61,6 +61,24 @@ def test_over_a_known_link_overhead_and_software_are_found() -> None:
     assert max(map(abs, found.errors)) < 1e-4
 
 
+def test_the_variation_is_that_of_a_sample_around_the_mean_of_its_point() -> None:
+    one, two = (
+        replace(point(TRUE, WORK, ranks), compute_seconds=times)
+        for ranks, times in ((1, (0.9, 1.1)), (2, (1.8, 2.0, 2.2)))
+    )
+    # Squares of relative deviations: 2 and 2 of 0.01; degrees of freedom: 1 and 2.
+    assert fit([one, two]).work.variation == pytest.approx(math.sqrt(0.04 / 3))
+
+
+def test_computing_takes_the_mean_of_what_points_of_one_batch_took() -> None:
+    points = [
+        replace(point(TRUE, WORK, ranks), limit_seconds=seconds)
+        for ranks, seconds in ((1, 0.1), (2, 0.14))
+    ]
+    found = fit(points).work
+    assert (found.compute_fixed, found.compute_per_sample) == (0, pytest.approx(0.12 / 64))
+
+
 def test_the_link_between_nodes_is_found() -> None:
     machine = replace(TRUE, between=Link(2e-3, 1.25e8, trips=3, eager=65536))
     points = [point(machine, WORK, ranks) for ranks in (1, 2, 4, 8, 16)]

@@ -29,7 +29,8 @@ def test_samples_are_those_of_the_same_training(world: World, data_file: Path) -
     config = place / "config.yaml"
     config.write_text(f"data: {{files: [{data_file}]}}\n{CONFIG}")
     words = [str(config), str(place / "out.json"), "weak", "60"]
-    learn._learn(world, learn._parse(words))
+    arguments = learn.parse(words)
+    arguments.run(world, arguments)
     found = read_file(place / "out.json")
     assert found.marks[0].images == 0
     assert found.marks[0].seconds == 0
@@ -44,7 +45,7 @@ def test_samples_are_those_of_the_same_training(world: World, data_file: Path) -
     checkpoint.restore(world, state, checkpoint.read(place / "run/checkpoints/step_00000012.h5"))
     with h5py.File(data_file) as file:
         real = file["images"][:]
-    space = principal_components(real, 32)
+    space = principal_components([real], 32)
     blocks = [sampling_inputs(plan.config.model, 0, block)[0] for block in range(8)]
     samples = np.concatenate([np.array(state.sampler(each, training=False)) for each in blocks])
     expected = frechet_distance(space.project(samples), space.project(real))

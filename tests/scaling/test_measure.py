@@ -21,7 +21,8 @@ def run(world: World, place: Path, kind: str, config: str, *overrides: str) -> m
     """Measure for a moment and return what the file holds."""
     (place / "config.yaml").write_text(config)
     words = [str(place / "config.yaml"), str(place / "out.json"), kind, "0.05", *overrides]
-    measure._measure(world, measure._parse(words))
+    arguments = measure.parse(words)
+    arguments.run(world, arguments)
     assert sorted(path.name for path in place.iterdir()) == ["config.yaml", "data.h5", "out.json"]
     return read_run(place / "out.json")
 

@@ -69,6 +69,16 @@ def test_another_configuration_is_refused(tmp_path: Path) -> None:
         read_quality(tmp_path, read_runs(tmp_path))
 
 
+def test_training_runs_of_a_kind_that_was_not_timed_have_one_configuration(tmp_path: Path) -> None:
+    write(tmp_path, made())
+    strong = learnt("strong", 4, (0, 0.0, 90.0))
+    write_quality(tmp_path, strong, strong)
+    assert read_quality(tmp_path, read_runs(tmp_path)) == [strong, strong]
+    write_quality(tmp_path, strong, replace(strong, config={**strong.config, "name": "other"}))
+    with pytest.raises(ConfigError, match=r"strong-4-1\.json .*different configurations .*name"):
+        read_quality(tmp_path, read_runs(tmp_path))
+
+
 @pytest.mark.parametrize(
     "change",
     [

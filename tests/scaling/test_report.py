@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -171,7 +172,7 @@ def test_without_matplotlib_there_is_the_rest(
 
 
 def test_the_csv_has_exact_values() -> None:
-    runs = [made(), made(ranks=2, step=0.125, limit=0.1, oversubscribed=True)]
+    runs = [made(), made(ranks=2, step=0.125, limit=0.1125, oversubscribed=True)]
     first, second = csv.DictReader(io.StringIO(table.to_csv(summarize(runs))))
     assert first["speed_up"] == "1"
     assert second == {
@@ -195,13 +196,13 @@ def test_the_csv_has_exact_values() -> None:
         "efficiency": "0.8",
         "efficiency_low": "",
         "efficiency_high": "",
-        "limit_efficiency": "0.8",
+        "limit_efficiency": "0.9",
         "limit_efficiency_low": "",
         "limit_efficiency_high": "",
-        "compute_ms": "90",
-        "input_ms": "10",
+        "compute_ms": "101.25",
+        "input_ms": "11.25",
         "waiting_ms": "0",
-        "exchange_ms": "25",
+        "exchange_ms": "12.5",
         "slowest": "rank 0 on node0",
         "equal_images": "",
         "frechet_at_equal_images": "",
@@ -210,12 +211,27 @@ def test_the_csv_has_exact_values() -> None:
     }
 
 
+def test_bounds_of_intervals_stand_in_their_places() -> None:
+    # Half an interval, in logarithms, with two starts: 12.7062 times half their difference.
+    runs = [made(step=0.1), made(step=0.1), made(ranks=2, step=0.1), made(ranks=2, step=0.121)]
+    rows = summarize(runs)
+    half = 12.7062 * math.log(1.21) / 2
+    middle = 100 * 1.1
+    (_, line) = csv.DictReader(io.StringIO(table.to_csv(rows)))
+    assert float(line["step_ms"]) == pytest.approx(110.5)
+    assert float(line["step_ms_low"]) == pytest.approx(middle * math.exp(-half), rel=1e-4)
+    assert float(line["step_ms_high"]) == pytest.approx(middle * math.exp(half), rel=1e-4)
+    low, high = middle * math.exp(-half), middle * math.exp(half)
+    assert table.cells(rows[1])[3] == f"110 [{low:.0f}, {high:.0f}]"
+
+
 def test_the_table_marks_more_ranks_than_cores() -> None:
-    runs = [made(), made(ranks=2, step=0.125, limit=0.1, oversubscribed=True)]
+    runs = [made(), made(ranks=2, step=0.125, limit=0.1125, oversubscribed=True)]
     lines = table.text(summarize(runs)).splitlines()
     assert lines[1].split()[:4] == ["ranks", "nodes", "starts", "ms/step"]
     assert lines[3].split()[:4] == ["2*", "1", "1", "125"]
-    assert lines[3].split()[6:9] == ["1.60", "80.0%", "80.0%"]
+    parts = ["101", "11.2", "0.00", "12.5"]
+    assert lines[3].split()[4:] == ["128", "64.0", "1.60", "80.0%", "90.0%", *parts]
 
 
 def test_other_sizes_are_foretold(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

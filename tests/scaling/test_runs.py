@@ -32,6 +32,12 @@ def test_a_disturbed_segment_does_not_count() -> None:
     assert run.step == pytest.approx(0.1)
 
 
+def test_shares_are_even_where_ranks_have_as_many_samples_and_nodes_as_many_ranks() -> None:
+    assert made("strong", 4, nodes=2).is_even
+    assert not made("strong", 3, nodes=2, images=24, samples=8).is_even
+    assert not made("strong", 3, images=32, samples=16).is_even
+
+
 def test_an_exchange_never_takes_less_than_nothing() -> None:
     assert made(ranks=2, step=0.1, limit=0.2).communication == 0
 
@@ -76,6 +82,7 @@ def test_runs_without_segments_or_ranks_are_refused(tmp_path: Path) -> None:
         {"kind": "odd"},
         {"exchange": [Segment(10, [1.0, 1.0], [0.0, 0.0])]},
         {"exchange": [Segment(10, [0.0], [0.0])]},
+        {"exchange": [Segment(0, [1.0], [0.0])]},
     ):
         write(tmp_path, made(**change))
         with pytest.raises(ConfigError, match="is no measured run"):

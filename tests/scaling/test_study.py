@@ -73,9 +73,9 @@ def test_a_study_of_another_configuration_is_not_added_to(place: Path) -> None:
 
 def test_what_failed_is_told_by_its_own_line() -> None:
     output = "start\nhpcgan scale: data.h5: no\n----\nprterun noticed\n\n"
-    assert study._last_line(output) == "hpcgan scale: data.h5: no"
-    assert study._last_line("a\nb \n\n") == "b"
-    assert study._last_line("") == "it said nothing"
+    assert study.last_line(output) == "hpcgan scale: data.h5: no"
+    assert study.last_line("a\nb \n\n") == "b"
+    assert study.last_line("") == "it said nothing"
 
 
 def test_a_small_study(place: Path, python: Run) -> None:

@@ -21,11 +21,11 @@ def test_the_interval_is_students_t_of_the_logarithms() -> None:
 
 def test_the_interval_of_a_ratio_is_welchs() -> None:
     # Equal variances and numbers: 2 + 2 degrees of freedom, t = 2.776445.
-    found = ratio([2.0, 4.0, 8.0], [1.0, 0.5, 2.0])
+    found = ratio([2.0, 4.0, 8.0], [5.0, 2.5, 10.0])
     half = 2.776445 * math.log(2) * math.sqrt(2 / 3)
-    assert found.value == 4.0
-    assert found.low == pytest.approx(4 * math.exp(-half), rel=1e-6)
-    assert found.high == pytest.approx(4 * math.exp(half), rel=1e-6)
+    assert found.value == 0.8
+    assert found.low == pytest.approx(0.8 * math.exp(-half), rel=1e-6)
+    assert found.high == pytest.approx(0.8 * math.exp(half), rel=1e-6)
 
 
 def test_one_start_has_no_interval_and_equal_ones_a_point() -> None:
@@ -61,6 +61,12 @@ def test_rows_of_a_weak_and_a_strong_study() -> None:
     assert rows[2].slowest == "rank 0 on node0"
 
 
+def test_the_slowest_rank_is_that_of_most_starts() -> None:
+    limits = ([0.2, 0.1], [0.1, 0.2], [0.1, 0.2])
+    (row,) = summarize([made(ranks=2, limit=each, nodes=2) for each in limits])
+    assert row.slowest == "rank 1 on node1"
+
+
 def test_efficiency_is_relative_to_the_smallest_number_of_ranks() -> None:
     rows = summarize([made(ranks=2, step=0.1), made(ranks=4, step=0.125)])
     assert [row.speed_up.value for row in rows] == pytest.approx([2, 3.2])
@@ -86,6 +92,11 @@ def test_what_a_reader_must_know() -> None:
     assert "weak, 2 ranks: some updates were left out" in found
     assert "strong, 3 ranks: ranks or nodes have unequal shares" in found
     assert "not all ranks had the same number of cores" in found
+    assert "versions" not in found
+    other = made(versions={"hpcgan": "0.2.0"})
+    assert "not all runs had the same versions of the programs" in warnings(
+        summarize([made(), other])
+    )
 
 
 def test_one_rank_that_differs_from_itself_shows_a_disturbed_machine() -> None:
@@ -110,3 +121,15 @@ def test_points_of_the_model() -> None:
     assert double.step_seconds == pytest.approx(0.25)
     assert double.gradient_bytes == 4000
     assert double.compute_seconds == pytest.approx((0.09, 0.11, 0.18, 0.22))
+
+
+def test_a_point_has_the_compute_times_of_all_starts_and_what_a_step_exchanges() -> None:
+    starts = [made(ranks=2, limit=limit, exchanges=3) for limit in (0.1, 0.2)]
+    (point,) = points(summarize(starts))
+    assert point.exchanges == 3
+    assert point.compute_seconds == pytest.approx((0.09, 0.11, 0.09, 0.11, 0.18, 0.22, 0.18, 0.22))
+
+
+def test_one_start_with_unequal_shares_leaves_its_row_out_of_the_model() -> None:
+    uneven = made(ranks=2, samples=9)
+    assert points(summarize([made(ranks=2), uneven])) == []
