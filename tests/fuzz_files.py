@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,12 +154,6 @@ def make_cases(directory: Path, files: int, seed: int) -> list[Case]:
         for_tools = not kind.startswith("checkpoint") and number // len(KINDS) % 2 == 0
         cases.append(Case(kind, str(path), str(whole[kind]), is_covered, for_tools))
     return cases
-
-
-def sealed(content: bytes) -> bytes:
-    """Return the HDF5 content of a checkpoint behind what vouches for it: format and SHA-256."""
-    block = f"{checkpoint.FORMAT}\nsha256 {hashlib.sha256(content).hexdigest()}\n"
-    return block.encode().ljust(USER_BLOCK, b"\0") + content
 
 
 def _covered(path: Path) -> list[range]:
