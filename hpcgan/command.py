@@ -7,6 +7,7 @@ rank 0 if all ranks have it; if one rank alone has it, that rank prints it and e
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,14 +27,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
-    """Run one command on all ranks.
+    """Run one command, on all ranks if it needs them.
 
     Args:
         program: its name, which begins what it says.
         parse: returns the arguments, whose ``run`` is called with the ranks and the arguments,
             and returns the exit status, or None for 0. They may have ``starting``, which is
             called with the arguments and returns a context to start MPI in, and a
-            ``checks_launch`` that is False for a command that looks at the launch itself.
+            ``checks_launch`` that is False for a command that looks at the launch itself. A
+            ``needs_ranks`` that is False is for a command of one process, which runs without
+            MPI: its ``run`` is called with the arguments alone.
 
     Returns:
         The exit status.
@@ -42,7 +45,12 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help
     except ConfigError as error:
+        if launch.started(os.environ) is None:
+            _say(f"{program}: {error}")
+            return error.status
         wrong, arguments = error, argparse.Namespace()
+    if not getattr(arguments, "needs_ranks", True):
+        return _run_alone(program, arguments)
     starting = getattr(arguments, "starting", lambda _: nullcontext())
     with starting(arguments):
         world = World()
@@ -59,6 +67,22 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
             _say(f"{program}: {where}{error}")
             world.abort(error.status)
         _print(program, error, world)
+        return error.status
+    return status or 0
+
+
+def _run_alone(program: str, arguments: argparse.Namespace) -> int:
+    """Run a command of one process; return the exit status.
+
+    A launcher may have started it several times: then the first of the copies alone does it. So
+    it does in the shell of ``srun --pty``, which is the first of the step's tasks.
+    """
+    if launch.number(os.environ):
+        return 0
+    try:
+        status: int | None = arguments.run(arguments)
+    except UserError as error:
+        _say(f"{program}: {error}")
         return error.status
     return status or 0
 
