@@ -17,7 +17,7 @@ _SLURM = Path(__file__).parents[1] / "slurm"
 # Each writes its words, a line each, to a file of its name; REQUEUE, KINDS and RUN are variables.
 _PROGRAMS = {
     "scontrol": """
-if [[ $2 == config ]]; then exit; fi
+if [[ $2 == config ]]; then echo "TaskPlugin              = ${PLUGIN:-none}"; exit; fi
 if [[ $1 == requeue ]]; then echo "$2" >requeued; exit; fi
 echo "JobId=7 JobName=job"
 echo "   JobState=RUNNING Reason=None"
@@ -28,8 +28,10 @@ echo "   WorkDir=$PWD"
     "srun": """
 case " $* " in
   *" --mpi=list "*) echo "MPI plugin types are... ${KINDS:-none}" >&2 ;;
-  *" python "*) echo "srun: ${1#--mpi=} is broken here" >&2; exit 1 ;;
+  *" python "*) [[ $1 == "--mpi=${WORKS:-}" ]] && exit
+     echo "srun: ${1#--mpi=} is broken here" >&2; exit 1 ;;
   *) printf '%s\\n' "$@" >srun.words; echo "$SLURM_EXPORT_ENV $(command -v hpcgan)" >srun.env
+     echo "${SLURM_MPI_TYPE:-} $OMP_NUM_THREADS $SRUN_CPUS_PER_TASK ${SLURM_CPU_BIND:-}" >srun.set
      eval "${RUN:-}" ;;
 esac
 """,
@@ -139,6 +141,57 @@ def test_when_no_kind_of_start_works_each_ones_words_are_shown(job: Job) -> None
     assert job.wrote("srun.words") == []
     words = ["-n", "2", "--bind-to", "none", "hpcgan", "train", "c.yaml"]
     assert job.wrote("mpirun.words") == words
+
+
+@pytest.mark.parametrize(("works", "chosen"), [("pmix", "pmix"), ("cray_shasta", "cray_shasta")])
+def test_the_first_kind_of_start_that_works_is_taken(job: Job, works: str, chosen: str) -> None:
+    kinds = "cray_shasta none pmix"
+    done = job.run("train.sbatch", "c.yaml", SLURM_MPI_TYPE="", KINDS=kinds, WORKS=works)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert job.wrote("srun.set") == [f"{chosen} 1 1 "]
+
+
+def test_one_rank_needs_no_trial(job: Job) -> None:
+    done = job.run("train.sbatch", "c.yaml", SLURM_MPI_TYPE="", SLURM_NTASKS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert job.wrote("srun.set") == [" 1 1 "]
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({"SLURM_CPUS_PER_TASK": "4"}, "pmix 4 4 "),
+        ({"SLURM_CPUS_PER_TASK": "4", "OMP_NUM_THREADS": "2"}, "pmix 2 4 "),
+        ({"PLUGIN": "task/cgroup,task/affinity"}, "pmix 1 1 cores"),
+        ({"PLUGIN": "task/affinity", "SLURM_CPU_BIND": "sockets"}, "pmix 1 1 sockets"),
+    ],
+)
+def test_each_rank_gets_its_cores(job: Job, variables: dict[str, str], wanted: str) -> None:
+    assert job.run("train.sbatch", "c.yaml", **variables).returncode == 0
+    assert job.wrote("srun.set") == [wanted]
+
+
+def test_modules_are_loaded_and_data_staged_as_the_settings_say(job: Job) -> None:
+    (job.place / "site.sh").write_text('module() { echo "$*" >>modules; }\nexport -f module\n')
+    settings = {"BASH_ENV": "site.sh", "HPCGAN_MODULES": "gcc openmpi", "HPCGAN_STAGE": "/my disk"}
+    assert job.run("train.sbatch", "c.yaml", "--seed=1", **settings).returncode == 0
+    assert job.wrote("modules") == ["load gcc", "load openmpi"]
+    words = ["hpcgan", "train", "c.yaml", "--data.stage", "/my disk", "--seed=1"]
+    assert job.wrote("srun.words")[2:] == words
+
+
+def test_an_unknown_launcher_is_refused(job: Job) -> None:
+    done = job.run("train.sbatch", "c.yaml", HPCGAN_LAUNCH="aprun")
+    assert done.returncode == 2
+    assert done.stderr.endswith("HPCGAN_LAUNCH is srun or mpirun, not aprun\n")
+
+
+@pytest.mark.parametrize(("tasks", "status"), [("4(x2)", 0), ("4", 0), ("3", 2)])
+def test_a_node_has_as_many_ranks_as_gpus(job: Job, tasks: str, status: int) -> None:
+    node = {"SLURM_GPUS_ON_NODE": "4", "SLURM_TASKS_PER_NODE": tasks, "SLURMD_NODENAME": "n1"}
+    done = job.run("train-gpu.sbatch", "c.yaml", **node)
+    assert done.returncode == status
+    assert ("3 ranks and 4 GPUs on n1: " in done.stderr) == (status == 2)
 
 
 _SIGNALLED = "kill -USR1 $PPID; exec sleep 60"  # which ends of it: it had not begun to listen

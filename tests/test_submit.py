@@ -76,6 +76,20 @@ def test_the_script_has_what_was_asked_for_and_needs_no_other_file() -> None:
     assert lines[-1] == 'finish "$status"'
 
 
+def test_the_settings_of_a_site_are_those_of_the_job(monkeypatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("PROJECT", "/project/7")
+    site = Site(account="us", venv="$PROJECT/my env", launch="mpirun", mpi="pmix_v4")
+    lines = script(site, Size(1, 1, 1, 0, "3"), "run", ["a.yaml"]).splitlines()
+    assert "#SBATCH --account=us" in lines
+    assert "export HPCGAN_VENV='/project/7/my env'" in lines
+    assert "export HPCGAN_LAUNCH=mpirun" in lines
+    assert "export SLURM_MPI_TYPE=pmix_v4" in lines
+    lines = script(Site(venv="~/env"), Size(1, 1, 1, 0, "3"), "run", ["a.yaml"]).splitlines()
+    assert "export HPCGAN_VENV=/home/me/env" in lines
+    assert not [line for line in lines if line.startswith("export SLURM_MPI_TYPE=")]
+
+
 def test_gpus_are_asked_for_with_their_own_script() -> None:
     text = script(Site(), Size(1, 4, 8, 4, "01:00:00"), "run", ["a.yaml"])
     assert "#SBATCH --gpus-per-node=4\n" in text
@@ -171,6 +185,10 @@ def test_what_the_run_says_of_staging_goes_before_what_the_site_says(login: Logi
     [
         ("--time 2", "--time 2 leaves no time to train: the job is asked to stop 120 s before its"),
         ("--time soon", "--time 'soon' is no time limit of Slurm's: MINUTES, HOURS:MINUTES:SECO"),
+        (
+            "--time 1 --site bare.yaml",
+            "--time 1 leaves no time to train: the job is asked to stop 60",
+        ),
         ("--time 00:06:00 --site slow.yaml", "--time 00:06:00 leaves no time to train: the job is"),
         ("--resume none.h5", "none.h5: there is no such checkpoint (seen from"),
         ("--run.restarts 2", "run.restarts is for mpirun on one machine; leave it out"),
@@ -181,6 +199,7 @@ def test_what_the_run_says_of_staging_goes_before_what_the_site_says(login: Logi
 )
 def test_what_a_job_would_fail_of_is_refused(login: Login, words: str, line: str) -> None:
     (login.place / "slow.yaml").write_text('options: ["--signal=B:USR1@600"]\n')
+    (login.place / "bare.yaml").write_text('options: ["--signal=B:USR1"]\n')
     assert login.submit("config.yaml", *words.split(), status=2).startswith(line)
     assert not (login.place / "logs").exists()
 
@@ -219,6 +238,9 @@ def test_the_environment_overrides_nothing_that_was_asked_for(login: Login, monk
     login.submit("config.yaml")
     words = (login.place / "words").read_text().splitlines()
     assert words == ["--parsable", "logs/run.sbatch", "SBATCH_TIMELIMIT=", "SBATCH_ACCOUNT=mine"]
+    (login.place / "site.yaml").write_text("account: the_sites\n")
+    login.submit("config.yaml", "--site", "site.yaml")
+    assert "SBATCH_ACCOUNT=" in (login.place / "words").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
