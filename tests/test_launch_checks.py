@@ -61,6 +61,7 @@ def test_launchers_are_told_apart(environment, by_srun, started, number):
         (1, _SRUN_NONE, "srun started 4 tasks that do not find each other: its --mpi does not fit"),
         (2, _SRUN_PMIX, "srun started 4 tasks that are 2 ranks to MPI: its --mpi does not fit"),
         (1, _MPICH_IN_JOB, "mpirun started 4 processes that are 1 rank to MPI: it is of another"),
+        (8, _MPIRUN, "mpirun started 4 processes that are 8 ranks to MPI: it is of another"),
     ],
 )
 def test_another_number_of_ranks_than_were_started_is_a_problem(size, environment, text):

@@ -17,10 +17,11 @@ _SLURM = Path(__file__).parents[1] / "slurm"
 # Each writes its words, a line each, to a file of its name; REQUEUE, KINDS and RUN are variables.
 _PROGRAMS = {
     "scontrol": """
+if [[ $2 == config && -n ${EARLY:-} ]]; then kill -USR1 $PPID; fi
 if [[ $2 == config ]]; then echo "TaskPlugin              = ${PLUGIN:-none}"; exit; fi
 if [[ $1 == requeue ]]; then echo "$2" >requeued; exit; fi
 echo "JobId=7 JobName=job"
-echo "   JobState=RUNNING Reason=None"
+echo "   JobState=${STATE:-RUNNING} Reason=None"
 echo "   Requeue=${REQUEUE:-1} Restarts=0"
 echo "   Command=$COMMAND"
 echo "   WorkDir=$PWD"
@@ -31,7 +32,8 @@ case " $* " in
   *" python "*) [[ $1 == "--mpi=${WORKS:-}" ]] && exit
      echo "srun: ${1#--mpi=} is broken here" >&2; exit 1 ;;
   *) printf '%s\\n' "$@" >srun.words; echo "$SLURM_EXPORT_ENV $(command -v hpcgan)" >srun.env
-     echo "${SLURM_MPI_TYPE:-} $OMP_NUM_THREADS $SRUN_CPUS_PER_TASK ${SLURM_CPU_BIND:-}" >srun.set
+     bind="${SLURM_CPU_BIND:-} ${SLURM_GPU_BIND:-}"
+     echo "${SLURM_MPI_TYPE:-} $OMP_NUM_THREADS $SRUN_CPUS_PER_TASK $bind" >srun.set
      eval "${RUN:-}" ;;
 esac
 """,
@@ -148,13 +150,13 @@ def test_the_first_kind_of_start_that_works_is_taken(job: Job, works: str, chose
     kinds = "cray_shasta none pmix"
     done = job.run("train.sbatch", "c.yaml", SLURM_MPI_TYPE="", KINDS=kinds, WORKS=works)
     assert (done.returncode, done.stderr) == (0, "")
-    assert job.wrote("srun.set") == [f"{chosen} 1 1 "]
+    assert job.wrote("srun.set") == [f"{chosen} 1 1  "]
 
 
 def test_one_rank_needs_no_trial(job: Job) -> None:
     done = job.run("train.sbatch", "c.yaml", SLURM_MPI_TYPE="", SLURM_NTASKS="1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert job.wrote("srun.set") == [" 1 1 "]
+    assert job.wrote("srun.set") == [" 1 1  "]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_one_rank_needs_no_trial(job: Job) -> None:
 )
 def test_each_rank_gets_its_cores(job: Job, variables: dict[str, str], wanted: str) -> None:
     assert job.run("train.sbatch", "c.yaml", **variables).returncode == 0
-    assert job.wrote("srun.set") == [wanted]
+    assert job.wrote("srun.set") == [f"{wanted} "]
 
 
 def test_modules_are_loaded_and_data_staged_as_the_settings_say(job: Job) -> None:
@@ -191,6 +193,7 @@ def test_a_node_has_as_many_ranks_as_gpus(job: Job, tasks: str, status: int) -> 
     node = {"SLURM_GPUS_ON_NODE": "4", "SLURM_TASKS_PER_NODE": tasks, "SLURMD_NODENAME": "n1"}
     done = job.run("train-gpu.sbatch", "c.yaml", **node)
     assert done.returncode == status
+    assert job.wrote("srun.set") == ([] if status else ["pmix 1 1  none"])
     assert ("3 ranks and 4 GPUs on n1: " in done.stderr) == (status == 2)
 
 
@@ -205,10 +208,13 @@ _SIGNALLED = "kill -USR1 $PPID; exec sleep 60"  # which ends of it: it had not b
         ({"RUN": "exit 85", "SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2"}, 85, ["5_2"]),
         ({"RUN": "exit 85", "HPCGAN_REQUEUE": "no"}, 85, []),
         ({"RUN": "exit 85", "REQUEUE": "0"}, 85, []),  # sbatch --no-requeue
+        ({"RUN": "exit 85", "STATE": "CANCELLED"}, 85, []),
         ({"RUN": "exit 1"}, 1, []),
         ({"RUN": "exit 2"}, 2, []),
         ({"RUN": ""}, 0, []),
         ({"RUN": "kill -USR1 $PPID; exit 85"}, 85, ["7"]),
+        ({"EARLY": "yes", "SLURM_RESTART_COUNT": "2"}, 85, ["7"]),
+        ({"EARLY": "yes", "SLURM_RESTART_COUNT": "3"}, 85, []),
         ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "2"}, 85, ["7"]),
         ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "3"}, 85, []),  # the fourth time in vain
     ],
@@ -218,6 +224,7 @@ def test_only_a_job_that_stopped_goes_back_into_the_queue(job: Job, variables, s
     assert done.returncode == status
     assert job.wrote("requeued") == requeued
     assert ("back into the queue" in done.stderr) == bool(requeued)
+    assert bool(job.wrote("srun.words")) == ("RUN" in variables)
 
 
 def test_the_later_jobs_of_a_chain_go_on(job: Job) -> None:
@@ -244,9 +251,10 @@ def test_runs_of_a_sweep_have_a_directory_each(job: Job) -> None:
         name = Path(config).stem
         words = ["hpcgan", "train", config, "--run-dir", f"runs/job/{name}", "--log.every_steps=9"]
         assert job.wrote("srun.words")[2:] == words
-    assert _sweep(job, 5, *configs[:2], last=5).returncode == 0
-    words = ["hpcgan", "train", "a/two.yaml", "--seed", "2", "--run-dir", "runs/job/two-seed-2"]
-    assert job.wrote("srun.words")[2:] == words
+    for task, name, config, seed in ((5, "two", "a/two.yaml", 2), (2, "one", "a/one.yaml", 1)):
+        assert _sweep(job, task, *configs[:2], last=task).returncode == 0
+        words = ["--seed", str(seed), "--run-dir", f"runs/job/{name}-seed-{seed}"]
+        assert job.wrote("srun.words")[2:] == ["hpcgan", "train", config, *words]
 
 
 @pytest.mark.parametrize("task", [0, 1, 2])

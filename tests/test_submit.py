@@ -180,6 +180,11 @@ def test_what_the_run_says_of_staging_goes_before_what_the_site_says(login: Logi
     assert load(login.words[0]).data.stage == "/tmp/own"
 
 
+def test_as_many_shards_as_ranks_are_enough(login: Login) -> None:
+    login.submit("config.yaml", "--data.shards=2", "--nodes=2")
+    assert load(login.words[0]).data.shards == 2
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
