@@ -23,10 +23,9 @@
 # -----------------------------------------------------------------------------------------------
 
 STOPPED=85 # hpcgan: stopped by a signal with a checkpoint written, run me again
-MOST=3     # starts in vain before the job stays out of the queue
 asked=0    # how often the job has been asked to stop
+asked_at=  # seconds after its start, for the first time
 ranks=     # the process of srun or mpirun
-in_vain=   # whether it was asked before the ranks could listen
 
 say() { echo "${SLURM_JOB_NAME:-job}: $*" >&2; }
 
@@ -34,6 +33,7 @@ say() { echo "${SLURM_JOB_NAME:-job}: $*" >&2; }
 # (--signal). The ranks must not get it from Slurm itself: that would kill mpirun's helpers.
 pass_on() {
   asked=$((asked + 1))
+  asked_at=${asked_at:-$SECONDS}
   say "asked to stop"
   [[ -z $ranks ]] || kill -USR1 "$ranks" 2>/dev/null || true
 }
@@ -112,10 +112,7 @@ launch() {
 # run PROGRAM WORDS...: run it so that a signal to this script reaches it at once.
 run() {
   local status seen
-  if ((asked)); then # before it began
-    in_vain=yes
-    return "$STOPPED"
-  fi
+  ((!asked)) || return "$STOPPED" # before it began
   "$@" &
   ranks=$!
   ((!asked)) || kill -USR1 "$ranks" 2>/dev/null || true
@@ -128,10 +125,7 @@ run() {
   do :; done
   ranks=
   # USR1 ends ranks that had not begun to listen.
-  if ((asked && status == 128 + $(kill -l USR1))); then
-    in_vain=yes
-    status=$STOPPED
-  fi
+  ((asked && status == 128 + $(kill -l USR1))) && status=$STOPPED
   # Of ranks that end while it takes a signal, bash may not know how: the next start does.
   ((!asked || status >= 0)) || status=$STOPPED
   return "$status"
@@ -143,15 +137,15 @@ finish() {
   local job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
   job=${job:-$SLURM_JOB_ID}
   if [[ $1 == "$STOPPED" && $HPCGAN_REQUEUE == yes ]]; then
-    local facts how="with a checkpoint"
+    local facts
     facts=$(scontrol show job "$job")
-    [[ -z $in_vain ]] || how="before the run began"
-    if [[ $in_vain == yes ]] && ((${SLURM_RESTART_COUNT:-0} >= MOST)); then
-      say "stopped $how, at start $((SLURM_RESTART_COUNT + 1)) of the job: not again;" \
-        "give it a --time well above the seconds of its --signal"
+    # A limit that is not above the seconds of --signal, which a job cannot see, stops every start.
+    if ((${asked_at:-60} < 60 && ${SLURM_RESTART_COUNT:-0} >= 3)); then
+      say "asked to stop within a minute, at start $((SLURM_RESTART_COUNT + 1)): not again into the" \
+        "queue; submit it with a --time well above the seconds of its --signal"
     # Not if it was cancelled meanwhile, Slurm has put it back already, or it may not be requeued.
     elif [[ $facts == *JobState=RUNNING* && $facts == *Requeue=1* ]]; then
-      say "stopped $how: back into the queue"
+      say "stopped with a checkpoint: back into the queue"
       scontrol requeue "$job" || say "Slurm does not take it back: submit it again"
     fi
   fi
