@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import os
 import re
 import shlex
@@ -179,14 +178,15 @@ def _freeze(config: Config, is_dry: bool) -> Path:
     with writing(_LOGS):
         if not is_dry:
             _LOGS.mkdir(exist_ok=True)
-    for number in itertools.count(1):
+    number = 1
+    while True:
         path = _LOGS / (f"{name}.yaml" if number == 1 else f"{name}-{number}.yaml")
         with writing(path):
             if not is_dry and _write_new(path, content):
                 return path
             if not path.exists() or path.read_bytes() == content:
                 return path
-    raise AssertionError
+        number += 1
 
 
 def _write_new(path: Path, content: bytes) -> bool:
