@@ -230,13 +230,18 @@ def script(site: Site, size: Size, name: str, words: list[str]) -> str:
     }
     if site.mpi:
         settings["SLURM_MPI_TYPE"] = shlex.quote(site.mpi)
-    head, _, body = (_SCRIPTS / source).read_text().partition("set -euo pipefail\n")
+    head, _, body = _read(source).partition("set -euo pipefail\n")
     del head  # its options, which are those above
     _, _, body = body.partition('source "${original%/*}/common.sh"\n')
     lines = ["#!/bin/bash -l", *(f"#SBATCH {each}" for each in [*options, *site.options])]
     lines += ["", "set -euo pipefail", f"set -- {shlex.join(words)}"]
     lines += [f"export {key}={value}" for key, value in settings.items()]
-    return "\n".join(lines) + "\n\n" + (_SCRIPTS / "common.sh").read_text() + body
+    return "\n".join(lines) + "\n\n" + _read("common.sh") + body
+
+
+def _read(name: str) -> str:
+    """Return a script of ``slurm/``."""
+    return (_SCRIPTS / name).read_text(encoding="utf-8")
 
 
 def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
@@ -246,7 +251,7 @@ def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
         RunError: there is no Slurm here, it refuses the job, or the script cannot be written.
     """
     with writing(path):
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
     own = [f"SBATCH_{each}" for each in _OVERRIDING]
     own += ["SBATCH_PARTITION"] if site.partition else []
     own += ["SBATCH_ACCOUNT"] if site.account else []
@@ -256,7 +261,8 @@ def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
             env={key: value for key, value in os.environ.items() if key not in own},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
     except FileNotFoundError:

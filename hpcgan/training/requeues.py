@@ -43,7 +43,7 @@ def _starts(history: Path) -> list[int]:
     if not history.exists():
         return []
     starts = []
-    for text in history.read_text(errors="replace").splitlines():
+    for text in history.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
             if line["event"] in _STARTS:
