@@ -1,7 +1,7 @@
 """The command line of ``hpcgan-data``: parse, call one function, turn errors into statuses.
 
-Every command may run under mpirun: then rank 0 alone prints, and files are written by all ranks
-(but for the small ones of ``digits``).
+``synthetic``, ``convert``, ``calorimeter``, ``verify`` and ``reshard`` may run under mpirun: then
+all ranks share the work, and rank 0 alone prints. ``digits`` and ``inspect`` need no MPI.
 """
 
 from __future__ import annotations
@@ -73,15 +73,14 @@ def _add_digits(commands: argparse._SubParsersAction[command.Parser]) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="chooses the samples held out (default: 0)"
     )
-    parser.set_defaults(run=_digits)
+    parser.set_defaults(run=_digits, needs_ranks=False)
 
 
-def _digits(world: World, arguments: argparse.Namespace) -> None:
+def _digits(arguments: argparse.Namespace) -> None:
     """Run the command ``digits``."""
     given = arguments
-    lines = world.on_root(lambda: digits.write(given.out, given.size, given.held_out, given.seed))
-    if world.is_root:
-        print(*lines, sep="\n", flush=True)
+    lines = digits.write(given.out, given.size, given.held_out, given.seed)
+    print(*lines, sep="\n", flush=True)
 
 
 def _add_synthetic(commands: argparse._SubParsersAction[command.Parser]) -> None:
@@ -213,22 +212,16 @@ def _add_inspect(commands: argparse._SubParsersAction[command.Parser]) -> None:
     parser.add_argument(
         "--preview", type=Path, metavar="OUT.png", help="draw the first file's first 64 samples"
     )
-    parser.set_defaults(run=_inspect)
+    parser.set_defaults(run=_inspect, needs_ranks=False)
 
 
-def _inspect(world: World, arguments: argparse.Namespace) -> None:
+def _inspect(arguments: argparse.Namespace) -> None:
     """Run the command ``inspect``."""
     given = arguments
-
-    def tell() -> str:
-        lines = [describe.describe(path, given.images, given.labels) for path in given.files]
-        if given.preview:
-            describe.draw(given.files[0], given.images, given.preview)
-        return "\n".join(lines)
-
-    text = world.on_root(tell)
-    if world.is_root:
-        print(text, flush=True)
+    lines = [describe.describe(path, given.images, given.labels) for path in given.files]
+    if given.preview:
+        describe.draw(given.files[0], given.images, given.preview)
+    print(*lines, sep="\n", flush=True)
 
 
 def _add_verify(commands: argparse._SubParsersAction[command.Parser]) -> None:

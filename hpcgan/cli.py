@@ -18,7 +18,7 @@ def main() -> int:
 
 
 def _train(world: World, arguments: argparse.Namespace) -> int:
-    from hpcgan.training import directory, plan, restarts
+    from hpcgan.training import directory, plan, requeues, restarts
 
     given = arguments
     config, run_dir = plan.configure(world, given.config, given.overrides, given.run_dir)
@@ -29,6 +29,7 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
             if world.is_root:
                 print(f"hpcgan: {run_dir}: finished already: {run.found and run.found.path}")
             return 0
+        world.on_root(lambda: requeues.check(run_dir, run.found.step if run.found else 0))
         from hpcgan.devices import prepare_tensorflow
         from hpcgan.training.stop import Request
 
@@ -61,34 +62,16 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser = command.Parser("hpcgan", description="Train GANs in parallel on HDF5 data.")
     parser.add_argument("--version", action="version", version=f"hpcgan {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = _run_options()
     train = commands.add_parser(
         "train",
+        parents=[run],
         help="train a GAN, or go on with a run",
         usage="hpcgan train CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR] "
         "[--resume auto|never|PATH] [--allow-change] [--timeline]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_keys_help() if "train" in words and {"-h", "--help"} & set(words) else None,
         allow_abbrev=False,
-    )
-    train.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
-    train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
-    train.add_argument(
-        "--resume",
-        default="auto",
-        metavar="auto|never|PATH",
-        help="go on from the newest whole checkpoint of the run directory if there is one "
-        "(default); start again and set an earlier run aside; or go on from a checkpoint",
-    )
-    train.add_argument(
-        "--allow-change",
-        action="store_true",
-        help="go on with other learning rates or data files than the checkpoint's",
-    )
-    train.add_argument(
-        "--timeline",
-        action="store_true",
-        help="write RUN_DIR/timeline.json, what each rank did when, for chrome://tracing or "
-        "Perfetto",
     )
     train.set_defaults(run=_train, takes_keys=True, prints_little=True)
     generate = commands.add_parser("generate", help="write samples of a checkpoint's generator")
@@ -110,12 +93,38 @@ def _parse(words: list[str]) -> argparse.Namespace:
     generate.set_defaults(run=_generate)
     scaling.add(commands)
     doctor.add(commands)
-    submit.add(commands)
+    submit.add(commands, run)
     arguments, rest = parser.parse_known_args(words)
     if rest and not getattr(arguments, "takes_keys", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.overrides = rest
     return arguments
+
+
+def _run_options() -> command.Parser:
+    """Return a parser of what ``train`` and ``submit`` are told of a run."""
+    run = command.Parser(add_help=False)
+    run.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
+    run.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
+    run.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|never|PATH",
+        help="go on from the newest whole checkpoint of the run directory if there is one "
+        "(default); start again and set an earlier run aside; or go on from a checkpoint",
+    )
+    run.add_argument(
+        "--allow-change",
+        action="store_true",
+        help="go on with other learning rates or data files than the checkpoint's",
+    )
+    run.add_argument(
+        "--timeline",
+        action="store_true",
+        help="write RUN_DIR/timeline.json, what each rank did when, for chrome://tracing or "
+        "Perfetto",
+    )
+    return run
 
 
 def _keys_help() -> str:

@@ -28,14 +28,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
-    """Run one command on all ranks.
+    """Run one command, on all ranks if it needs them.
 
     Args:
         program: its name, which begins what it says.
         parse: returns the arguments, whose ``run`` is called with the ranks and the arguments,
             and returns the exit status, or None for 0. They may have ``starting``, which is
             called with the arguments and returns a context to start MPI in, and a
-            ``checks_launch`` that is False for a command that looks at the launch itself.
+            ``checks_launch`` that is False for a command that looks at the launch itself. A
+            ``needs_ranks`` that is False is for a command of one process, which runs without
+            MPI: its ``run`` is called with the arguments alone.
 
     Returns:
         The exit status: 1 also if stdout could not be written, unless the arguments have
@@ -56,7 +58,12 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help
     except ConfigError as error:
+        if launch.started(os.environ) is None:
+            _say(f"{program}: {error}")
+            return argparse.Namespace(), error.status
         wrong, arguments = error, argparse.Namespace()
+    if not getattr(arguments, "needs_ranks", True):
+        return arguments, _run_alone(program, arguments)
     starting = getattr(arguments, "starting", lambda _: nullcontext())
     with starting(arguments):
         world = World()
@@ -74,6 +81,22 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
         if world.is_root:
             _say(f"{program}: {error}")
         return arguments, error.status
+
+
+def _run_alone(program: str, arguments: argparse.Namespace) -> int:
+    """Run a command of one process; return the exit status.
+
+    A launcher may have started it several times: then the first of the copies alone does it. So
+    it does in the shell of ``srun --pty``, which is the first of the step's tasks.
+    """
+    if launch.number(os.environ):
+        return 0
+    try:
+        status: int | None = arguments.run(arguments)
+    except UserError as error:
+        _say(f"{program}: {error}")
+        return error.status
+    return status or 0
 
 
 def _say(line: str) -> None:

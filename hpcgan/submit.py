@@ -1,57 +1,34 @@
 """``hpcgan submit``: slurm/train.sbatch with everything filled in, given to sbatch.
 
-What a job asks for comes from the command line; what a cluster is like, from one YAML file, so that
-no script needs editing. The script that is submitted is complete in itself and stays in logs/.
+What a job asks for comes from the command line; what a cluster is like, from the site's file. The
+script that is submitted is complete in itself and stays in logs/; beside it is the configuration as
+it was at that moment, which the job reads, at each of its starts.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import os
 import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from hpcgan.config_file import load
-from hpcgan.errors import ConfigError, RunError
-from hpcgan.files import check_is_file, write_whole
+from hpcgan.config import Config
+from hpcgan.config_file import load, to_yaml
+from hpcgan.errors import CheckpointError, ConfigError, RunError
+from hpcgan.files import check_is_file, writing
+from hpcgan.site import SITE, Site, read_site
 
 _SCRIPTS = Path(__file__).parent / "slurm"
-_SITE = Path("~/.config/hpcgan/site.yaml")  # read if there is one and no other is named
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a cluster is like: the keys of the site's YAML file, all optional.
-
-    Attributes:
-        partition: of the jobs.
-        account: that pays for them.
-        modules: to load, in this order.
-        venv: the virtual environment that has hpcgan; default: that of this command.
-        launch: srun or mpirun.
-        mpi: srun's --mpi; default: found by trying.
-        stage: a directory on each node's own disk to copy the data to first; may name variables
-            of the job, such as /local/$SLURM_JOB_ID.
-        options: more options of sbatch, such as "--constraint=cpu".
-    """
-
-    partition: str | None = None
-    account: str | None = None
-    modules: list[str] = field(default_factory=list)
-    venv: str = sys.prefix
-    launch: str = "srun"
-    mpi: str | None = None
-    stage: str | None = None
-    options: list[str] = field(default_factory=list)
+_LOGS = Path("logs")
+_LEAD = 120  # seconds before the end of its time at which a job is asked to stop
+# What sbatch would take from the environment rather than from the script.
+_OVERRIDING = ("JOB_NAME", "OUTPUT", "ARRAY_INX", "TIMELIMIT", "SIGNAL")
 
 
 @dataclass(frozen=True)
@@ -73,30 +50,28 @@ class Size:
     time: str
 
 
-def add(commands: Any) -> None:
-    """Add ``submit`` to the commands of an ``argparse`` parser."""
+def add(commands: Any, train: argparse.ArgumentParser) -> None:
+    """Add ``submit`` to the commands of an ``argparse`` parser; ``train`` has those of a run."""
     parser = commands.add_parser(
         "submit",
+        parents=[train],
         help="submit a training run to Slurm",
-        usage="hpcgan submit CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR] [--nodes N] "
+        usage="hpcgan submit CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR] "
+        "[--resume auto|never|PATH] [--allow-change] [--timeline] [--nodes N] "
         "[--ranks-per-node N] [--cores-per-rank N] [--gpus-per-node N] [--time T] [--site FILE] "
         "[--dry-run]",
         allow_abbrev=False,
     )
-    parser.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
-    parser.add_argument("--run-dir", metavar="DIR", help="default: runs/NAME")
     parser.add_argument("--nodes", type=_number, default=1, metavar="N")
     parser.add_argument("--ranks-per-node", type=_number, default=1, metavar="N")
     parser.add_argument("--cores-per-rank", type=_number, default=1, metavar="N")
     parser.add_argument("--gpus-per-node", type=_number, default=0, metavar="N")
     parser.add_argument("--time", default="01:00:00", metavar="T", help="default: 01:00:00")
     parser.add_argument(
-        "--site", type=Path, metavar="FILE", help=f"the cluster's settings; default: {_SITE}"
+        "--site", type=Path, metavar="FILE", help=f"the cluster's settings; default: {SITE}"
     )
     parser.add_argument("--dry-run", action="store_true", help="print the script and do nothing")
-    parser.set_defaults(
-        run=lambda world, given: world.on_root(lambda: _run(given)), takes_keys=True
-    )
+    parser.set_defaults(run=_run, needs_ranks=False, takes_keys=True)
 
 
 def _run(given: argparse.Namespace) -> None:
@@ -106,54 +81,127 @@ def _run(given: argparse.Namespace) -> None:
     size = Size(
         given.nodes, given.ranks_per_node, given.cores_per_rank, given.gpus_per_node, given.time
     )
-    if size.gpus and size.gpus != size.ranks:
-        raise ConfigError(
-            f"--gpus-per-node {size.gpus} and --ranks-per-node {size.ranks} must be equal"
-        )
-    words = [given.config, *given.overrides]
-    words += ["--run-dir", given.run_dir] if given.run_dir else []
+    _check_size(size, site)
+    _check_run(config, size)
+    if given.resume not in ("auto", "never"):
+        check_is_file(Path(given.resume), "checkpoint", CheckpointError)
+    if config.data.stage:  # what the run says goes before what the site says
+        site = dataclasses.replace(site, stage=None)
+    frozen = _freeze(config, is_dry=given.dry_run)
+    words = [str(frozen)]
+    words += ["--run-dir", str(given.run_dir)] if given.run_dir else []
+    words += ["--resume", given.resume] if given.resume != "auto" else []
+    words += ["--allow-change"] if given.allow_change else []
+    words += ["--timeline"] if given.timeline else []
     text = script(site, size, config.name, words)
     if given.dry_run:
         print(text, end="")
         return
-    run_dir = given.run_dir or f"runs/{config.name}"
-    print(_submit(text, config.name, run_dir))
+    run_dir = given.run_dir or Path("runs") / config.name
+    print(_submit(text, frozen.with_suffix(".sbatch"), site, stem(config.name), run_dir))
 
 
-def read_site(path: Path | None) -> Site:
-    """Return a cluster's settings, the defaults if no file is named and there is none.
+def _check_size(size: Size, site: Site) -> None:
+    """Refuse a job that Slurm would refuse, or in which no training is done.
 
     Raises:
-        ConfigError: the file cannot be read; a key is unknown, or its value of the wrong kind.
+        ConfigError: an option is wrong.
     """
-    if path is None:
-        path = _SITE.expanduser()
-        if not path.exists():
-            return Site()
-    check_is_file(path, "site file", ConfigError)
+    if size.gpus and size.gpus != size.ranks:
+        raise ConfigError(
+            f"--gpus-per-node {size.gpus} and --ranks-per-node {size.ranks} must be equal"
+        )
+    lead = _LEAD
+    for option in site.options:
+        if option.startswith("--signal"):
+            found = re.search(r"@(\d+)$", option)
+            lead = int(found[1]) if found else 60  # Slurm's own default
+    if seconds(size.time) <= lead:
+        raise ConfigError(
+            f"--time {size.time} leaves no time to train: the job is asked to stop {lead} s before "
+            "its end, and goes back into the queue; give it more"
+        )
+
+
+def _check_run(config: Config, size: Size) -> None:
+    """Refuse what the job would refuse when it has waited for its turn."""
+    ranks, shards = size.nodes * size.ranks, config.data.shards
+    if shards is not None and shards < ranks:
+        raise ConfigError(
+            f"data.shards is {shards}, but the job has {ranks} ranks, and a rank without a shard "
+            "has nothing to do"
+        )
+    if config.run.restarts:
+        raise ConfigError(
+            "run.restarts is for mpirun on one machine; leave it out: the job goes back into the "
+            "queue by itself"
+        )
+
+
+def seconds(limit: str) -> float:
+    """Return a time limit, as Slurm writes it, in seconds.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if limit.lower() in ("unlimited", "infinite"):
+        return float("inf")
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", limit, re.ASCII)
+    if not found:
+        raise ConfigError(
+            f"--time {limit!r} is no time limit of Slurm's: MINUTES, HOURS:MINUTES:SECONDS or "
+            "DAYS-HOURS:MINUTES:SECONDS"
+        )
+    days, *rest = found.groups()
+    numbers = [int(each) for each in rest if each is not None]
+    if days is None and len(numbers) < 3:
+        numbers = [0, *numbers]  # minutes come first, not hours
+    hours, minutes, secs = (*numbers, 0, 0)[:3]
+    return float(int(days or 0) * 86400 + hours * 3600 + minutes * 60 + secs)
+
+
+def stem(name: str) -> str:
+    """Return a run's name as the name of its job and files, where not all characters may be."""
+    return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII)
+
+
+def _freeze(config: Config, is_dry: bool) -> Path:
+    """Return the file in logs/ that keeps the configuration for the job; write it if it is not dry.
+
+    A file that holds another configuration may be that of a job which waits: it stays as it is.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    content = f"# Written by hpcgan submit, for its job.\n{to_yaml(config)}".encode()
+    name = stem(config.name)
+    with writing(_LOGS):
+        if not is_dry:
+            _LOGS.mkdir(exist_ok=True)
+    number = 1
+    while True:
+        path = _LOGS / (f"{name}.yaml" if number == 1 else f"{name}-{number}.yaml")
+        with writing(path):
+            if not is_dry and _write_new(path, content):
+                return path
+            if not path.exists() or path.read_bytes() == content:
+                return path
+        number += 1
+
+
+def _write_new(path: Path, content: bytes) -> bool:
+    """Write a file if there is none of its name; return whether it was written."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: site settings are a mapping, such as 'partition: batch'")
-    known = [each.name for each in dataclasses.fields(Site)]
-    for key, value in content.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1) or [", ".join(known)]
-            raise ConfigError(f"{path}: unknown key {key!r}; nearest: {near[0]}")
-        is_list = key in ("modules", "options")
-        texts = value if is_list and isinstance(value, list) else [value]
-        if is_list != isinstance(value, list) or not all(isinstance(each, str) for each in texts):
-            raise ConfigError(f"{path}: {key} is a {'list of texts' if is_list else 'text'}")
-        if any("\n" in each for each in texts):
-            raise ConfigError(f"{path}: {key} has a line end in it")
-    site = Site(**content)
-    if site.launch not in ("srun", "mpirun"):
-        raise ConfigError(f"{path}: launch is srun or mpirun, not {site.launch}")
-    if site.stage and not re.fullmatch(r"[\w/.${}-]+", site.stage):
-        raise ConfigError(f"{path}: stage is a path, with $NAME for variables, not {site.stage}")
-    return site
+        file = path.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(content)
+    except OSError:
+        path.unlink()
+        raise
+    return True
 
 
 def script(site: Site, size: Size, name: str, words: list[str]) -> str:
@@ -166,60 +214,73 @@ def script(site: Site, size: Size, name: str, words: list[str]) -> str:
         words: of ``hpcgan train``.
     """
     source = "train-gpu.sbatch" if size.gpus else "train.sbatch"
-    options = [f"--job-name={name}", "--output=logs/%x-%j.out", "--open-mode=append", "--requeue"]
-    options += ["--signal=B:USR1@120", f"--nodes={size.nodes}", f"--ntasks-per-node={size.ranks}"]
+    options = [f"--job-name={stem(name)}", "--output=logs/%x-%j.out", "--open-mode=append"]
+    options += ["--requeue", f"--signal=B:USR1@{_LEAD}"]
+    options += [f"--nodes={size.nodes}", f"--ntasks-per-node={size.ranks}"]
     options += [f"--cpus-per-task={size.cores}", f"--time={size.time}"]
     options += [f"--gpus-per-node={size.gpus}"] if size.gpus else []
     options += [f"--partition={site.partition}"] if site.partition else []
     options += [f"--account={site.account}"] if site.account else []
     settings = {
         "HPCGAN_MODULES": shlex.quote(" ".join(site.modules)),
-        "HPCGAN_VENV": shlex.quote(site.venv),
+        "HPCGAN_VENV": shlex.quote(os.path.expandvars(Path(site.venv).expanduser())),
         "HPCGAN_LAUNCH": site.launch,
         # In double quotes: it may name variables of the job.
         "HPCGAN_STAGE": f'"{site.stage or ""}"',
     }
     if site.mpi:
         settings["SLURM_MPI_TYPE"] = shlex.quote(site.mpi)
-    head, _, body = (_SCRIPTS / source).read_text(encoding="utf-8").partition("set -euo pipefail\n")
+    head, _, body = _read(source).partition("set -euo pipefail\n")
     del head  # its options, which are those above
     _, _, body = body.partition('source "${original%/*}/common.sh"\n')
     lines = ["#!/bin/bash -l", *(f"#SBATCH {each}" for each in [*options, *site.options])]
     lines += ["", "set -euo pipefail", f"set -- {shlex.join(words)}"]
     lines += [f"export {key}={value}" for key, value in settings.items()]
-    return "\n".join(lines) + "\n\n" + (_SCRIPTS / "common.sh").read_text(encoding="utf-8") + body
+    return "\n".join(lines) + "\n\n" + _read("common.sh") + body
 
 
-def _submit(text: str, name: str, run_dir: str) -> str:
+def _read(name: str) -> str:
+    """Return a script of ``slurm/``."""
+    return (_SCRIPTS / name).read_text(encoding="utf-8")
+
+
+def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
     """Give the script to sbatch; return what to tell of the job.
 
     Raises:
-        RunError: there is no Slurm here, or it refuses the job.
+        RunError: there is no Slurm here, it refuses the job, or the script cannot be written.
     """
-    logs = Path("logs")
-    logs.mkdir(exist_ok=True)
-    path = logs / f"{name}.sbatch"
-    write_whole(path, text.encode())
+    with writing(path):
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    own = [f"SBATCH_{each}" for each in _OVERRIDING]
+    own += ["SBATCH_PARTITION"] if site.partition else []
+    own += ["SBATCH_ACCOUNT"] if site.account else []
     try:
         done = subprocess.run(
             ["sbatch", "--parsable", str(path)],
-            env=os.environ,
+            env={key: value for key, value in os.environ.items() if key not in own},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
             check=False,
         )
-    except OSError:
+    except FileNotFoundError:
         raise RunError("there is no sbatch here: submit from a login node of the cluster") from None
-    if done.returncode:
-        raise RunError(f"sbatch refuses {path}: {' '.join(done.stderr.split())}")
-    job = done.stdout.strip().partition(";")[0]
+    except OSError as error:
+        raise RunError(f"sbatch does not start: {error}") from None
+    lines = done.stdout.splitlines()  # the last is sbatch's own; sites put theirs before it
+    job = lines[-1].strip().partition(";")[0] if lines else ""
+    if done.returncode or not job.isdecimal():
+        said = " ".join(f"{done.stderr} {done.stdout}".split())
+        raise RunError(f"sbatch refuses {path}: {said or f'status {done.returncode}'}")
+    sys.stderr.write(done.stderr)  # warnings
+    board = shlex.quote(str(run_dir / "tensorboard"))
     return (
         f"job {job} is submitted ({path})\n"
         f"  squeue -j {job}                      its place in the queue\n"
         f"  tail -F logs/{name}-{job}.out        what it says\n"
-        f"  tensorboard --logdir {run_dir}/tensorboard\n"
+        f"  tensorboard --logdir {board}\n"
         f"  scancel --batch --signal=USR1 {job}  a checkpoint now, and back into the queue\n"
         f"  scancel {job}                        the end"
     )

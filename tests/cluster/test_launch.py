@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
 
 import launching
 import pytest
-from runs import SCRIPTS, difference, write_files
+from runs import SCRIPTS, difference, step_of, write_files
 from testbed import Cluster
 
 TRAIN = SCRIPTS / "train.sbatch"
@@ -73,10 +74,40 @@ def test_mpirun_starts_the_ranks_where_srun_cannot(cluster: Cluster, place: Path
     assert "hpcgan: 2 ranks on 2 nodes, " in job.output()
 
 
+def test_a_job_without_the_users_environment_and_with_a_space_in_its_path(
+    cluster: Cluster, place: Path
+) -> None:
+    project = place / "my project"
+    shutil.copytree(SCRIPTS, project / "slurm", ignore=shutil.ignore_patterns("testbed"))
+    known = " ".join(f"{name}={value}" for name, value in launching.ENVIRONMENT.items())
+    for program in ("hpcgan", "mpirun", "python"):
+        line = f'exec env {known} {sys.prefix}/bin/{program} "$@"'
+        _write_program(project / ".venv", program, line)
+    words = ("-N2", "--export=NONE", "my project/slurm/train.sbatch", "config.yaml")
+    job = cluster.submit(place, *words, "--run-dir", "runs/a b")
+    assert job.wait_to_end()["JobState"] == "COMPLETED", job.describe()
+    assert "hpcgan: 2 ranks on 2 nodes, " in job.output()
+    assert "using mpirun" not in job.output()
+    assert step_of(place / "runs" / "a b") == 60
+
+
+def test_commands_of_one_process_run_in_the_shell_of_a_step_of_several(
+    cluster: Cluster, place: Path
+) -> None:
+    # As by hand: the first of the tasks has the terminal, and the others do nothing.
+    commands = "hpcgan-data inspect data.h5 && hpcgan submit config.yaml --dry-run | head -n 2"
+    shell = f"if [[ $SLURM_PROCID == 0 ]]; then {commands}; fi"
+    done = cluster.on("login", "srun", "-n2", "--pty", "bash", "-c", shell, place=place)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.replace("\r", "")
+    assert said.startswith("data.h5: "), said
+    assert said.endswith("#!/bin/bash -l\n#SBATCH --job-name=run\n"), said
+
+
 def _write_program(place: Path, name: str, line: str) -> None:
     """Write a shell script to bin/, which a job has first on its PATH with HPCGAN_VENV=place."""
     path = place / "bin" / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/bash\n{line}\n")
     path.chmod(0o755)
 

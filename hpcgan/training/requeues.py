@@ -1,0 +1,53 @@
+"""Jobs that go back into the queue again and again, and never get anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from hpcgan.errors import ConfigError
+
+_MOST = 3  # starts in vain
+_STARTS = ("started", "resumed")
+
+
+def check(run_dir: Path, step: int, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse to start once more what has made no more than a step at each of its last starts.
+
+    So it is with a time limit that is not above the seconds of sbatch's --signal: the run is asked
+    to stop as soon as it begins, and makes one step. Status 2 keeps the job out of the queue.
+
+    Args:
+        run_dir: with the run's history.
+        step: to go on from.
+        environment: of the process, in which Slurm tells how often it has requeued the job.
+
+    Raises:
+        ConfigError: the job has been started often enough in vain.
+    """
+    if int(environment.get("SLURM_RESTART_COUNT", "0")) < _MOST:
+        return
+    starts = _starts(run_dir / "history.jsonl")[-_MOST:]
+    if len(starts) == _MOST and 0 <= step - starts[0] <= _MOST:
+        raise ConfigError(
+            f"{run_dir}: the last {_MOST} starts of this job came from step {starts[0]} to {step}, "
+            "no more than a step each; give the job more --time, well above the seconds of its "
+            "--signal, or checkpoints more often (checkpoint.every_steps), and submit it again"
+        )
+
+
+def _starts(history: Path) -> list[int]:
+    """Return the steps from which a run was started, in order; lines that are none are left out."""
+    if not history.exists():
+        return []
+    starts = []
+    for text in history.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+            if line["event"] in _STARTS:
+                starts.append(int(line["step"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return starts
