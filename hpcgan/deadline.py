@@ -1,41 +1,19 @@
-"""What gives up instead of waiting for ever: a whole process, and exchanges between ranks.
+"""Exchanges between ranks that give up, and name who is missing, instead of waiting for ever.
 
-The exchanges are for ``hpcgan doctor``, which must come to its end whatever the others do, and
-name who is missing. A run uses the collectives of ``World`` instead, and has
-``training.heartbeat`` for ranks that do not come. Each exchange has a number of its own, its tag,
-so that what arrives late is taken for no other.
+For ``hpcgan doctor``, which must come to its end whatever the others do. A run uses the
+collectives of ``World`` instead, and has ``training.heartbeat`` for ranks that do not come.
+Each exchange has a number of its own, its tag, so that what arrives late is taken for no other.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 _PAUSE = 0.001  # seconds between two looks, where time is not measured
-
-
-@contextmanager
-def last_resort(seconds: float) -> Iterator[None]:
-    """End this process with status 1, whatever it waits for, if what is inside takes longer.
-
-    A thread of Python could not: mpi4py keeps the interpreter's lock while MPI starts and aborts.
-    A process has one: to enter it again replaces it.
-    """
-    with Path(os.devnull).open("w") as nowhere:
-        # The traceback that it writes is of no use to the user: the advice is said elsewhere.
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
 
 
 class Deadline:

@@ -13,27 +13,24 @@ from __future__ import annotations
 import functools
 import json
 import os
-import select
 import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
 from hpcgan import errors
-from hpcgan.deadline import Deadline, last_resort
+from hpcgan.deadline import Deadline
+from hpcgan.ending import end_process
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 _ASLEEP = 0.2  # seconds between two looks for the others
-_ABORT = 5.0  # seconds that MPI has to end all ranks, before this one ends alone
-_LAST_WORDS = 1.0  # of them, to write what a pipe may have no room for
 _QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
 _CLOCK_TAG = 32000  # of these messages: no exchange with a deadline has it
 _ARRAY_TAG = 32001
@@ -101,7 +98,7 @@ class World:
         from mpi4py import MPI
 
         self._comm = MPI.COMM_WORLD
-        self._abort = MPI.COMM_WORLD.Abort
+        self._abort: Any = MPI.COMM_WORLD.Abort
         self._windows: list[Any] = []
         self.meetings = 0
         self.rank: int = self._comm.Get_rank()
@@ -327,16 +324,9 @@ class World:
             last_words: what is written.
             descriptor: where to, stderr or stdout.
         """
-        with ExitStack() as armed:
-            with suppress(Exception):  # there may be no memory or file left for it
-                armed.enter_context(last_resort(_ABORT))
-            _write(last_words, descriptor)
-            with suppress(OSError):
-                sys.stdout.flush()
-            if self.size == 1:
-                os._exit(status)  # MPI has nobody to end, and would have a word of its own
-            self._abort(status)
-        raise AssertionError
+        # Alone, MPI has nobody to end, and would have a word of its own.
+        end_others = os._exit if self.size == 1 else self._abort
+        end_process(lambda: end_others(status), last_words, descriptor)
 
     def _fail(self, error: BaseException | None) -> NoReturn:
         """Print a bug's traceback and end all ranks: the others may wait for this one for ever."""
@@ -358,15 +348,6 @@ class World:
         cores = np.empty(int(counts.sum()), np.int64)
         self._node.Allgatherv(np.array(own, np.int64), [cores, counts])
         return len(np.unique(cores))
-
-
-def _write(text: str, descriptor: int) -> None:
-    """Write what there is room for within ``_LAST_WORDS``; nobody may read what a pipe holds."""
-    rest, end = text.encode(errors="backslashreplace"), time.monotonic() + _LAST_WORDS
-    with suppress(OSError):  # nobody may be left at all
-        while rest and select.select([], [descriptor], [], max(0.0, end - time.monotonic()))[1]:
-            # So many bytes never wait: a pipe with less room is not ready.
-            rest = rest[os.write(descriptor, rest[: select.PIPE_BUF]) :]
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hpcgan import errors, launch
-from hpcgan.deadline import Deadline, last_resort
+from hpcgan.deadline import Deadline
 from hpcgan.doctor import data, network, placement, slurm, software, space
 from hpcgan.doctor.findings import Finding, as_json, as_text, failed, listed, worst
+from hpcgan.ending import last_resort
 from hpcgan.errors import ConfigError, UserError
 from hpcgan.world import World
 

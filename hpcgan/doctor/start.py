@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpcgan import launch
-from hpcgan.deadline import last_resort
+from hpcgan.ending import last_resort
 
 _AFTER = 3  # seconds that the sentry has to speak before this process ends
 

@@ -91,7 +91,7 @@ def test_a_node_that_sees_no_other_says_that_it_may_see_its_own_ranks_alone():
 
 
 def test_the_last_resort_ends_whatever_waits(python):
-    program = "import time; from hpcgan.deadline import last_resort\n"
+    program = "import time; from hpcgan.ending import last_resort\n"
     program += "with last_resort(0.5): time.sleep(60)\n"
     began = time.monotonic()
     done = python("-c", program)
