@@ -26,8 +26,9 @@ def kill_writers(directory: Path, count: int) -> str:
     chance = random.Random(0)
     step = found_step = in_write = 0
     most_partial = 0
+    most_seconds = 4 * _seconds_of_a_write(directory / "timed")
     for _ in range(count):
-        acknowledged, partial = _kill_one_writer(directory, step, chance.uniform(0.0, 0.06))
+        acknowledged, partial = _kill_one_writer(directory, step, chance.uniform(0.0, most_seconds))
         in_write += partial
         most_partial = max(most_partial, len(list(directory.glob("*.partial"))))
         found, warnings = newest(directory)
@@ -41,10 +42,21 @@ def kill_writers(directory: Path, count: int) -> str:
         step = found_step
     if most_partial > 1:
         raise Failure(f"{most_partial} temporary files")
+    if not in_write or not found_step:
+        raise Failure(f"{count} kills met no writer at its work: nothing was tried")
     return (
         f"{count} kills of a writer, {in_write} of them in the middle of a file: 0 lost, 0 loaded "
         f"wrong, at most {most_partial} temporary file; {found_step} checkpoints"
     )
+
+
+def _seconds_of_a_write(directory: Path) -> float:
+    """Return how long a checkpoint takes here and now: a loaded disk may take ten times as long."""
+    directory.mkdir()
+    began = time.monotonic()
+    for step in range(1, 6):
+        checkpoint.write(written(directory, step))
+    return (time.monotonic() - began) / 5
 
 
 def _kill_one_writer(directory: Path, step: int, seconds: float) -> tuple[int, bool]:
