@@ -216,8 +216,9 @@ _SIGNALLED = "kill -USR1 $PPID; exec sleep 60"  # which ends of it: it had not b
         ({"EARLY": "yes", "SLURM_RESTART_COUNT": "2"}, 85, ["7"]),
         ({"EARLY": "yes", "SLURM_RESTART_COUNT": "3"}, 85, []),
         ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "2"}, 85, ["7"]),
-        ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "3", "SECONDS": "60"}, 85, ["7"]),
         ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "3"}, 85, []),  # its time is too short
+        # Preempted at once, say: it has made a step.
+        ({"RUN": "kill -USR1 $PPID; exit 85", "SLURM_RESTART_COUNT": "3"}, 85, ["7"]),
     ],
 )
 def test_only_a_job_that_stopped_goes_back_into_the_queue(job: Job, variables, status, requeued):
