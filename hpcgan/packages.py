@@ -15,7 +15,10 @@ def version_of(module: str) -> str:
     It may have come in a distribution of another name (tensorflow-cpu, tensorflow-rocm), or in
     none, as a cluster's modules do: then it is known, or else "unknown", once it is imported.
     """
-    for name in (module, *packages_distributions().get(module, ())):
+    with suppress(PackageNotFoundError):
+        return version(module)
+    # What follows reads the files of all distributions: nobody waits for it who need not.
+    for name in packages_distributions().get(module, ()):
         with suppress(PackageNotFoundError):
             return version(name)
     if find_spec(module) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 import sys
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ class Site:
         partition: of the jobs.
         account: that pays for them.
         modules: to load, in this order.
-        venv: the virtual environment that has hpcgan; default: that of this command.
+        venv: the virtual environment that has hpcgan, in the file with ~ and variables; default:
+            that of this command.
         launch: srun or mpirun.
         mpi: srun's --mpi; default: found by trying.
         stage: a directory on each node's own disk to copy the data to first; may name variables
@@ -63,10 +65,11 @@ def read_site(path: Path | None) -> Site:
     """Return a cluster's settings, the defaults if no file is named and there is none.
 
     Raises:
-        ConfigError: the file cannot be read; a key is unknown, or its value of the wrong kind.
+        ConfigError: the file cannot be read; a key is unknown, or its value of the wrong kind, or
+            names a user or variable that there is not.
     """
     if path is None:
-        path = SITE.expanduser()
+        path = Path(os.path.expanduser(SITE))  # noqa: PTH111  # which is no error without a home
         if not path.exists():
             return Site()
     check_is_file(path, "site file", ConfigError)
@@ -87,6 +90,8 @@ def read_site(path: Path | None) -> Site:
             raise ConfigError(f"{path}: {key} is a {'list of texts' if is_list else 'text'}")
         if any("\n" in each for each in texts):
             raise ConfigError(f"{path}: {key} has a line end in it")
+    if "venv" in content:
+        content["venv"] = _expanded(content["venv"], path)
     site = Site(**content)
     _check_options(site.options, path)
     if site.launch not in ("srun", "mpirun"):
@@ -94,6 +99,14 @@ def read_site(path: Path | None) -> Site:
     if site.stage and not re.fullmatch(r"[\w/.${}-]+", site.stage):
         raise ConfigError(f"{path}: stage is a path, with $NAME for variables, not {site.stage}")
     return site
+
+
+def _expanded(venv: str, path: Path) -> str:
+    """Return the virtual environment's path with ~ and variables replaced."""
+    found = os.path.expandvars(os.path.expanduser(venv))  # noqa: PTH111
+    if found.startswith("~") or "$" in found:
+        raise ConfigError(f"{path}: venv is {venv}, and there is no such user or variable")
+    return found
 
 
 def _check_options(options: list[str], path: Path) -> None:

@@ -223,7 +223,7 @@ def script(site: Site, size: Size, name: str, words: list[str]) -> str:
     options += [f"--account={site.account}"] if site.account else []
     settings = {
         "HPCGAN_MODULES": shlex.quote(" ".join(site.modules)),
-        "HPCGAN_VENV": shlex.quote(os.path.expandvars(Path(site.venv).expanduser())),
+        "HPCGAN_VENV": shlex.quote(site.venv),
         "HPCGAN_LAUNCH": site.launch,
         # In double quotes: it may name variables of the job.
         "HPCGAN_STAGE": f'"{site.stage or ""}"',

@@ -18,8 +18,7 @@ def is_watched() -> bool:
     if sys.stderr.isatty():
         return True
     try:
-        with Path(f"/proc/{os.getppid()}/comm").open(encoding="utf-8") as file:
-            launcher = file.read().strip()
+        launcher = Path(f"/proc/{os.getppid()}/comm").read_bytes().decode(errors="replace").strip()
         target = Path(f"/proc/{os.getppid()}/fd/2").readlink()
     except OSError:
         return False

@@ -24,7 +24,7 @@
 
 STOPPED=85 # hpcgan: stopped by a signal with a checkpoint written, run me again
 asked=0    # how often the job has been asked to stop
-asked_at=  # seconds after its start, for the first time
+deaf=      # not empty where that was before the ranks listened: this start was in vain
 ranks=     # the process of srun or mpirun
 
 say() { echo "${SLURM_JOB_NAME:-job}: $*" >&2; }
@@ -33,7 +33,6 @@ say() { echo "${SLURM_JOB_NAME:-job}: $*" >&2; }
 # (--signal). The ranks must not get it from Slurm itself: that would kill mpirun's helpers.
 pass_on() {
   asked=$((asked + 1))
-  asked_at=${asked_at:-$SECONDS}
   say "asked to stop"
   [[ -z $ranks ]] || kill -USR1 "$ranks" 2>/dev/null || true
 }
@@ -112,7 +111,10 @@ launch() {
 # run PROGRAM WORDS...: run it so that a signal to this script reaches it at once.
 run() {
   local status seen
-  ((!asked)) || return "$STOPPED" # before it began
+  if ((asked)); then # before it began
+    deaf=yes
+    return "$STOPPED"
+  fi
   "$@" &
   ranks=$!
   ((!asked)) || kill -USR1 "$ranks" 2>/dev/null || true
@@ -125,7 +127,10 @@ run() {
   do :; done
   ranks=
   # USR1 ends ranks that had not begun to listen.
-  ((asked && status == 128 + $(kill -l USR1))) && status=$STOPPED
+  if ((asked && status == 128 + $(kill -l USR1))); then
+    deaf=yes
+    status=$STOPPED
+  fi
   # Of ranks that end while it takes a signal, bash may not know how: the next start does.
   ((!asked || status >= 0)) || status=$STOPPED
   return "$status"
@@ -138,11 +143,12 @@ finish() {
   job=${job:-$SLURM_JOB_ID}
   if [[ $1 == "$STOPPED" && $HPCGAN_REQUEUE == yes ]]; then
     local facts
-    facts=$(scontrol show job "$job")
+    facts=$(scontrol show job "$job") || facts=''
     # A limit that is not above the seconds of --signal, which a job cannot see, stops every start.
-    if ((${asked_at:-60} < 60 && ${SLURM_RESTART_COUNT:-0} >= 3)); then
-      say "asked to stop within a minute, at start $((SLURM_RESTART_COUNT + 1)): not again into the" \
-        "queue; submit it with a --time well above the seconds of its --signal"
+    # Where the ranks have listened they count their steps themselves (hpcgan/training/requeues.py).
+    if [[ -n $deaf ]] && ((${SLURM_RESTART_COUNT:-0} >= 3)); then
+      say "asked to stop before the ranks listened, at start $((SLURM_RESTART_COUNT + 1)): not again" \
+        "into the queue; submit it with a --time well above the seconds of its --signal"
     # Not if it was cancelled meanwhile, Slurm has put it back already, or it may not be requeued.
     elif [[ $facts == *JobState=RUNNING* && $facts == *Requeue=1* ]]; then
       say "stopped with a checkpoint: back into the queue"

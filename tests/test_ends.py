@@ -111,7 +111,8 @@ def test_all_ranks_end_though_nobody_reads_why_and_their_launcher_itself_waits(
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     end = time.monotonic() + LONG
     try:
-        while len(running(children)) < 3 and time.monotonic() < end:
+        while len(running(children)) < 3:  # or none of what follows would be seen
+            assert time.monotonic() < end
             time.sleep(0.02)
         while left := running(children):
             assert time.monotonic() < end, left

@@ -197,6 +197,7 @@ def test_a_node_has_as_many_ranks_as_gpus(job: Job, tasks: str, status: int) -> 
     assert ("3 ranks and 4 GPUs on n1: " in done.stderr) == (status == 2)
 
 
+_HEARD = "trap : USR1; kill -USR1 $PPID"
 _SIGNALLED = "kill -USR1 $PPID; exec sleep 60"  # which ends of it: it had not begun to listen
 
 
@@ -216,8 +217,9 @@ _SIGNALLED = "kill -USR1 $PPID; exec sleep 60"  # which ends of it: it had not b
         ({"EARLY": "yes", "SLURM_RESTART_COUNT": "2"}, 85, ["7"]),
         ({"EARLY": "yes", "SLURM_RESTART_COUNT": "3"}, 85, []),
         ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "2"}, 85, ["7"]),
-        ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "3", "SECONDS": "60"}, 85, ["7"]),
         ({"RUN": _SIGNALLED, "SLURM_RESTART_COUNT": "3"}, 85, []),  # its time is too short
+        # Preempted at once, say: it has made a step.
+        ({"RUN": f"{_HEARD}; exit 85", "SLURM_RESTART_COUNT": "3"}, 85, ["7"]),
     ],
 )
 def test_only_a_job_that_stopped_goes_back_into_the_queue(job: Job, variables, status, requeued):

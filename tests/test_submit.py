@@ -76,16 +76,19 @@ def test_the_script_has_what_was_asked_for_and_needs_no_other_file() -> None:
     assert lines[-1] == 'finish "$status"'
 
 
-def test_the_settings_of_a_site_are_those_of_the_job(monkeypatch) -> None:
+def test_the_settings_of_a_site_are_those_of_the_job(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("PROJECT", "/project/7")
-    site = Site(account="us", venv="$PROJECT/my env", launch="mpirun", mpi="pmix_v4")
+    path = tmp_path / "site.yaml"
+    path.write_text("{account: us, venv: $PROJECT/my env, launch: mpirun, mpi: pmix_v4}\n")
+    site = read_site(path)
     lines = script(site, Size(1, 1, 1, 0, "3"), "run", ["a.yaml"]).splitlines()
     assert "#SBATCH --account=us" in lines
     assert "export HPCGAN_VENV='/project/7/my env'" in lines
     assert "export HPCGAN_LAUNCH=mpirun" in lines
     assert "export SLURM_MPI_TYPE=pmix_v4" in lines
-    lines = script(Site(venv="~/env"), Size(1, 1, 1, 0, "3"), "run", ["a.yaml"]).splitlines()
+    path.write_text("venv: ~/env\n")
+    lines = script(read_site(path), Size(1, 1, 1, 0, "3"), "run", ["a.yaml"]).splitlines()
     assert "export HPCGAN_VENV=/home/me/env" in lines
     assert not [line for line in lines if line.startswith("export SLURM_MPI_TYPE=")]
 
@@ -105,6 +108,8 @@ def test_gpus_are_asked_for_with_their_own_script() -> None:
         ('options: ["--x\\nrm"]', "options has a line end in it"),
         ("launch: aprun", "launch is srun or mpirun, not aprun"),
         ("stage: /tmp/$(id)", "stage is a path"),
+        ("venv: ~nobody_here/env", "venv is ~nobody_here/env, and there is no such user or"),
+        ("venv: $NOT_SET_HERE/env", "venv is $NOT_SET_HERE/env, and there is no such user or"),
         ("- a", "site settings are a mapping"),
         ("options: [--nodes=3]", "options has '--nodes=3', but --nodes comes from another key"),
         ("options: [-t 5]", "options has '-t 5', but --time comes from another key or from the"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -81,3 +83,16 @@ def test_a_run_where_names_are_no_text_in_a_locale_without_accents(
     done = python("-m", "data_tools", "inspect", f"{odd}/{odd}.h5")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(r"\udcff\udce9/\udcff\udce9.h5:")
+
+
+def test_a_launcher_whose_name_is_no_text_is_no_known_one() -> None:
+    program = "from hpcgan.terminal import is_watched; print(is_watched())"
+    line = 'printf "gr\\366\\337er" >/proc/$$/comm; "$@"; exit'  # the kernel cuts names, too
+    done = subprocess.run(
+        ["bash", "-c", line, "bash", sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")

@@ -110,7 +110,7 @@ def read(sent: dict[str, Any]) -> Software:
 
 def _loaded_mpi() -> str:
     """Return the file of the MPI library in this process, "" if there is none of the usual name."""
-    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    maps = os.fsdecode(Path("/proc/self/maps").read_bytes())
     found = re.search(r"(/\S*/libmpi(?:ch)?(?:_[a-z0-9_]+)?\.so\S*)", maps)
     return found[1] if found else ""
 

@@ -44,10 +44,8 @@ def principal_components(pieces: Iterable[np.ndarray], number: int) -> Component
     shift = total = squares = np.zeros(())
     for piece in pieces:
         rows = flat(piece)
-        if not count:
-            shift = rows.mean(
-                axis=0
-            )  # near the mean, so that the sums' difference keeps its digits
+        if not count:  # near the mean, so that the sums' difference keeps its digits
+            shift = rows.mean(axis=0)
         rows -= shift
         count += len(rows)
         total = total + rows.sum(axis=0)
