@@ -72,13 +72,13 @@ def questions() -> Iterator[list[Any]]:
 def answer(question: list[Any], answers: BinaryIO) -> None:
     """Answer one question."""
     directory, function, *words = question
-    os.chdir(directory)
     if function not in FUNCTIONS:
         raise ValueError(f"no such function: {function}")
     module, name = function.split(":")
     call = getattr(importlib.import_module(module), name)
     hdf5_limits.allow(0)
     try:
+        os.chdir(directory)
         value = None
         for each in call(*words):
             if isinstance(each, np.ndarray):

@@ -13,6 +13,12 @@ _MOST = 3  # starts in vain
 _STARTS = ("started", "resumed")
 
 
+def count(environment: Mapping[str, str] = os.environ) -> int:
+    """Return how often Slurm has put this job back into the queue; 0 outside of Slurm."""
+    told = environment.get("SLURM_RESTART_COUNT", "")
+    return int(told) if told.isdecimal() else 0
+
+
 def check(run_dir: Path, step: int, environment: Mapping[str, str] = os.environ) -> None:
     """Refuse to start once more what has made no more than a step at each of its last starts.
 
@@ -27,7 +33,7 @@ def check(run_dir: Path, step: int, environment: Mapping[str, str] = os.environ)
     Raises:
         ConfigError: the job has been started often enough in vain.
     """
-    if int(environment.get("SLURM_RESTART_COUNT", "0")) < _MOST:
+    if count(environment) < _MOST:
         return
     starts = _starts(run_dir / "history.jsonl")[-_MOST:]
     if len(starts) == _MOST and 0 <= step - starts[0] <= _MOST:

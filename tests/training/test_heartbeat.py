@@ -65,7 +65,7 @@ def test_a_rank_that_dies_deep_in_the_tree_is_named_once(python) -> None:
 @pytest.mark.parametrize("rank", [0, 2])
 def test_the_rank_for_which_all_others_wait_blames_itself(python, rank: int) -> None:
     """Outside the update, in a collective that one rank does not enter."""
-    done = end(python, "time.sleep(600)", rank=rank, stall=2)
+    done = end(python, "time.sleep(600)", rank=rank, stall=5)
     assert done.returncode == 1
     (line,) = said(done)
     assert line.startswith(f"hpcgan: rank {rank} on ")
