@@ -127,8 +127,8 @@ def _keys_help() -> str:
     """Return the configuration's keys, as options, with types and defaults."""
     import jsonargparse
 
-    from hpcgan.config_file import add_arguments
+    from hpcgan.config import Config
 
     parser = jsonargparse.ArgumentParser(prog="", usage=argparse.SUPPRESS, add_help=False)
-    add_arguments(parser)
+    parser.add_class_arguments(Config, nested_key=None)
     return "keys of CONFIG.yaml, as options that go before it:\n" + parser.format_help()
