@@ -235,6 +235,16 @@ def test_auto_never_starts_again_over_damaged_checkpoints(runs: Runs) -> None:
     assert all(path.exists() for path in paths)
 
 
+def test_a_path_to_go_on_from_may_begin_with_a_variable(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs.save(5)
+    monkeypatch.setenv("HERE", str(path.parent))
+    found = runs.plan(resume=f"$HERE/{path.name}").found
+    assert found
+    assert found.step == 5
+
+
 def test_never_sets_the_earlier_run_aside_and_loses_nothing(
     runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
