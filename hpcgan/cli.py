@@ -125,10 +125,8 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 def _keys_help() -> str:
     """Return the configuration's keys, as options, with types and defaults."""
-    import jsonargparse
-
     from hpcgan.config import Config
+    from hpcgan.keys_help import describe
 
-    parser = jsonargparse.ArgumentParser(prog="", usage=argparse.SUPPRESS, add_help=False)
-    parser.add_class_arguments(Config, nested_key=None)
-    return "keys of CONFIG.yaml, as options that go before it:\n" + parser.format_help()
+    lines = "\n".join(describe(Config))
+    return f"keys of CONFIG.yaml, as options that go before it. {lines}"

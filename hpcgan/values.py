@@ -23,7 +23,7 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 _NULLS = ("", "~", "null", "Null", "NULL")
 NONES = ("none", "None")  # mean null, too, where a key may be null
 
-_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_WORDS = {str: ["text"], int: ["a whole number"], float: ["a number"], bool: ["true", "false"]}
 
 
 class Unfit(Exception):
@@ -55,12 +55,24 @@ def read(node: yaml.Node, kind: Any) -> Any:
         for each in kinds:
             if (found := _scalar(node.value, each)) is not None:
                 return found
-    raise Unfit(f"{show(node)}; it must be {_expected(kinds)}{_hint(node, kinds)}")
+    raise Unfit(f"{show(node)}; it must be {expected(kind)}{_hint(node, kinds)}")
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:
     """Return the types of a union; of another type, itself alone."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def expected(kind: Any) -> str:
+    """Return in words what a value of a type may be."""
+    words = []
+    for each in alternatives(kind):
+        if get_origin(each) is Literal:
+            words += [str(literal) for literal in get_args(each)]
+        elif each is not NoneType:
+            words += _WORDS.get(each, ["a list"])
+    words += ["null"] if NoneType in alternatives(kind) else []
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def is_list(kind: Any) -> bool:
@@ -95,7 +107,7 @@ def _list(node: yaml.Node, kind: Any) -> list[Any]:
     try:
         return [read(node, inner)]
     except Unfit:
-        one = _expected(alternatives(inner))
+        one = expected(inner)
         raise Unfit(f"{show(node)}; it must be a list, [A, B], and each of it {one}") from None
 
 
@@ -124,18 +136,6 @@ def _whole(text: str) -> int | None:
             return None
     number = float(text) if _NUMBER.fullmatch(text) else 0.5
     return int(number) if number.is_integer() and abs(number) < _LARGEST else None
-
-
-def _expected(kinds: tuple[Any, ...]) -> str:
-    """Return in words what a value may be."""
-    words = []
-    for each in kinds:
-        if get_origin(each) is Literal:
-            words += [str(literal) for literal in get_args(each)]
-        elif each is not NoneType:
-            words.append(_WORDS.get(each, "a list"))
-    words += ["null"] if NoneType in kinds else []
-    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _hint(node: yaml.Node, kinds: tuple[Any, ...]) -> str:
