@@ -24,9 +24,11 @@ def describe(record: type, section: str = "") -> Iterator[str]:
     """
     summary, _, arguments = (inspect.getdoc(record) or "").partition("\n\nArgs:\n")
     texts = dict(re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", arguments, re.M | re.S))
+    if not texts:  # docstrings are not there under PYTHONOPTIMIZE=2, but what stands in for them
+        summary = ""
     kinds = get_type_hints(record)
     fields = dataclasses.fields(record)
-    yield f"{section}: {summary}" if section else summary
+    yield f"{section}: {summary}".strip(": ")
     for field in fields:
         kind = kinds[field.name]
         if not dataclasses.is_dataclass(kind):

@@ -73,9 +73,8 @@ def parse(text: bytes | str, origin: str, aliases: bool = True) -> yaml.Node:
 
 def pairs(node: yaml.MappingNode) -> dict[str, yaml.Node]:
     """Return the values of a mapping by key, with those that it merges (``<<``)."""
-    merged = yaml.MappingNode(node.tag, list(node.value))
-    SafeConstructor().flatten_mapping(merged)  # puts them before its own
-    return {key.value: value for key, value in merged.value}
+    SafeConstructor().flatten_mapping(node)  # puts them before its own
+    return {key.value: value for key, value in node.value}
 
 
 def _check_plain(text: bytes | str, origin: str, aliases: bool) -> None:

@@ -22,6 +22,7 @@ from hpcgan.config import (
 )
 from hpcgan.config_file import differences, from_yaml, is_changeable, is_defining, load, to_yaml
 from hpcgan.errors import ConfigError
+from hpcgan.sections import keys
 from tests.refusals import DATA
 
 texts = st.one_of(
@@ -119,6 +120,19 @@ def test_a_key_that_makes_another_run_is_a_difference(key: str, value: object) -
     assert differences(old, changed(old, key, value)) == {key: f"{key}: {before} -> {value}"}
     assert is_defining(key)
     assert is_changeable(key) == key.endswith("learning_rate")
+
+
+def test_all_other_keys_make_another_run() -> None:
+    """What the same run may change is listed here again, so that no key is left out by mistake."""
+    sections = ("checkpoint.", "log.", "run.", "watch.")
+    same = {"name", "train.steps"} | {f"data.{key}" for key in ("files", "labels")}
+    same |= {f"data.{key}" for key in ("residency", "threads", "stage")}
+    same |= {key for key in keys(Config) if key.startswith(sections)}
+    assert {key for key in keys(Config) if not is_defining(key)} == same
+    assert {key for key in keys(Config) if is_changeable(key)} == {
+        *(f"optimizer.{name}" for name in ("scaling", "warmup_steps", "decay")),
+        *(f"optimizer.{name}.learning_rate" for name in ("generator", "discriminator")),
+    }
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,18 @@ def test_sections_keys_types_and_defaults_are_told() -> None:
     ]
 
 
+@dataclass(frozen=True)
+class Silent:
+    number: int = 1
+
+
+def test_without_docstrings_keys_and_types_are_told() -> None:
+    assert list(describe(Silent, "silent")) == [
+        "silent",
+        "  --silent.number       (a whole number; default: 1)",
+    ]
+
+
 @pytest.mark.parametrize("key", keys(Config))
 def test_every_key_of_the_configuration_has_a_text(key: str) -> None:
     _, found, text = "\n".join(describe(Config)).partition(f"\n  --{key}")

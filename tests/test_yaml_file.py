@@ -132,3 +132,9 @@ def test_files_of_other_systems_are_read(config_file: Path, encoding: str, line_
 def test_a_comma_in_a_number_ends_a_value_in_brackets(config_file: Path) -> None:
     text = DATA + "optimizer: {generator: {learning_rate: 0,0002}}\n"
     assert refusal(config_file, text).endswith("write numbers with a point, not a comma")
+
+
+def test_a_checkpoint_has_no_aliases() -> None:
+    """Since what they stand for may grow without bound; ``to_yaml`` makes none."""
+    with pytest.raises(ConfigError, match=r"^step_1\.h5: line 2 has an alias, \*one$"):
+        from_yaml("optimizer: {generator: &one {}\n, discriminator: *one}\n" + DATA, "step_1.h5")
