@@ -23,7 +23,7 @@ from data_tools.formats.pictures import SUFFIXES, Size, open_folder
 from data_tools.formats.tfrecord import open_tfrecord
 from data_tools.layout import Attributes, Compression, Layout
 from hpcgan.errors import ConfigError, DataError
-from hpcgan.files import default_chunk, expanded_path
+from hpcgan.files import default_chunk, expanded
 from hpcgan.world import World
 
 Format = Literal["folder", "idx", "cifar10", "npy", "npz", "tfrecord", "hdf5"]
@@ -124,7 +124,7 @@ def _open_source(conversion: Conversion, world: World) -> Images:
         raise ConfigError(f"--images is for .npz and HDF5, and {source} is {kind}")
     if given.labels is not None and kind in ("folder", "tfrecord", "cifar10"):
         raise ConfigError(f"--labels is not for {kind}, which {source} is: the labels are in it")
-    labels = None if given.labels is None else expanded_path(given.labels)
+    labels = None if given.labels is None else Path(expanded(given.labels))
     if kind in ("idx", "npy") and labels is not None and not labels.is_file():
         raise DataError(f"{labels}: there is no such file (--labels)")
     if kind == "folder":

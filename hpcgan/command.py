@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from hpcgan import launch
 from hpcgan.errors import ConfigError, UserError
-from hpcgan.files import expanded_path
+from hpcgan.files import expanded
 from hpcgan.world import World
 
 
@@ -29,11 +29,19 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Make it as ``argparse.ArgumentParser`` does."""
         super().__init__(*arguments, **options)
-        self.register("type", Path, expanded_path)
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         """Raise ``message`` as a ``ConfigError``."""
         raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def _path(word: str) -> Path:
+    """Return an option's path, expanded."""
+    try:
+        return Path(expanded(word))
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:

@@ -15,7 +15,7 @@ import yaml
 from hpcgan import sections, yaml_file
 from hpcgan.config import Config
 from hpcgan.config_checks import check_name, check_values
-from hpcgan.files import expanded_path
+from hpcgan.files import expanded
 from hpcgan.values import NONES
 
 # Keys whose change makes another run of it: a checkpoint is not resumed under other values.
@@ -64,7 +64,7 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
         ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
             names the key and, for an unknown one, the nearest that exists.
     """
-    path = _preset(str(path)) or expanded_path(str(path))
+    path = _preset(str(path)) or Path(expanded(str(path)))
     hint = "" if path.suffix else f", nor preset: those are {', '.join(presets())}"
     node = yaml_file.read(path, f"config file{hint}")
     given = sections.from_file(Config, node, str(path))

@@ -35,8 +35,10 @@ def expanded(path: str) -> str:
     A path that is there as it is written stays so.
 
     Raises:
-        ConfigError: a variable is not set or empty, or there is no such user.
+        ConfigError: a variable is not set or empty, there is no such user, or this is no path.
     """
+    if not path or "\0" in path:
+        raise ConfigError(f"{path!r} is no path; was a variable meant that is not set?")
     if not {"~", "$"} & set(path) or os.path.exists(path):  # noqa: PTH110
         return path
 
@@ -50,11 +52,6 @@ def expanded(path: str) -> str:
     if home.startswith("~"):
         raise ConfigError(f"{path}: there is no user {home[1:].partition('/')[0]}; write ./~ for ~")
     return re.sub(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})", value, home, flags=re.ASCII)
-
-
-def expanded_path(word: str) -> Path:
-    """Return ``expanded``, as the type of an option."""
-    return Path(expanded(word))
 
 
 def check_is_file(path: Path, what: str, error: type[UserError]) -> None:

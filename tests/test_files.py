@@ -200,5 +200,13 @@ def test_paths_among_options_are_expanded(monkeypatch: pytest.MonkeyPatch) -> No
     inner = parser.add_subparsers().add_parser("write")
     inner.add_argument("--out", type=Path)
     assert parser.parse_args(["write", "--out=~/x"]).out == Path("/home/ann/x")
-    with pytest.raises(ConfigError, match="the variable NOWHERE is not set"):
-        parser.parse_args(["write", "--out=$NOWHERE/x"])
+    monkeypatch.delenv("NOWHERE", raising=False)
+    for word, reason in (("$NOWHERE/x", "NOWHERE is not set"), ("", "'' is no path")):
+        with pytest.raises(ConfigError, match=f"argument --out: .*{reason}"):
+            parser.parse_args(["write", f"--out={word}"])
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no path; was a variable meant that is not set\?"):
+        expanded(path)

@@ -62,7 +62,7 @@ class Run:
 
         read = load(self.config, self.overrides)
         run_dir = self.run_dir or Path("runs") / read.name
-        stage = None if read.data.stage is None else expanded(read.data.stage)
+        stage = expanded(read.data.stage) if read.data.stage else None
         return data.Wanted(list_files(read.data.files), stage, str(run_dir))
 
 

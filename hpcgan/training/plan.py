@@ -26,7 +26,7 @@ from hpcgan.config_file import (
 from hpcgan.data.division import Division, divide_data
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
-from hpcgan.files import expanded_path
+from hpcgan.files import expanded
 from hpcgan.gan import conditions
 from hpcgan.world import World
 
@@ -123,7 +123,7 @@ def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
         return None
     checkpoints = run_dir / "checkpoints"
     if resume != "auto":
-        return checkpoint.read(expanded_path(resume))
+        return checkpoint.read(Path(expanded(resume)))
     found, warnings = checkpoint.newest(checkpoints)
     for warning in warnings:
         print(f"hpcgan: warning: {warning}", flush=True)
