@@ -125,8 +125,6 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 def _keys_help() -> str:
     """Return the configuration's keys, as options, with types and defaults."""
-    from hpcgan.config import Config
-    from hpcgan.keys_help import describe
+    from hpcgan.config_file import keys_help
 
-    lines = "\n".join(describe(Config))
-    return f"keys of CONFIG.yaml, as options that go before it. {lines}"
+    return f"keys of CONFIG.yaml, as options that go before it:\n{keys_help()}"

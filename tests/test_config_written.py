@@ -21,8 +21,8 @@ from hpcgan.config import (
     TrainConfig,
 )
 from hpcgan.config_file import differences, from_yaml, is_changeable, is_defining, load, to_yaml
+from hpcgan.config_values import keys
 from hpcgan.errors import ConfigError
-from hpcgan.sections import keys
 from tests.refusals import DATA
 
 texts = st.one_of(
@@ -127,9 +127,9 @@ def test_all_other_keys_make_another_run() -> None:
     sections = ("checkpoint.", "log.", "run.", "watch.")
     same = {"name", "train.steps"} | {f"data.{key}" for key in ("files", "labels")}
     same |= {f"data.{key}" for key in ("residency", "threads", "stage")}
-    same |= {key for key in keys(Config) if key.startswith(sections)}
-    assert {key for key in keys(Config) if not is_defining(key)} == same
-    assert {key for key in keys(Config) if is_changeable(key)} == {
+    same |= {key for key in keys() if key.startswith(sections)}
+    assert {key for key in keys() if not is_defining(key)} == same
+    assert {key for key in keys() if is_changeable(key)} == {
         *(f"optimizer.{name}" for name in ("scaling", "warmup_steps", "decay")),
         *(f"optimizer.{name}.learning_rate" for name in ("generator", "discriminator")),
     }

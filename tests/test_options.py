@@ -66,14 +66,19 @@ def test_the_last_of_an_option_given_twice_counts(config_file: Path) -> None:
 
 def test_a_value_may_begin_with_a_dash(config_file: Path) -> None:
     config_file.write_text(DATA)
-    assert load(config_file, ["--data.images", "-x"]).data.images == "-x"
+    assert load(config_file, ["--data.images=-x"]).data.images == "-x"
     assert "seed is -1; it must be at least 0" in refusal(config_file, DATA, "--seed", "-1")
 
 
-@pytest.mark.parametrize("words", [["--seed"], ["--seed", "--train.steps", "7"], ["--log.mlperf"]])
+@pytest.mark.parametrize(
+    "words", [["--seed"], ["--seed", "--train.steps", "7"], ["--log.mlperf", "-x"]]
+)
 def test_a_missing_value_is_told(config_file: Path, words: list[str]) -> None:
     message = refusal(config_file, DATA, *words)
-    assert message == f"command line: {words[0]} needs a value after it"
+    assert message == (
+        f"command line: {words[0]} needs a value after it, or {words[0]}=-X if it begins with a "
+        "dash"
+    )
 
 
 def test_several_words_for_a_list_are_told_the_brackets(config_file: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from hpcgan.config_file import from_yaml, load
 from hpcgan.errors import ConfigError
+from hpcgan.yaml_file import read
 from tests.refusals import DATA, refusal
 
 
@@ -138,3 +139,39 @@ def test_a_checkpoint_has_no_aliases() -> None:
     """Since what they stand for may grow without bound; ``to_yaml`` makes none."""
     with pytest.raises(ConfigError, match=r"^step_1\.h5: line 2 has an alias, \*one$"):
         from_yaml("optimizer: {generator: &one {}\n, discriminator: *one}\n" + DATA, "step_1.h5")
+
+
+def test_a_file_is_read_as_yaml_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        "texts: [no, on, 010, 0o7, 23:30, 2024-01-01, '1', '', none, =, 1__0, ._]\n"
+        "values: [true, False, ~, null, 7, -7, 0x1f, 1_000, 1e3, 1.5, .5, -.inf, 1e400]\n"
+        "empty:\n"
+    )
+    assert read(path, "site file") == {
+        "texts": [
+            *("no", "on", "010", "0o7", "23:30", "2024-01-01", "1", "", "none", "=", "1__0", "._")
+        ],
+        "values": [
+            *(True, False, None, None, 7, -7, 31, 1000, 1000, 1.5, 0.5),
+            *(float("-inf"), float("inf")),
+        ],
+        "empty": None,
+    }
+    path.write_text("# nothing\n")
+    assert read(path, "site file") is None
+    with pytest.raises(ConfigError, match=r"no\.yaml: there is no such site file"):
+        read(tmp_path / "no.yaml", "site file")
+
+
+@pytest.mark.parametrize("merged", ["5", "[1]", "text"])
+def test_what_cannot_be_merged_is_told(config_file: Path, merged: str) -> None:
+    message = refusal(config_file, f"{DATA}train: {{<<: {merged}}}\n")
+    assert message.startswith(f"{config_file}: not readable as YAML: line 2: expected a mapping")
+
+
+def test_a_text_that_looks_like_yaml_is_not_read_again() -> None:
+    """Nor by jsonargparse, which would give up on so many levels."""
+    text = "[" * 10**5
+    assert from_yaml(f"{DATA}name: '{text}'\n", "step_1.h5").name == text
+    assert from_yaml(f"{DATA}data.labels: '{{a: b}}'\n", "step_1.h5").data.labels == "{a: b}"

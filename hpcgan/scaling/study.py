@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 from hpcgan.config import Config
-from hpcgan.config_file import load
+from hpcgan.config_file import load, options
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
 from hpcgan.scaling import launcher
 from hpcgan.scaling.quality import Quality, read_file
 from hpcgan.scaling.runs import Run, check_config, counted, read_run, read_runs
-from hpcgan.sections import from_words
 from hpcgan.training.restarts import environment
 from hpcgan.world import World
 
@@ -133,7 +132,7 @@ def _check_overrides(study: Study) -> None:
         ConfigError: there is one, or the configuration is wrong.
     """
     decay = load(study.config, study.overrides).optimizer.decay
-    for key in from_words(Config, study.overrides):
+    for key in options(study.overrides):
         if key == "data.shards" and study.kind == "weak":
             reason = "weak scaling has a shard a rank; leave it out, or measure strong scaling"
         elif key == "train.steps" and decay == "none":
