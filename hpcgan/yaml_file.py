@@ -15,8 +15,8 @@ import yaml
 from hpcgan.errors import ConfigError
 from hpcgan.files import check_is_file
 
-STR, NULL, BOOL, INT, FLOAT = (
-    f"tag:yaml.org,2002:{name}" for name in ("str", "null", "bool", "int", "float")
+STR, NULL, BOOL, INT, FLOAT, MERGE = (
+    f"tag:yaml.org,2002:{name}" for name in ("str", "null", "bool", "int", "float", "merge")
 )
 
 _LONGEST = 60  # characters that are shown of a value
@@ -111,11 +111,12 @@ _MEANINGS = (  # tag, form, first characters
         r"|\.(nan|NaN|NAN)",
         list("-+0123456789."),
     ),
-    ("tag:yaml.org,2002:merge", "<<", ["<"]),
+    (MERGE, "<<", ["<"]),
 )
 for _tag, _form, _first in _MEANINGS:
     Loader.add_implicit_resolver(_tag, re.compile(rf"({_form})\Z"), _first)
 Loader.add_constructor(FLOAT, _number)
+Loader.add_constructor(MERGE, lambda _, node: node.value)  # where it is no key
 
 
 class Dumper(yaml.SafeDumper):

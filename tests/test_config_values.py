@@ -118,7 +118,9 @@ def test_a_number_of_two_meanings_is_told_how_to_write_it(
     assert refusal(where, text, key).startswith(f"{text}; it must be {expected}; {hint}")
 
 
-@pytest.mark.parametrize("text", ["0b1", "0o7", "1__0", "true", "2024-01-01", "x", "٣", "[1]"])
+@pytest.mark.parametrize(
+    "text", ["0b1", "0o7", "1__0", "true", "2024-01-01", "x", "<<", "٣", "[1]"]
+)
 @pytest.mark.parametrize("key", [WHOLE, NUMBER])
 def test_what_is_no_number_is_refused(where: Where, text: str, key: str) -> None:
     expected = {WHOLE: "a whole number", NUMBER: "a number"}[key]
@@ -157,7 +159,8 @@ def test_what_is_neither_is_refused(where: Where, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["no", "yes", "010", "1e3", "23:30", "2024-01-01", "0x1f", "true", "7", "none", ".5"]
+    "text",
+    ["no", "yes", "010", "1e3", "23:30", "2024-01-01", "0x1f", "true", "7", "none", ".5", "<<"],
 )
 def test_text_is_as_it_is_written(where: Where, text: str) -> None:
     assert value(where, text, TEXT) == text

@@ -23,6 +23,7 @@ from hpcgan.config import (
 from hpcgan.config_file import differences, from_yaml, is_changeable, is_defining, load, to_yaml
 from hpcgan.config_values import keys
 from hpcgan.errors import ConfigError
+from hpcgan.yaml_file import compose, construct
 from tests.refusals import DATA
 
 texts = st.one_of(
@@ -74,7 +75,11 @@ adams = st.builds(OptimizerConfig, learning_rate=rates, beta_1=rates, beta_2=rat
     )
 )
 def test_what_is_written_is_read_again(config: Config) -> None:
-    assert from_yaml(to_yaml(config), "origin") == config
+    text = to_yaml(config)
+    assert from_yaml(text, "origin") == config
+    # By what knows no types of keys, too: YAML 1.1 and 1.2.
+    assert yaml.safe_load(text) == dataclasses.asdict(config)
+    assert construct(compose(text, "origin")) == dataclasses.asdict(config)
 
 
 def test_every_key_is_written(config_file: Path) -> None:

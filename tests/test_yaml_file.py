@@ -144,13 +144,27 @@ def test_a_checkpoint_has_no_aliases() -> None:
 def test_a_file_is_read_as_yaml_1_2(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text(
-        "texts: [no, on, 010, 0o7, 23:30, 2024-01-01, '1', '', none, =, 1__0, ._]\n"
+        "texts: [no, on, 010, 0o7, 23:30, 2024-01-01, '1', '', none, =, 1__0, ._, <<]\n"
         "values: [true, False, ~, null, 7, -7, 0x1f, 1_000, 1e3, 1.5, .5, -.inf, 1e400]\n"
         "empty:\n"
     )
     assert read(path, "site file") == {
         "texts": [
-            *("no", "on", "010", "0o7", "23:30", "2024-01-01", "1", "", "none", "=", "1__0", "._")
+            *(
+                "no",
+                "on",
+                "010",
+                "0o7",
+                "23:30",
+                "2024-01-01",
+                "1",
+                "",
+                "none",
+                "=",
+                "1__0",
+                "._",
+                "<<",
+            )
         ],
         "values": [
             *(True, False, None, None, 7, -7, 31, 1000, 1000, 1.5, 0.5),
