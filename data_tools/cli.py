@@ -140,9 +140,7 @@ def _add_convert(commands: argparse._SubParsersAction[command.Parser]) -> None:
     parser.add_argument(
         "--format", choices=convert.FORMATS, help="of SOURCE (default: found out from it)"
     )
-    parser.add_argument(
-        "--images", default="images", metavar="NAME", help="in .npz and HDF5 (default: images)"
-    )
+    parser.add_argument("--images", metavar="NAME", help="in .npz and HDF5 (default: images)")
     parser.add_argument(
         "--labels", metavar="NAME", help="in .npz and HDF5; for IDX and .npy, the labels' file"
     )

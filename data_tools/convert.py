@@ -23,7 +23,7 @@ from data_tools.formats.pictures import SUFFIXES, Size, open_folder
 from data_tools.formats.tfrecord import open_tfrecord
 from data_tools.layout import Attributes, Compression, Layout
 from hpcgan.errors import ConfigError, DataError
-from hpcgan.files import default_chunk
+from hpcgan.files import default_chunk, expanded
 from hpcgan.world import World
 
 Format = Literal["folder", "idx", "cifar10", "npy", "npz", "tfrecord", "hdf5"]
@@ -38,7 +38,7 @@ class Conversion:
     Attributes:
         source: a file or folder.
         format: None to find it out.
-        images: name of the images in .npz and HDF5 sources.
+        images: name of the images in .npz and HDF5 sources; None for "images".
         labels: name of the labels there, or the file of the labels of an IDX or .npy source; None
             for "labels" if it is there, and the file that MNIST puts beside its images.
         size: height and width of the samples, to which pictures are scaled.
@@ -50,7 +50,7 @@ class Conversion:
 
     source: Path
     format: Format | None = None
-    images: str = "images"
+    images: str | None = None
     labels: str | None = None
     size: Size = None
     crop: bool = False
@@ -120,7 +120,11 @@ def _open_source(conversion: Conversion, world: World) -> Images:
         raise ConfigError(f"--size, --crop and --grey are for pictures, and {source} is {kind}")
     if given.crop and not given.size:
         raise ConfigError("--crop needs --size")
-    labels = None if given.labels is None else Path(given.labels)
+    if given.images is not None and kind not in ("npz", "hdf5"):
+        raise ConfigError(f"--images is for .npz and HDF5, and {source} is {kind}")
+    if given.labels is not None and kind in ("folder", "tfrecord", "cifar10"):
+        raise ConfigError(f"--labels is not for {kind}, which {source} is: the labels are in it")
+    labels = None if given.labels is None else Path(expanded(given.labels))
     if kind in ("idx", "npy") and labels is not None and not labels.is_file():
         raise DataError(f"{labels}: there is no such file (--labels)")
     if kind == "folder":
@@ -134,8 +138,8 @@ def _open_source(conversion: Conversion, world: World) -> Images:
     if kind == "npy":
         return open_npy(source, labels)
     if kind == "npz":
-        return open_npz(source, given.images, given.labels)
-    return open_hdf5(source, given.images, given.labels)
+        return open_npz(source, given.images or "images", given.labels)
+    return open_hdf5(source, given.images or "images", given.labels)
 
 
 def _format_of(source: Path) -> Format:

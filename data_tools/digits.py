@@ -100,6 +100,8 @@ def write(out: Path, size: int, held_out: float | None, seed: int) -> list[str]:
         DataError: ``out`` is a directory, or is in none.
         RunError: a file cannot be written.
     """
+    if seed and held_out is None:
+        raise ConfigError(f"--seed is {seed}, which chooses what --held-out holds out; give both")
     images, labels = digit_images(size)
     parts = {out: np.arange(len(labels))}
     if held_out is not None:

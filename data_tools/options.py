@@ -6,11 +6,12 @@ import argparse
 from typing import get_args
 
 from data_tools.layout import Compression
+from hpcgan.files import expanded
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the data files that a command reads."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="HDF5 data files")
+    parser.add_argument("files", nargs="+", type=expanded, metavar="FILE", help="HDF5 data files")
     parser.add_argument(
         "--images", default="images", metavar="NAME", help="dataset (default: images)"
     )

@@ -105,6 +105,8 @@ def _check(wanted: Resharding, samples: int) -> None:
         raise ConfigError(f"--chunk is {wanted.chunk}; it must be at least 1")
     if wanted.seed < 0:
         raise ConfigError(f"--seed is {wanted.seed}; it must be at least 0")
+    if wanted.seed and not wanted.shuffle:
+        raise ConfigError(f"--seed is {wanted.seed}, of the order of --shuffle; give both")
     sources = {Path(file).resolve() for file in list_files(wanted.files)}
     for part in range(wanted.parts):
         path = wanted.path(part)

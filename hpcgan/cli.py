@@ -129,10 +129,6 @@ def _run_options() -> command.Parser:
 
 def _keys_help() -> str:
     """Return the configuration's keys, as options, with types and defaults."""
-    import jsonargparse
+    from hpcgan.config_file import keys_help
 
-    from hpcgan.config_file import add_arguments
-
-    parser = jsonargparse.ArgumentParser(prog="", usage=argparse.SUPPRESS, add_help=False)
-    add_arguments(parser)
-    return "keys of CONFIG.yaml, as options that go before it:\n" + parser.format_help()
+    return f"keys of CONFIG.yaml, as options that go before it:\n{keys_help()}"

@@ -11,20 +11,39 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from hpcgan import launch
 from hpcgan.errors import ConfigError, UserError
+from hpcgan.files import expanded
 from hpcgan.output import take_over
 from hpcgan.world import World
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises: under mpirun argparse itself would print its error a rank."""
+    """A parser that raises: under mpirun argparse itself would print its error a rank.
+
+    ``~`` and variables are expanded in options that are a Path, also where no shell does it, as in
+    ``--out=~/x``.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Make it as ``argparse.ArgumentParser`` does."""
+        super().__init__(*arguments, **options)
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         """Raise ``message`` as a ``ConfigError``."""
         raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def _path(word: str) -> Path:
+    """Return an option's path, expanded."""
+    try:
+        return Path(expanded(word))
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:

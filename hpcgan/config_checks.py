@@ -82,6 +82,31 @@ _BELOW = {
 }
 
 
+# Bytes of a name: a file's has 255 at most, and NAME.12 or NAME-JOB.out are made of it.
+_LONGEST_NAME = 200
+
+
+def check_name(name: str, origin: str) -> None:
+    """Refuse a run's name that cannot be that of its directory and its job.
+
+    Those of other people's checkpoints name nothing and may be any.
+
+    Args:
+        name: of a run to start.
+        origin: names the configuration in the error.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    good = re.fullmatch(r"[^\s.-](.*\S)?", name) and not set("/\\'\"") & set(name)
+    if not good or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+        raise ConfigError(
+            f"{origin}: name is {name!r}; it must be the name of a directory: printable, at most "
+            f"{_LONGEST_NAME} bytes, without slashes and quotes, no dot or dash first, no space "
+            "first or last"
+        )
+
+
 def check_values(config: Config, origin: str) -> None:
     """Refuse values out of bounds and keys that contradict each other.
 

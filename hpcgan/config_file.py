@@ -1,23 +1,28 @@
 """The configuration's file and options: read, check, compare and write them.
 
-jsonargparse does the typing of keys and values; ``config_checks`` does the rest.
+``yaml_file`` reads texts, jsonargparse types keys and values, ``config_checks`` does the rest.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 import re
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
 import yaml
 
-from hpcgan.config import Config, DataConfig
-from hpcgan.config_checks import check_values
+from hpcgan import yaml_file
+from hpcgan.config import Config
+from hpcgan.config_checks import check_name, check_values
+from hpcgan.config_values import is_list, keys, read, wrong
 from hpcgan.errors import ConfigError
-from hpcgan.files import check_is_file
+from hpcgan.files import expanded
 
 # Keys whose change makes another run of it: a checkpoint is not resumed under other values.
 _DEFINING = (
@@ -51,27 +56,15 @@ _CHANGEABLE = (
     "optimizer.decay",
 )
 
-_DEEPEST = 8  # sections and lists in one another
+# The loader of jsonargparse, for which all texts are read already.
+_READ = "read"
+jsonargparse.set_loader(_READ, lambda text: text)
 
-# How PyYAML and jsonargparse refuse a text; OverflowError is for whole numbers beyond all floats.
-_REFUSALS = (
-    jsonargparse.ArgumentError,
-    TypeError,
-    ValueError,
-    OverflowError,
-    yaml.YAMLError,
-)
+_COMMAND_LINE = "command line"
+
+Given = dict[str, tuple[str, yaml.Node]]  # by dotted key: where it is given, and what
 
 _PRESETS = Path(__file__).parent / "presets"
-
-# Keys that may be null though their default is not.
-_NULLABLE = ("checkpoint.every_steps",)
-
-
-def add_arguments(parser: jsonargparse.ArgumentParser) -> None:
-    """Add every key of the configuration to ``parser`` as ``--section.key``."""
-    parser.add_argument("--config", action="config", help=jsonargparse.SUPPRESS)
-    parser.add_class_arguments(Config, nested_key=None)
 
 
 def load(path: Path | str, overrides: list[str] | None = None) -> Config:
@@ -85,25 +78,14 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
         ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
             names the key and, for an unknown one, the nearest that exists.
     """
-    path = _preset(str(path)) or Path(path)
+    path = _preset(str(path)) or Path(expanded(str(path)))
     hint = "" if path.suffix else f", nor preset: those are {', '.join(presets())}"
-    check_is_file(path, f"config file{hint}", ConfigError)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {_one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a config is a mapping of sections, such as 'data: ...'")
-    _check_keys(content, str(path))
-    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
-    add_arguments(parser)
-    try:
-        parsed = parser.parse_args([f"--config={path}", *(overrides or [])])
-        config = parser.instantiate(parsed)
-    except _REFUSALS as error:
-        raise ConfigError(_explain(_one_line(error), str(path))) from None
-    config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
-    check_values(config, f"{path} or command line" if overrides else str(path))
+    given = _from_file(yaml_file.compose_file(path, f"config file{hint}"), str(path))
+    given |= options(overrides or [])
+    config = _build(given, str(path))
+    origin = f"{path} or command line" if overrides else str(path)
+    check_name(config.name, origin)
+    check_values(config, origin)
     return config
 
 
@@ -124,59 +106,20 @@ def from_yaml(text: str, origin: str) -> Config:
     Raises:
         ConfigError: the text is no configuration, or no run can have it.
     """
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Config, nested_key=None)
-    try:
-        _check_plain(text)
-        content = yaml.safe_load(text)
-        if not isinstance(content, dict):
-            raise ConfigError(f"{origin}: its configuration is not a mapping of sections")
-        # jsonargparse would take text in the place of a section for the path of a file to read.
-        _check_keys(content, origin)
-        config = parser.instantiate(parser.parse_object(content))
-    except _REFUSALS as error:
-        raise ConfigError(f"{origin}: {_one_line(error)}") from None
-    config = Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})
+    config = _build(_from_file(yaml_file.compose(text, origin, aliases=False), origin), origin)
     check_values(config, origin)
     return config
 
 
-def _check_plain(text: str) -> None:
-    """Refuse YAML that ``to_yaml`` never makes and that may grow without bound when it is read.
-
-    Raises:
-        ValueError: it has aliases, or is deeper than sections and lists are.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
-            raise ValueError("its configuration holds aliases or is too deep")
-
-
 def to_yaml(config: Config) -> str:
     """Return ``config`` as YAML text, with every key."""
-    return yaml.dump(dataclasses.asdict(config), Dumper=_Dumper, sort_keys=False)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that jsonargparse reads as a number and PyYAML does not, such as 1e3."""
-
-
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+    return yaml.dump(dataclasses.asdict(config), Dumper=yaml_file.Dumper, sort_keys=False)
 
 
 def differences(old: Config, new: Config) -> dict[str, str]:
     """Return "key: old -> new" for each key that differs, by the key."""
-    before, after = _flat(dataclasses.asdict(old)), _flat(dataclasses.asdict(new))
-    return {
-        key: f"{key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]
-    }
+    values = {key: (attrgetter(key)(old), attrgetter(key)(new)) for key in keys()}
+    return {key: f"{key}: {a} -> {b}" for key, (a, b) in values.items() if a != b}
 
 
 def is_defining(key: str) -> bool:
@@ -189,68 +132,122 @@ def is_changeable(key: str) -> bool:
     return key in _CHANGEABLE
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested sections as one mapping of dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
+@cache
+def _parser() -> jsonargparse.ArgumentParser:
+    """Return what types the keys of a configuration."""
+    parser = jsonargparse.ArgumentParser(
+        prog="",
+        usage=argparse.SUPPRESS,
+        add_help=False,
+        exit_on_error=False,
+        parser_mode=_READ,
+    )
+    parser.add_class_arguments(Config, nested_key=None)
+    return parser
+
+
+def keys_help() -> str:
+    """Return the help of all keys, as options."""
+    text = re.sub(r"\n  --\S+ CONFIG\s+Path to a configuration file\.", "", _parser().format_help())
+    return re.sub(r", --\S+\+ \S+", "", text)  # what extends a list
+
+
+def options(words: list[str]) -> Given:
+    """Return the values of words, ``--section.key VALUE``, by key; the last of one given twice.
+
+    Values are text as it is, or in quotes; lists are in brackets.
+
+    Raises:
+        ConfigError: a key is unknown, a value is missing, or a word is too many.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for key in keys():
+        parser.add_argument(f"--{key}", default=argparse.SUPPRESS)
+    try:
+        found, rest = parser.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise ConfigError(
+            f"{_COMMAND_LINE}: {error.argument_name} needs a value after it, or "
+            f"{error.argument_name}=-X if it begins with a dash"
+        ) from None
+    given = {key: (_COMMAND_LINE, _option(text, keys()[key])) for key, text in vars(found).items()}
+    if rest:
+        raise _superfluous(rest, given)
+    return given
+
+
+def _superfluous(words: list[str], given: Given) -> ConfigError:
+    """Return what tells of words that are no options."""
+    key, _, _ = words[0].partition("=")
+    if not key.startswith("--"):
+        lists = [f"--{key}" for key in given if is_list(keys()[key])]
+        hint = f"give {lists[-1]} a list in brackets, [A,B]; " if lists else ""
+        return ConfigError(f"{_COMMAND_LINE}: {hint}unrecognized arguments: {' '.join(words)}")
+    if key[2:] in _sections():
+        return ConfigError(f"{_COMMAND_LINE}: '{key[2:]}' is a section; name one of its keys, too")
+    return _unknown(key[2:], _COMMAND_LINE)
+
+
+def _option(text: str, kind: Any) -> yaml.Node:
+    """Return the value of an option."""
+    if text[:1] in ("'", '"') or (is_list(kind) and text.startswith("[")):
+        return yaml_file.compose(text, _COMMAND_LINE)
+    return yaml_file.scalar(text) if text else yaml.ScalarNode(yaml_file.STR, "", style="'")
+
+
+def _from_file(node: yaml.Node, origin: str, prefix: str = "") -> Given:
+    """Return the values of a file, or of a section in it."""
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{origin}: a config is a mapping of sections, such as 'data: ...'")
+    given: Given = {}
+    for name, value in node.value:
+        key = f"{prefix}{name.value}"
+        if key in keys():
+            found: Given = {key: (origin, value)}
+        elif key not in _sections():
+            raise _unknown(key, origin)
+        elif isinstance(value, yaml.MappingNode):
+            found = _from_file(value, origin, f"{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _defaults() -> dict[str, Any]:
-    """Return the default of every key, by its dotted name."""
-    return _flat(dataclasses.asdict(Config(data=DataConfig(files=[]))))
-
-
-def _known_keys() -> list[str]:
-    """Return every key and section name, dotted."""
-    keys = list(_defaults())
-    sections = {key.rsplit(".", n)[0] for key in keys for n in range(1, key.count(".") + 1)}
-    return sorted({*keys, *sections})
-
-
-def _nearest(key: str) -> str:
-    """Return a hint that names the known key nearest to ``key``."""
-    known = _known_keys()
-    found = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if not found:  # the right key in the wrong section
-        last = key.rsplit(".", 1)[-1]
-        found = [each for each in known if each.rsplit(".", 1)[-1] == last]
-    return f"; the nearest known one is '{found[0]}'" if found else ""
-
-
-def _check_keys(content: dict[str, Any], origin: str, section: str = "") -> None:
-    """Refuse keys that no section has, sections that hold none, and null for a value."""
-    defaults = _defaults()
-    for name, value in content.items():
-        key = f"{section}{name}"
-        if key not in _known_keys():
-            raise ConfigError(f"{origin}: unknown key '{key}'{_nearest(key)}")
-        if isinstance(value, dict):
-            _check_keys(value, origin, f"{key}.")
-        elif key not in defaults:
-            held = "empty" if value is None else value
+            held = "empty" if value.tag == yaml_file.NULL else yaml_file.show(value)
             raise ConfigError(f"{origin}: section '{key}' is {held}; it must hold keys")
-        elif value is None and defaults[key] is not None and key not in _NULLABLE:
-            raise ConfigError(f"{origin}: {key} is null; give it a value or leave it out")
+        if twice := sorted(given.keys() & found):  # once dotted, once in its section
+            raise ConfigError(f"{origin}: '{twice[0]}' is given twice; keep one")
+        given |= found
+    return given
 
 
-def _explain(message: str, origin: str) -> str:
-    """Return jsonargparse's message in the words of a config file."""
-    unknown = re.search(r"unrecognized arguments: --([\w.]+)", message, re.IGNORECASE)
-    if unknown:
-        return f"command line: unknown key '{unknown[1]}'{_nearest(unknown[1])}"
-    missing = re.search(r"arguments are required: ([\w.]+)", message)
-    if missing:
-        return f"{origin}: key '{missing[1]}' is missing; it has no default"
-    message = re.sub(r"an? <class '(\w+)'>", r"\1", message)
-    message = re.sub(r"a typing\.Literal\[(.*?)\]", r"one of \1", message)
-    return f"{origin} or command line: {message.replace('Parser key', 'key')}"
+def _sections() -> set[str]:
+    """Return the dotted names of all sections."""
+    return {key.rsplit(".", n)[0] for key in keys() for n in range(1, key.count(".") + 1)}
 
 
-def _one_line(error: Exception) -> str:
-    """Return an error's text on one line."""
-    return re.sub(r"\s+", " ", str(error)).strip()
+def _unknown(key: str, origin: str) -> ConfigError:
+    """Return what tells of a key that there is not, and of the nearest known one."""
+    last = key.rsplit(".", 1)[-1]
+    if last.isdecimal():  # {learning_rate: 0,0002}
+        hint = "write numbers with a point, not a comma"
+        return ConfigError(f"{origin}: unknown key '{key}'; {hint}")
+    known = sorted({*keys(), *_sections()})
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if not near:  # the right key in the wrong section
+        near = [each for each in known if each.rsplit(".", 1)[-1] == last]
+    hint = f"; the nearest known one is '{near[0]}'" if near else ""
+    return ConfigError(f"{origin}: unknown key {key!a}{hint}")
+
+
+def _build(given: Given, origin: str) -> Config:
+    """Return the configuration of what is given; ``origin`` is told to lack what is missing."""
+    values = {key: read(node, keys()[key]) for key, (_, node) in given.items()}
+    try:
+        config = _parser().instantiate(_parser().parse_object(values))
+    except jsonargparse.ArgumentError as error:
+        if found := re.match(r'Parser key "(\S+)"', error.message):
+            where, node = given[found[1]]
+            message = f"{where}: {found[1]} is {wrong(node, keys()[found[1]])}"
+        elif found := re.search(r"arguments are required: (\S+)", error.message):
+            message = f"{origin}: key '{found[1]}' is missing; it has no default"
+        else:
+            raise
+        raise ConfigError(message) from None
+    return Config(**{f.name: config[f.name] for f in dataclasses.fields(Config)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from hpcgan.errors import DataError, RunError, UserError
+from hpcgan.errors import ConfigError, DataError, RunError, UserError
 
 USER_BLOCK = 512  # bytes before the HDF5 content that HDF5 leaves to us; the fewest it allows
 # Errors where room may be what is missing; None: HDF5 does not tell.
@@ -29,6 +30,31 @@ _CHUNK_BYTES = 2**20  # HDF5's default chunk cache holds this much
 def default_chunk(sample_bytes: int, samples: int) -> int:
     """Return the samples of a chunk of about 1 MiB: at least 1, at most ``samples``."""
     return min(max(1, _CHUNK_BYTES // sample_bytes), samples)
+
+
+def expanded(path: str) -> str:
+    """Return a path with ``~``, ``$NAME`` and ``${NAME}`` as a shell would have filled them in.
+
+    A path that is there as it is written stays so.
+
+    Raises:
+        ConfigError: a variable is not set or empty, there is no such user, or this is no path.
+    """
+    if not path or "\0" in path:
+        raise ConfigError(f"{path!r} is no path; was a variable meant that is not set?")
+    if not {"~", "$"} & set(path) or os.path.exists(path):  # noqa: PTH110
+        return path
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if not os.environ.get(name):
+            raise ConfigError(f"{path}: the variable {name} is not set; set it, or write its value")
+        return os.environ[name]
+
+    home = os.path.expanduser(path)  # noqa: PTH111
+    if home.startswith("~"):
+        raise ConfigError(f"{path}: there is no user {home[1:].partition('/')[0]}; write ./~ for ~")
+    return re.sub(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})", value, home, flags=re.ASCII)
 
 
 def check_is_file(path: Path, what: str, error: type[UserError]) -> None:

@@ -65,3 +65,9 @@ def python(tmp_path: Path) -> Run:
     """Return a function that runs ``python WORDS`` in tmp_path on a number of ranks."""
 
     return functools.partial(launching.run, tmp_path)
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    """Return where a test writes a configuration."""
+    return tmp_path / "run.yaml"

@@ -10,10 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcgan.errors import DataError, RunError
+from hpcgan import command
+from hpcgan.errors import ConfigError, DataError, RunError
 from hpcgan.files import (
     USER_BLOCK,
     default_chunk,
+    expanded,
     partial_path,
     whole_hdf5,
     write_datasets,
@@ -175,3 +177,66 @@ def test_datasets_are_chunked_along_their_first_axis(tmp_path: Path) -> None:
         for name, array in arrays.items():
             assert file[name].dtype == array.dtype
             assert np.array_equal(file[name][:], array)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("~/x.h5", "/home/ann/x.h5"),
+        ("~", "/home/ann"),
+        ("$SCRATCH/x", "/scratch/my data/x"),
+        ("a/${SCRATCH}b$JOB.h5", "a//scratch/my datab7.h5"),
+        ("a~/b~", "a~/b~"),
+        ("cost$.h5", "cost$.h5"),
+        ("5$1.h5", "5$1.h5"),
+        ("plain.h5", "plain.h5"),
+    ],
+)
+def test_home_and_variables_in_paths(
+    path: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HOME": "/home/ann", "SCRATCH": "/scratch/my data", "JOB": "7"}.items():
+        monkeypatch.setenv(name, value)
+    assert expanded(path) == meant
+
+
+@pytest.mark.parametrize("path", ["$NOWHERE/x.h5", "a/${NOWHERE}", "$EMPTY/$NOWHERE"])
+def test_a_variable_that_is_not_set_is_named(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOWHERE", raising=False)
+    monkeypatch.setenv("EMPTY", "")
+    name = "EMPTY" if "EMPTY" in path else "NOWHERE"
+    with pytest.raises(ConfigError) as caught:
+        expanded(path)
+    assert str(caught.value) == (
+        f"{path}: the variable {name} is not set; set it, or write its value"
+    )
+
+
+def test_the_home_of_nobody_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"~nobody-here/x: there is no user nobody-here; "):
+        expanded("~nobody-here/x")
+
+
+def test_a_file_of_that_very_name_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("$NOWHERE.h5", "~x"):
+        Path(name).touch()
+        assert expanded(name) == name
+
+
+def test_paths_among_options_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    parser = command.Parser("program")
+    inner = parser.add_subparsers().add_parser("write")
+    inner.add_argument("--out", type=Path)
+    assert parser.parse_args(["write", "--out=~/x"]).out == Path("/home/ann/x")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    for word, reason in (("$NOWHERE/x", "NOWHERE is not set"), ("", "'' is no path")):
+        with pytest.raises(ConfigError, match=f"argument --out: .*{reason}"):
+            parser.parse_args(["write", f"--out={word}"])
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no path; was a variable meant that is not set\?"):
+        expanded(path)

@@ -22,7 +22,7 @@ import numpy as np
 from hpcgan import errors
 from hpcgan.config import DataConfig
 from hpcgan.errors import DataError, UserError
-from hpcgan.files import check_is_file, default_chunk
+from hpcgan.files import check_is_file, default_chunk, expanded
 from hpcgan.hdf5 import Hdf5Error, ask
 from hpcgan.world import World
 
@@ -131,13 +131,15 @@ def open_source(world: World, data: DataConfig) -> Source:
 def list_files(names: list[str]) -> list[str]:
     """Return the files that paths and patterns (``*``, ``?``, ``[]``, ``**``) name.
 
+    ``~`` and variables in them are expanded first (``hpcgan.files.expanded``).
     They stay in the order given; those of a pattern are sorted by name.
 
     Raises:
+        ConfigError: a path names a variable that is not set.
         DataError: a pattern fits no file, or a file is named twice.
     """
     files: list[str] = []
-    for name in names:
+    for name in map(expanded, names):
         # Not by Path: it raises where one may not look, which is told later, by the file's name.
         if os.path.exists(name) or not glob.has_magic(name):  # noqa: PTH110
             files.append(name)

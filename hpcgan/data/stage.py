@@ -18,6 +18,7 @@ from pathlib import Path
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import Piece
 from hpcgan.errors import DataError
+from hpcgan.files import expanded
 from hpcgan.world import World
 
 _PART = 2**26  # bytes copied at once
@@ -61,9 +62,10 @@ class _Own:
         """Make it, and delete those whose runs are gone.
 
         Raises:
+            ConfigError: its path names a variable that is not set.
             DataError: it cannot be made, or the disk has less room than ``extents`` need.
         """
-        place = Path(where)
+        place = Path(expanded(where))
         try:
             place.mkdir(parents=True, exist_ok=True)
             _delete_left(place)

@@ -58,10 +58,12 @@ class Run:
             return data.Wanted([], None, str(self.run_dir or Path.cwd()))
         from hpcgan.config_file import load
         from hpcgan.data.source import list_files
+        from hpcgan.files import expanded
 
         read = load(self.config, self.overrides)
         run_dir = self.run_dir or Path("runs") / read.name
-        return data.Wanted(list_files(read.data.files), read.data.stage, str(run_dir))
+        stage = expanded(read.data.stage) if read.data.stage else None
+        return data.Wanted(list_files(read.data.files), stage, str(run_dir))
 
 
 def examine(world: World, run: Run, seconds: float, is_json: bool) -> int:

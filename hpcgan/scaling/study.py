@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpcgan.config import Config
-from hpcgan.config_file import load
+from hpcgan.config_file import load, options
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
 from hpcgan.scaling import launcher
@@ -24,6 +24,9 @@ from hpcgan.scaling.quality import Quality, read_file
 from hpcgan.scaling.runs import Run, check_config, counted, read_run, read_runs
 from hpcgan.training.restarts import environment
 from hpcgan.world import World
+
+# Sections of which a study uses nothing.
+_UNUSED = ("checkpoint.", "log.", "run.", "watch.")
 
 Kind = Literal["weak", "strong"]
 
@@ -67,6 +70,7 @@ def run(world: World, study: Study) -> int:
     """
     if world.size > 1:
         raise ConfigError("hpcgan scale starts the ranks itself; run it without mpirun or srun")
+    _check_overrides(study)
     words = _words(study)
     _check_known(study, words)
     wrong: set[int] = set()
@@ -121,6 +125,27 @@ def order(ranks: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:
             yield repeat, number
 
 
+def _check_overrides(study: Study) -> None:
+    """Refuse options of keys that the study sets itself, or has no use for.
+
+    Raises:
+        ConfigError: there is one, or the configuration is wrong.
+    """
+    decay = load(study.config, study.overrides).optimizer.decay
+    for key in options(study.overrides):
+        if key == "data.shards" and study.kind == "weak":
+            reason = "weak scaling has a shard a rank; leave it out, or measure strong scaling"
+        elif key == "train.steps" and decay == "none":
+            reason = "--seconds, and --quality, say how long a study trains; leave it out"
+        elif key.startswith(_UNUSED):
+            reason = (
+                "a study writes no checkpoints and no journal, and watches nothing; leave it out"
+            )
+        else:
+            continue
+        raise ConfigError(f"command line: --{key} has no effect here: {reason}")
+
+
 def _words(study: Study) -> list[str]:
     """Return the overrides with the number of shards, if all ranks of the study can have some.
 
@@ -129,6 +154,8 @@ def _words(study: Study) -> list[str]:
     """
     config = load(study.config, study.overrides)
     if study.kind == "weak":
+        if config.data.shards is not None:
+            print(f"{study.config}: data.shards, {config.data.shards}, is not used: one a rank is")
         return study.overrides
     most = max(study.ranks)
     shards = config.data.shards or most

@@ -26,6 +26,7 @@ from hpcgan.data.division import Division, divide_data
 from hpcgan.data.fingerprint import fingerprints
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError
+from hpcgan.files import expanded
 from hpcgan.gan import conditions
 from hpcgan.world import World
 
@@ -169,7 +170,7 @@ def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
         return None
     checkpoints = run_dir / "checkpoints"
     if resume != "auto":
-        return checkpoint.read(Path(resume))
+        return checkpoint.read(Path(expanded(resume)))
     found, warnings = checkpoint.newest(checkpoints)
     for warning in warnings:
         print(f"hpcgan: warning: {warning}", flush=True)

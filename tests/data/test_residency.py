@@ -20,7 +20,7 @@ from hpcgan.data.division import Division, divide_data
 from hpcgan.data.residency import ResidentShard, opened_shards
 from hpcgan.data.shards import epoch_order
 from hpcgan.data.source import open_source
-from hpcgan.errors import DataError
+from hpcgan.errors import ConfigError, DataError
 from hpcgan.world import World
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
@@ -195,6 +195,16 @@ def test_a_staged_run_does_not_need_the_originals_any_more_and_copies_only_its_c
         shards[1].take(0, out)
         expected = pixels[16:32].reshape(16, -1)
         assert sorted(map(bytes, out.reshape(16, -1))) == sorted(map(bytes, expected))
+
+
+def test_the_directory_of_copies_may_be_named_by_a_variable(
+    world: World, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISK", str(tmp_path / "disk"))
+    streams(world, 8, 7, files=files, residency="stream", stage="${DISK}/job")
+    assert list((tmp_path / "disk" / "job").iterdir()) == []
+    with pytest.raises(ConfigError, match=r"\$NO_DISK/job: the variable NO_DISK is not set"):
+        streams(world, 8, 7, files=files, residency="stream", stage="$NO_DISK/job")
 
 
 def of_one_shard(division: Division, shard: int) -> Division:

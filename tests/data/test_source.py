@@ -134,6 +134,19 @@ def test_patterns_name_files_sorted_among_those_given(tmp_path: Path) -> None:
     assert found == ["x[1].h5", "p1.h5", "p10.h5", "p2.h5", "sub/p3.h5"]
 
 
+def test_variables_are_expanded_before_patterns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("p2.h5", "p1.h5", "q.h5"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("DATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = [str(tmp_path / name) for name in ("p1.h5", "p2.h5", "q.h5")]
+    assert list_files(["${DATA}/p*.h5", "~/q.h5"]) == names
+    with pytest.raises(DataError, match="is named twice"):
+        list_files(["$DATA/q.h5", "~/q.h5"])
+
+
 def test_a_pattern_without_a_file_and_a_file_named_twice_are_told(
     refusal: Callable[..., str], tmp_path: Path
 ) -> None:

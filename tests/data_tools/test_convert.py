@@ -344,6 +344,13 @@ def test_options_and_places_that_do_not_fit(here: Path, capsys) -> None:
     assert refusal(capsys, "n.npy", "o.h5", "--labels", "l") == (
         "l: there is no such file (--labels)"
     )
+    assert refusal(capsys, "n.npy", "o.h5", "--images", "x") == (
+        "--images is for .npz and HDF5, and n.npy is npy"
+    )
+    folder(here)
+    assert refusal(capsys, "folder", "o.h5", "--labels", "l") == (
+        "--labels is not for folder, which folder is: the labels are in it"
+    )
     assert "'8,x' is not whole numbers" in refusal(capsys, "n.npy", "o.h5", "--size", "8,x")
 
 

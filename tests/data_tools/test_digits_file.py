@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_tools.digits import digit_images, split_held_out, write
-from hpcgan.errors import DataError
+from hpcgan.errors import ConfigError, DataError
 
 
 def _read(path):
@@ -134,3 +134,9 @@ finally:
     found = {"mpi4py", "tensorflow", "horovod"} & set(sys.modules)
     assert not found, found
 """
+
+
+def test_a_seed_without_anything_to_choose_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--seed is 7, which chooses what --held-out holds out"):
+        write(tmp_path / "digits.h5", size=8, held_out=None, seed=7)
+    assert not list(tmp_path.iterdir())

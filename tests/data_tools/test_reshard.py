@@ -160,6 +160,9 @@ def test_what_cannot_be_is_refused(here: Path, capsys) -> None:
     assert refusal(capsys, "in-0.h5", "--out", "o.h5", "--parts", 14) == (
         "--parts is 14; it must be from 1 to 13"
     )
+    assert refusal(capsys, "in-0.h5", "--out", "o.h5", "--seed", 3) == (
+        "--seed is 3, of the order of --shuffle; give both"
+    )
     assert refusal(capsys, "none.h5", "--out", "o.h5").startswith("none.h5: there is no such data")
 
 

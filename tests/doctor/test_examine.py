@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from launching import only_line
 
+from hpcgan.doctor.examine import Run
+
 CHECKS = [
     *("ranks", "cores", "threads", "GPU", "versions", "surroundings", "MPI", "Horovod"),
     *("data", "HDF5 locks", "reading", "run directory", "node-local space", "shared memory"),
@@ -44,6 +46,13 @@ sys.exit(status)
     assert list(found) == CHECKS
     assert found["data"]["text"].startswith("there are 1 file")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["config.yaml", "data.h5"]
+
+
+def test_it_looks_where_the_variables_in_paths_lead(tmp_path, data_file, monkeypatch):
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    words = ["--data.files=$PLACE/data.h5", "--data.stage=${PLACE}/disk"]
+    wanted = Run("digits", words, None).wanted()
+    assert (wanted.files, wanted.stage) == ([str(data_file)], f"{tmp_path}/disk")
 
 
 def test_two_ranks_look_at_their_exchange(python, config, tmp_path):

@@ -58,6 +58,34 @@ def test_strong_scaling_needs_a_shard_a_rank(place: Path) -> None:
         study.run(_World(), _study(place, overrides=["--data.shards", "2"]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "reason"),
+    [
+        ("weak", "data.shards=4", "weak scaling has a shard a rank; "),
+        ("weak", "train.steps=50", "--seconds, and --quality, say how long a study trains; "),
+        ("strong", "train.steps=50", "--seconds, and --quality, say how long a study trains; "),
+        ("weak", "checkpoint.every_steps=null", "a study writes no checkpoints "),
+        ("strong", "log.every_steps=1", "a study writes no checkpoints and no journal, "),
+        ("strong", "run.restarts=2", "a study writes no checkpoints and no journal, "),
+        ("strong", "watch.drift_steps=1", "a study writes no checkpoints and no journal, "),
+    ],
+)
+def test_an_option_that_a_study_does_not_use_is_refused(
+    place: Path, kind: str, option: str, reason: str
+) -> None:
+    key, value = option.split("=")
+    for words in ([f"--{option}"], [f"--{key}", value]):
+        with pytest.raises(ConfigError) as caught:
+            study.run(_World(), _study(place, kind=kind, overrides=words))
+        assert str(caught.value).startswith(f"command line: --{key} has no effect here: {reason}")
+
+
+def test_steps_that_the_learning_rates_fall_by_are_used(place: Path) -> None:
+    words = ["--optimizer.decay=linear", "--train.steps=50", "--data.shards=2"]
+    with pytest.raises(ConfigError, match="so 4 ranks are too many"):  # as for any other key
+        study.run(_World(), _study(place, overrides=words))
+
+
 def test_ranks_cannot_start_a_study(place: Path) -> None:
     several = _World()
     several.size = 2
@@ -83,8 +111,11 @@ def test_a_small_study(place: Path, python: Run) -> None:
         words = ["-m", "hpcgan", "scale", "weak", "config.yaml", "--train.batch_size", "14"]
         return python(*words, "--ranks", ranks, "--out=study", "--repeats=1", "--seconds=0.3")
 
+    config = (place / "config.yaml").read_text()
+    (place / "config.yaml").write_text(config.replace("{files", "{shards: 4, files"))
     done = weak("1")
     assert done.returncode == 0, done.stderr
+    assert "config.yaml: data.shards, 4, is not used: one a rank is\n" in done.stdout
     assert "weak, 1 rank, 1 of 1: " in done.stdout
     done = weak("2")
     assert done.returncode == 0, done.stderr

@@ -249,6 +249,16 @@ def test_auto_never_starts_again_over_damaged_checkpoints(runs: Runs) -> None:
     assert all(path.exists() for path in paths)
 
 
+def test_a_path_to_go_on_from_may_begin_with_a_variable(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs.save(5)
+    monkeypatch.setenv("HERE", str(path.parent))
+    found = runs.plan(resume=f"$HERE/{path.name}").found
+    assert found
+    assert found.step == 5
+
+
 def test_never_starts_another_run_where_one_was(runs: Runs) -> None:
     runs.save(5)
     assert runs.plan("--seed=1", resume="never").config.seed == 1
