@@ -10,10 +10,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
+from hpcgan import yaml_file
 from hpcgan.errors import ConfigError
-from hpcgan.files import check_is_file
+from hpcgan.files import expanded
 
 SITE = Path("~/.config/hpcgan/site.yaml")  # read if there is one and no other is named
 
@@ -72,11 +71,7 @@ def read_site(path: Path | None) -> Site:
         path = Path(os.path.expanduser(SITE))  # noqa: PTH111  # which is no error without a home
         if not path.exists():
             return Site()
-    check_is_file(path, "site file", ConfigError)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    content = yaml_file.read(path, "site file") or {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: site settings are a mapping, such as 'partition: batch'")
     known = [each.name for each in dataclasses.fields(Site)]
@@ -87,11 +82,17 @@ def read_site(path: Path | None) -> Site:
         is_list = key in ("modules", "options")
         texts = value if is_list and isinstance(value, list) else [value]
         if is_list != isinstance(value, list) or not all(isinstance(each, str) for each in texts):
-            raise ConfigError(f"{path}: {key} is a {'list of texts' if is_list else 'text'}")
+            raise ConfigError(
+                f"{path}: {key} is a {'list of texts' if is_list else 'text'}; put quotes around a "
+                "number"
+            )
         if any("\n" in each for each in texts):
             raise ConfigError(f"{path}: {key} has a line end in it")
     if "venv" in content:
-        content["venv"] = _expanded(content["venv"], path)
+        try:
+            content["venv"] = expanded(content["venv"])
+        except ConfigError as error:
+            raise ConfigError(f"{path}: venv: {error}") from None
     site = Site(**content)
     _check_options(site.options, path)
     if site.launch not in ("srun", "mpirun"):
@@ -99,14 +100,6 @@ def read_site(path: Path | None) -> Site:
     if site.stage and not re.fullmatch(r"[\w/.${}-]+", site.stage):
         raise ConfigError(f"{path}: stage is a path, with $NAME for variables, not {site.stage}")
     return site
-
-
-def _expanded(venv: str, path: Path) -> str:
-    """Return the virtual environment's path with ~ and variables replaced."""
-    found = os.path.expandvars(os.path.expanduser(venv))  # noqa: PTH111
-    if found.startswith("~") or "$" in found:
-        raise ConfigError(f"{path}: venv is {venv}, and there is no such user or variable")
-    return found
 
 
 def _check_options(options: list[str], path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from hpcgan.config import Config
 from hpcgan.config_file import load, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError, RunError
-from hpcgan.files import check_is_file, writing
+from hpcgan.files import check_is_file, expanded, writing
 from hpcgan.site import SITE, Site, read_site
 
 _SCRIPTS = Path(__file__).parent / "slurm"
@@ -84,7 +84,7 @@ def _run(given: argparse.Namespace) -> None:
     _check_size(size, site)
     _check_run(config, size)
     if given.resume not in ("auto", "never"):
-        check_is_file(Path(given.resume), "checkpoint", CheckpointError)
+        check_is_file(Path(expanded(given.resume)), "checkpoint", CheckpointError)
     if config.data.stage:  # what the run says goes before what the site says
         site = dataclasses.replace(site, stage=None)
     frozen = _freeze(config, is_dry=given.dry_run)

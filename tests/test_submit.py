@@ -108,8 +108,8 @@ def test_gpus_are_asked_for_with_their_own_script() -> None:
         ('options: ["--x\\nrm"]', "options has a line end in it"),
         ("launch: aprun", "launch is srun or mpirun, not aprun"),
         ("stage: /tmp/$(id)", "stage is a path"),
-        ("venv: ~nobody_here/env", "venv is ~nobody_here/env, and there is no such user or"),
-        ("venv: $NOT_SET_HERE/env", "venv is $NOT_SET_HERE/env, and there is no such user or"),
+        ("venv: ~nobody_here/env", "~nobody_here/env: there is no user nobody_here"),
+        ("venv: $NOT_SET_HERE/env", "the variable NOT_SET_HERE is not set"),
         ("- a", "site settings are a mapping"),
         ("options: [--nodes=3]", "options has '--nodes=3', but --nodes comes from another key"),
         ("options: [-t 5]", "options has '-t 5', but --time comes from another key or from the"),
@@ -159,13 +159,13 @@ def test_a_preset_is_frozen_too(login: Login) -> None:
     assert load(login.words[0]) == load("digits")
 
 
-def test_names_with_a_space_a_slash_and_quotes(login: Login) -> None:
-    said = login.submit("config.yaml", "--name", "a b/c'd\"e")
-    assert "tail -F logs/a_b_c_d_e-12.out" in said
-    assert "tensorboard --logdir 'runs/a b/c'\"'\"'d\"e/tensorboard'" in said
-    assert "#SBATCH --job-name=a_b_c_d_e\n" in (login.place / "submitted").read_text()
-    assert login.words == ["logs/a_b_c_d_e.yaml"]
-    assert load(login.words[0]).name == "a b/c'd\"e"
+def test_a_name_with_spaces_is_quoted_where_a_shell_reads_it(login: Login) -> None:
+    said = login.submit("config.yaml", "--name", "a b (é)")
+    assert "tail -F logs/a_b____-12.out" in said
+    assert "tensorboard --logdir 'runs/a b (é)/tensorboard'" in said
+    assert "#SBATCH --job-name=a_b____\n" in (login.place / "submitted").read_text()
+    assert login.words == ["logs/a_b____.yaml"]
+    assert load(login.words[0]).name == "a b (é)"
 
 
 def test_the_words_of_the_run_are_passed_on(login: Login) -> None:
