@@ -15,6 +15,7 @@ from hpcgan.checkpoint import Checkpoint
 from hpcgan.checkpoint_directory import set_aside_after, set_aside_damaged
 from hpcgan.config import Config
 from hpcgan.errors import CheckpointError, ConfigError, RunError
+from hpcgan.training import requeues
 from hpcgan.training.lock import RunLock, only_run
 from hpcgan.training.plan import Plan, decide
 from hpcgan.world import World
@@ -48,6 +49,8 @@ def held(
         now: str = world.on_root(lambda: _resume_now(resume, run_dir, environment))
         plan = decide(world, config, run_dir, now, allow_change)
         if not plan.is_finished:
+            step = plan.found.step if plan.found else 0
+            world.on_root(lambda: requeues.check(run_dir, step, environment))
             world.on_root(lambda: _make_way(plan, now, lock))
         yield plan
 
@@ -57,12 +60,11 @@ def _resume_now(resume: str, run_dir: Path, environment: Mapping[str, str]) -> s
 
     Where that has made no checkpoint, the words mean what they did.
     """
-    count = environment.get("SLURM_RESTART_COUNT", "")
-    is_again = count.isdigit() and int(count) > 0
-    if resume == "auto" or not is_again or not checkpoint.paths(run_dir / "checkpoints"):
+    number = requeues.count(environment)
+    if resume == "auto" or not number or not checkpoint.paths(run_dir / "checkpoints"):
         return resume
     print(
-        f"hpcgan: Slurm has started this job again (restart {count}): --resume {resume} was for "
+        f"hpcgan: Slurm has started this job again (restart {number}): --resume {resume} was for "
         "its first start, and now it is --resume auto",
         flush=True,
     )

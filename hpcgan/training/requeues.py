@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,13 @@ _MOST = 3  # starts in vain
 _STARTS = ("started", "resumed")
 
 
-def check(run_dir: Path, step: int, environment: Mapping[str, str] = os.environ) -> None:
+def count(environment: Mapping[str, str]) -> int:
+    """Return how often Slurm has started this job again; 0 outside a job."""
+    text = environment.get("SLURM_RESTART_COUNT", "")
+    return int(text) if text.isdecimal() else 0
+
+
+def check(run_dir: Path, step: int, environment: Mapping[str, str]) -> None:
     """Refuse to start once more what has made no more than a step at each of its last starts.
 
     So it is with a time limit that is not above the seconds of sbatch's --signal: the run is asked
@@ -27,7 +32,7 @@ def check(run_dir: Path, step: int, environment: Mapping[str, str] = os.environ)
     Raises:
         ConfigError: the job has been started often enough in vain.
     """
-    if int(environment.get("SLURM_RESTART_COUNT", "0")) < _MOST:
+    if count(environment) < _MOST:
         return
     starts = _starts(run_dir / "history.jsonl")[-_MOST:]
     if len(starts) == _MOST and 0 <= step - starts[0] <= _MOST:
