@@ -43,7 +43,8 @@ def held(
         environment: of the process, in which Slurm counts the starts of its job.
 
     Raises:
-        UserError: something is wrong, or another run holds the directory; the same on all ranks.
+        UserError: something is wrong, another run holds the directory, or the job is started again
+            and again in vain (``requeues``); the same on all ranks.
     """
     with only_run(world, run_dir) as lock:
         now: str = world.on_root(lambda: _resume_now(resume, run_dir, environment))
