@@ -232,7 +232,7 @@ def _encoder(layout: Layout) -> Iterator[Callable[[str, np.ndarray], tuple[int, 
 def _put_together(out: Path, layout: Layout, every: list[_Sizes]) -> None:
     """Write the file from the ranks' parts, in order."""
     check_room(out, sum(size for sizes in every for row in sizes for size, _ in row))
-    with hdf5_on_disk(out) as file:
+    with hdf5_on_disk(out) as file, writing(out):
         datasets = [layout.create(file, name, layout.samples) for name in layout.datasets]
         first = 0
         for rank, sizes in enumerate(every):

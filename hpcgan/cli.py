@@ -18,7 +18,7 @@ def main() -> int:
 
 
 def _train(world: World, arguments: argparse.Namespace) -> int:
-    from hpcgan.training import directory, plan, requeues, restarts
+    from hpcgan.training import directory, plan, restarts
 
     given = arguments
     config, run_dir = plan.configure(world, given.config, given.overrides, given.run_dir)
@@ -29,7 +29,6 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
             if world.is_root:
                 print(f"hpcgan: {run_dir}: finished already: {run.found and run.found.path}")
             return 0
-        world.on_root(lambda: requeues.check(run_dir, run.found.step if run.found else 0))
         from hpcgan.devices import prepare_tensorflow
         from hpcgan.training.stop import Request
 

@@ -47,7 +47,7 @@ def end_process(end_others: Callable[[], None], last_words: str, descriptor: int
         with suppress(Exception):  # there may be no memory or file left for it
             armed.enter_context(last_resort(_LIMIT))
         _write(last_words, descriptor)
-        with suppress(OSError):
+        with suppress(Exception):  # it may be closed, too
             sys.stdout.flush()
         end_others()
     raise AssertionError("a process that was to end goes on")

@@ -149,23 +149,28 @@ def whole_hdf5(out: Path, seal: Callable[[memoryview], bytes] | None = None) -> 
 def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
     """Give an HDF5 file to fill that need not fit in memory; it appears as ``out`` when whole.
 
+    What is raised inside stays what it is.
+
     Raises:
         DataError: ``out`` is a directory, or is in none.
         RunError: the file cannot be written; an old one is then as it was.
     """
     partial = partial_path(out)
     try:
-        with writing(out), partial.open("w+b") as raw:
+        with writing(out):
+            raw = partial.open("w+b")
+        with raw:
             disk = _Disk(raw)
             try:
                 with h5py.File(disk, "w") as file:
                     yield file
             finally:
-                disk.check()  # before any error that HDF5 makes of it
-            os.fsync(raw.fileno())
-        with writing(out):
-            partial.replace(out)
-            _flush_directory(out.parent)
+                with writing(out):
+                    disk.check()  # before any error that HDF5 makes of it
+            with writing(out):
+                os.fsync(raw.fileno())
+                partial.replace(out)
+                _flush_directory(out.parent)
     except BaseException:
         with suppress(OSError):
             partial.unlink()

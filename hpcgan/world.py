@@ -4,8 +4,8 @@ MPI starts and ends the run, agrees on errors and moves checkpoints. What moves 
 ``ring``.
 
 A collective is a call that returns only when every rank has made it. Here those are all public
-methods of ``World`` but ``abort``, ``mpi`` and ``with_deadline``. A rank that is inside one waits
-for others, and counts that in ``meetings``.
+methods of ``World`` but ``abort``, ``mpi`` and ``with_deadline``. A rank that waits for others
+inside one counts that in ``meetings``.
 """
 
 from __future__ import annotations
@@ -230,7 +230,8 @@ class World:
         """Give rank 0 every rank's ``array``, one after the other by rank; others get none.
 
         Rank 0 holds no more than one of the others' at a time. All ranks must call it, with
-        arrays that agree in dtype and in all axes but the first, and take all that it gives.
+        arrays that agree in dtype and in all axes but the first, and take all that it gives: the
+        others, too, send nothing before. It counts no meeting, since rank 0 works in between.
         """
         array = np.ascontiguousarray(array)
         length = np.array([len(array)], np.int64)

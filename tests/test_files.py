@@ -16,6 +16,7 @@ from hpcgan.files import (
     USER_BLOCK,
     default_chunk,
     expanded,
+    hdf5_on_disk,
     partial_path,
     whole_hdf5,
     write_datasets,
@@ -149,6 +150,12 @@ def test_an_error_while_an_hdf5_file_is_filled_leaves_the_old_one(tmp_path: Path
         fail_half_way()
     assert out.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_error_while_a_file_is_filled_on_the_disk_is_not_blamed_on_it(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"^of the network$"), hdf5_on_disk(tmp_path / "out.h5"):
+        raise RuntimeError("of the network")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_seal_is_made_of_what_follows_it(tmp_path: Path) -> None:

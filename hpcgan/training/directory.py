@@ -43,12 +43,15 @@ def held(
         environment: of the process, in which Slurm counts the starts of its job.
 
     Raises:
-        UserError: something is wrong, or another run holds the directory; the same on all ranks.
+        UserError: something is wrong, another run holds the directory, or the job is started again
+            and again in vain (``requeues``); the same on all ranks.
     """
     with only_run(world, run_dir) as lock:
         now: str = world.on_root(lambda: _resume_now(resume, run_dir, environment))
         plan = decide(world, config, run_dir, now, allow_change)
         if not plan.is_finished:
+            step = plan.found.step if plan.found else 0
+            world.on_root(lambda: requeues.check(run_dir, step, environment))
             world.on_root(lambda: _make_way(plan, now, lock))
         yield plan
 
@@ -58,11 +61,11 @@ def _resume_now(resume: str, run_dir: Path, environment: Mapping[str, str]) -> s
 
     Where that has made no checkpoint, the words mean what they did.
     """
-    count = requeues.count(environment)
-    if resume == "auto" or not count or not checkpoint.paths(run_dir / "checkpoints"):
+    number = requeues.count(environment)
+    if resume == "auto" or not number or not checkpoint.paths(run_dir / "checkpoints"):
         return resume
     print(
-        f"hpcgan: Slurm has started this job again (restart {count}): --resume {resume} was for "
+        f"hpcgan: Slurm has started this job again (restart {number}): --resume {resume} was for "
         "its first start, and now it is --resume auto",
         flush=True,
     )

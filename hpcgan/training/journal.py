@@ -277,7 +277,7 @@ def _cut(path: Path, step: int) -> float:
     if not path.exists():
         return 0.0
     kept, seconds = [], 0.0
-    for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:
             line = json.loads(text)
             at, wall = line["step"], line["wall_seconds"]

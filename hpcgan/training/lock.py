@@ -48,8 +48,9 @@ class RunLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = descriptor
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        with writing(self._path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
 
     def release(self) -> None:
         """Let go, and leave nothing where nothing but the lock has been written."""
@@ -99,8 +100,8 @@ def only_run(world: World, run_dir: Path) -> Iterator[RunLock]:
         RunError: another run holds it, or the directory cannot be written; the same on all ranks.
     """
     lock = RunLock(run_dir)
-    world.on_root(lock.take)
     try:
+        world.on_root(lock.take)
         yield lock
     except UserError as error:
         if error.agreed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,13 +12,13 @@ _MOST = 3  # starts in vain
 _STARTS = ("started", "resumed")
 
 
-def count(environment: Mapping[str, str] = os.environ) -> int:
-    """Return how often Slurm has put this job back into the queue; 0 outside of Slurm."""
-    told = environment.get("SLURM_RESTART_COUNT", "")
-    return int(told) if told.isdecimal() else 0
+def count(environment: Mapping[str, str]) -> int:
+    """Return how often Slurm has started this job again; 0 outside a job."""
+    text = environment.get("SLURM_RESTART_COUNT", "")
+    return int(text) if text.isdecimal() else 0
 
 
-def check(run_dir: Path, step: int, environment: Mapping[str, str] = os.environ) -> None:
+def check(run_dir: Path, step: int, environment: Mapping[str, str]) -> None:
     """Refuse to start once more what has made no more than a step at each of its last starts.
 
     So it is with a time limit that is not above the seconds of sbatch's --signal: the run is asked

@@ -259,3 +259,19 @@ def test_a_job_that_has_made_no_checkpoint_starts_again_as_it_was_asked_to(
     with runs.held(resume=str(elsewhere), environment=again) as plan:
         assert plan.found is not None
         assert plan.found.path == elsewhere
+
+
+def test_a_job_that_gets_nowhere_is_refused_and_sets_nothing_aside(
+    runs: Runs, tmp_path: Path
+) -> None:
+    runs.save(0)
+    runs.save(5).write_bytes(b"damaged")
+    (runs.directory / "history.jsonl").write_text('{"event": "started", "step": 0}\n' * 3)
+    before = tree(tmp_path)
+    third = {"SLURM_RESTART_COUNT": "3"}
+    with (
+        pytest.raises(ConfigError, match="the last 3 starts of this job came from step 0 to 0, "),
+        runs.held(environment=third),
+    ):
+        pass
+    assert tree(tmp_path) == before

@@ -169,6 +169,7 @@ def test_a_resumed_run_keeps_the_lines_up_to_its_step_and_the_clock_goes_on(
         "4",
         "null\n",
         "\0\0\0\0",
+        "\udcff",  # a byte that is no UTF-8
     ],
 )
 def test_what_a_killed_run_left_of_its_last_line_spoils_nothing(
@@ -176,7 +177,8 @@ def test_what_a_killed_run_left_of_its_last_line_spoils_nothing(
 ) -> None:
     plan.run_dir.mkdir()
     first = {"step": 2, "wall_seconds": 20.0}
-    (plan.run_dir / "metrics.jsonl").write_text(json.dumps(first) + "\n" + end)
+    content = f"{json.dumps(first)}\n{end}".encode(errors="surrogateescape")
+    (plan.run_dir / "metrics.jsonl").write_bytes(content)
     state.step = 5
     log_steps(Journal(plan, state, world), state, 6)
     lines = metrics(plan)

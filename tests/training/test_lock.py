@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -95,6 +96,22 @@ def test_nothing_is_left_of_a_lock_alone_but_what_was_there(world: World, tmp_pa
     with only_run(world, tmp_path / "a" / "b"):
         (tmp_path / "a" / "b" / "file").touch()
     assert (tmp_path / "a" / "b" / "lock").is_file()
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, content: bytes, place: int) -> int:
+        raise OSError(errno.ENOSPC, "any text")
+
+    monkeypatch.setattr(lock.os, "pwrite", full)
+    with pytest.raises(RunError) as caught, only_run(world, tmp_path / "run"):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path / 'run' / 'lock'}: cannot be written: No space left on device; make room for "
+        "it or choose another place"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_lock_of_a_run_that_took_the_place_is_not_deleted(world: World, tmp_path: Path) -> None:
