@@ -246,7 +246,9 @@ def test_a_run_leaves_what_the_contract_says(trained):
     }
 
 
-def test_generate_writes_each_format(world, trained, tmp_path):
+def test_generate_writes_each_format(world, trained, tmp_path, monkeypatch):
+    # TensorFlow may have begun already, in another test of this process.
+    monkeypatch.setattr("hpcgan.generate.prepare_tensorflow", lambda world: None)
     path = trained / "checkpoints" / "step_00000010.h5"
     for name in ("samples.h5", "samples.npz", "samples.png"):
         generate(world, path, 10, tmp_path / name, 4, None, False)

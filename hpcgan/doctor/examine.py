@@ -27,7 +27,7 @@ from hpcgan.world import World
 # Tags of the exchanges, each used once; the links' last.
 _ANSWER, _WANTED, _FACTS, _NODES, _MEASURED, _ROLL_CALL, _STATUS, _LINKS = range(1, 9)
 _IN_EXCHANGE = "did not come back from the exchange"
-_ROUNDS = 12  # of waiting, more than a rank can come to
+_ROUNDS = 16  # of waiting, more than a rank can come to
 
 
 @dataclass(frozen=True)

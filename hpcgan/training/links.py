@@ -120,12 +120,12 @@ class Reception:
             token, rank, wanted = _HELLO.unpack(said.ljust(_HELLO.size, b"\0"))
             is_right = secrets.compare_digest(token, self._token) and wanted == self._rank
             if is_right and rank in self._callers:
+                connection.sendall(_WELCOME)
                 earlier = self._taken.pop(rank, None)  # it did not hear the answer
                 self._taken[rank] = connection
-                connection.sendall(_WELCOME)
-                connection = earlier or connection
                 if earlier is None:
                     return
+                connection = earlier
         except OSError:
             pass
         connection.close()

@@ -111,11 +111,16 @@ def only_run(world: World, run_dir: Path) -> Iterator[RunLock]:
 
 
 def is_at(path: Path, descriptor: int) -> bool:
-    """Return whether a path still names an open file: neither was renamed, deleted or replaced."""
+    """Return whether a path still names an open file: neither was renamed, deleted or replaced.
+
+    Where nobody can tell, since a file server does not answer just now, say, it is taken to do so.
+    """
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True
 
 
 def _flock(descriptor: int) -> bool:

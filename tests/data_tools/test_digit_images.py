@@ -87,7 +87,7 @@ def test_size_out_of_bounds(size):
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ConfigError, match=r"pip install 'hpcgan\[demo\]'"):
         digit_images(28)
 

@@ -32,7 +32,9 @@ class Record:
         """Start a run, or go on with it after a step, on a number of ranks."""
         world = SimpleNamespace(size=ranks, hosts=["a"] * ranks, cores=1, shares_cores=False)
         self.state = SimpleNamespace(step=step or 0, rollbacks=0)
-        found = SimpleNamespace(path=Path(f"step_{step}.h5"), config=self._plan.config)
+        found = SimpleNamespace(
+            path=Path(f"step_{step}.h5"), config=self._plan.config, fingerprints=()
+        )
         plan = dataclasses.replace(
             self._plan,
             run_dir=self.directory / name,
