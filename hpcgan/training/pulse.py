@@ -15,6 +15,7 @@ from dataclasses import dataclass
 # Of stall_seconds, when the ranks must have ended. A rank that hangs is named before rank 0, which
 # waits for it, finds that all have waited too long.
 _NAMED_AT, _WAITED_AT = 0.85, 0.95
+_LOOKS = 2.5  # seconds at least between the two: each rank looks once a second
 _COMPILE = 600.0  # seconds that the first call of the update may take in any case
 
 
@@ -95,7 +96,9 @@ def blame(own: Pulse, others: list[Neighbour], stall_seconds: float, now: float)
                 f"rank {own.rank} on {own.host} stalls after step {step}, for {stands:.0f} s "
                 f"(run.stall_seconds), in{_place()}"
             )
-    elif own.rank == 0 and stands > _WAITED_AT * stall_seconds:
+    elif own.rank == 0 and stands > max(
+        _WAITED_AT * stall_seconds, _NAMED_AT * stall_seconds + _LOOKS
+    ):
         if is_updating:
             return (
                 f"the ranks are inside the update after step {step} for {stands:.0f} s "
