@@ -35,7 +35,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ``message`` as a ``ConfigError``."""
-        raise ConfigError(f"{message}; see {self.prog} --help")
+        raise _Misuse(f"{message}; see {self.prog} --help", self.get_default("needs_ranks"))
+
+
+class _Misuse(ConfigError):
+    """Words that a parser refuses.
+
+    Attributes:
+        needs_ranks: False if they are for a command of one process.
+    """
+
+    def __init__(self, message: str, needs_ranks: bool | None) -> None:
+        super().__init__(message)
+        self.needs_ranks = needs_ranks is not False
 
 
 def _path(word: str) -> Path:
@@ -77,12 +89,10 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help
     except ConfigError as error:
-        if launch.started(os.environ) is None:
-            _say(f"{program}: {error}")
-            return argparse.Namespace(), error.status
-        wrong, arguments = error, argparse.Namespace()
+        is_of_many = getattr(error, "needs_ranks", True) and launch.started(os.environ) is not None
+        wrong, arguments = error, argparse.Namespace(needs_ranks=is_of_many)
     if not getattr(arguments, "needs_ranks", True):
-        return arguments, _run_alone(program, arguments)
+        return arguments, _run_alone(program, arguments, wrong)
     starting = getattr(arguments, "starting", lambda _: nullcontext())
     with starting(arguments):
         world = World()
@@ -102,8 +112,8 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
         return arguments, error.status
 
 
-def _run_alone(program: str, arguments: argparse.Namespace) -> int:
-    """Run a command of one process; return the exit status.
+def _run_alone(program: str, arguments: argparse.Namespace, wrong: ConfigError | None) -> int:
+    """Run a command of one process, or say what is wrong with its words; return the exit status.
 
     A launcher may have started it several times: then the first of the copies alone does it. So
     it does in the shell of ``srun --pty``, which is the first of the step's tasks.
@@ -111,6 +121,8 @@ def _run_alone(program: str, arguments: argparse.Namespace) -> int:
     if launch.number(os.environ):
         return 0
     try:
+        if wrong:
+            raise wrong
         status: int | None = arguments.run(arguments)
     except UserError as error:
         _say(f"{program}: {error}")

@@ -70,6 +70,18 @@ def test_of_several_tasks_the_first_alone_speaks(monkeypatch, capsys, number, sa
     assert bool(printed) == bool(said)
 
 
+@pytest.mark.parametrize(("number", "status"), [("0", 2), ("1", 0)])
+def test_wrong_words_for_it_are_told_without_mpi_by_the_first_task(
+    monkeypatch, capsys, number, status
+):
+    for name, value in (("STEP_NUM_TASKS", "2"), ("PROCID", number)):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert _run(monkeypatch, "hpcgan submit config.yaml --nodes none") == status
+    said = capsys.readouterr().err
+    assert bool(said) == bool(status)
+    assert "Traceback" not in said
+
+
 def test_a_command_of_many_ranks_needs_mpi(monkeypatch):
     with pytest.raises(ImportError, match="mpi4py"):
         _run(monkeypatch, "hpcgan-data verify data.h5")
