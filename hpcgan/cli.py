@@ -35,9 +35,9 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
         request = Request(config.run.time_limit)
         with request.listening():  # the import of TensorFlow is long, and signals come any time
             world.together(lambda: prepare_tensorflow(world))
-            from hpcgan.training import loop
+            from hpcgan.training import run as training
 
-            loop.train(world, run, request, given.timeline)
+            training.train(world, run, request, given.timeline)
     return 0
 
 

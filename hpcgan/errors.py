@@ -13,11 +13,17 @@ class UserError(Exception):
 
     Attributes:
         status: the exit status of the command.
-        agreed: whether all ranks raise it at the same place, so that each can end by itself.
+        on_all_ranks: whether all ranks raise it at the same place, so that each can end by itself;
+            else the rank that raises it ends all.
     """
 
     status = 2
-    agreed = False
+    on_all_ranks = False
+
+    def __init__(self, message: str = "", on_all_ranks: bool | None = None) -> None:
+        super().__init__(message)
+        if on_all_ranks is not None:
+            self.on_all_ranks = on_all_ranks
 
 
 class ConfigError(UserError):
@@ -46,4 +52,4 @@ class Stopped(UserError):
     """The run was asked to stop, has written a checkpoint, and can be gone on with."""
 
     status = 85
-    agreed = True
+    on_all_ranks = True

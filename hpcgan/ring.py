@@ -1,18 +1,20 @@
-"""The ring: Horovod's all-reduce of gradients inside the compiled update. Its only user.
+"""The ring: Horovod's collectives inside the compiled steps. Its only user.
 
 Its settings are chosen here and in ``world``, which sets what MPI reads; what the user has set
-stays. ``settings`` tells all of them.
+stays. ``settings`` lists all of them.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcgan.exchange import Exchange, alone
+from hpcgan.all_reduce import AllReduce, identity
+from hpcgan.group import Group
 from hpcgan.world import ENVIRONMENT, World
 
 if TYPE_CHECKING:
@@ -20,60 +22,97 @@ if TYPE_CHECKING:
 
 _LEAST_PRIORITY = 19  # in the system's count, which is upside down
 
+# Horovod's name for each group that it has, by the ranks: it starts once per process.
+_process_sets: dict[tuple[int, ...], Any] = {}
 
-def start(world: World) -> Exchange:
-    """Start Horovod and return the exchange, which can be part of a compiled function.
 
-    All ranks must call it. With one rank there is no one to talk to, and no Horovod.
+class Ring:
+    """The collectives of groups of ranks.
+
+    All ranks must make it, with all groups that will exchange something: Horovod makes them when it
+    starts, and each then runs at its own pace. What a method returns can be part of a compiled
+    function; all ranks of the group must make it, and then call it equally often, in the same order
+    among the collectives of this group. A group of one rank does without Horovod.
     """
-    if world.size == 1:
-        return alone
-    hvd = _start_horovod(world)
-    # Two exchanges may be under way at once: names tell them apart, the same on all ranks.
-    numbers = itertools.count()
 
-    def exchange(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
-        # Horovod scales while it copies the vector to where the sum will be. Without a scale MPI
-        # makes that copy: so scaling here costs nothing, and in the graph it would cost a pass.
-        name = f"hpcgan.{next(numbers)}"
-        return hvd.allreduce(vector, op=hvd.Sum, name=name, prescale_factor=scale)
+    def __init__(self, world: World, groups: Sequence[Group] = ()) -> None:
+        """Start Horovod, if there is more than one rank and it has not been started.
 
-    return exchange
+        Args:
+            world: all ranks.
+            groups: this rank's part of each ``World.split``.
+        """
+        self._world = world
+        # Two collectives may be under way at once: names tell them apart, the same on all ranks.
+        self._counts: Counter[tuple[int, ...]] = Counter()
+        if world.size > 1:
+            of_all = world.gather_json([group.ranks for group in groups])
+            apart = {tuple(ranks) for each in of_all for ranks in each}
+            self._hvd = _start_horovod(world, sorted(each for each in apart if len(each) > 1))
 
+    def all_reduce(self, group: Group | None = None) -> AllReduce:
+        """Return the sum over a group, or over all ranks, of float32 vectors."""
+        members = self._members(group)
+        if len(members) == 1:
+            return identity
+        hvd = self._hvd
 
-def start_half(world: World, dtype: str) -> Exchange:
-    """Return an exchange that sends numbers of 16 bits, and adds them in float32.
+        def all_reduce(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+            # Horovod scales while it copies the vector to where the sum will be. Without a scale
+            # MPI makes that copy: so scaling here costs nothing, and in the graph it would cost a
+            # pass.
+            return hvd.allreduce(
+                vector,
+                op=hvd.Sum,
+                name=self._name("sum", members),
+                prescale_factor=scale,
+                process_set=_process_sets[members],
+            )
 
-    It is a ring all-reduce in two halves: each rank gets one part of the vector from all others,
-    adds it up, and gives the sum to all. So the sum is rounded twice, once before it is sent and
-    once after, and all ranks hold the same. Who must call it, and when, is as with ``start``.
+        return all_reduce
 
-    Args:
-        world: the ranks.
-        dtype: "float16" or "bfloat16".
-    """
-    if world.size == 1:
-        return alone
-    import tensorflow as tf
+    def half_all_reduce(self, dtype: str, group: Group | None = None) -> AllReduce:
+        """Return a sum that sends numbers of 16 bits, and adds them in float32.
 
-    hvd = _start_horovod(world)
-    kind = tf.dtypes.as_dtype(dtype)
-    numbers = itertools.count()
+        It is a ring all-reduce in two halves: each rank gets one part of the vector from all
+        others, adds it up, and gives the sum to all. So the sum is rounded twice, once before it is
+        sent and once after, and all ranks hold the same.
 
-    def exchange(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
-        number = next(numbers)
-        length = vector.shape[0]
-        padded = tf.pad(scale * vector, [[0, -length % world.size]])
-        # Horovod knows no bfloat16, NCCL no 16-bit integers: the bits travel as float16.
-        sent = tf.bitcast(tf.cast(padded, kind), tf.float16)
-        arrived = hvd.alltoall(sent, name=f"hpcgan.part.{number}")
-        parts = tf.reshape(tf.bitcast(arrived, kind), [world.size, -1])
-        own = tf.cast(tf.reduce_sum(tf.cast(parts, tf.float32), 0), kind)
-        sums = hvd.allgather(tf.bitcast(own, tf.float16), name=f"hpcgan.sums.{number}")
-        whole = tf.cast(tf.bitcast(sums, kind), tf.float32)
-        return tf.ensure_shape(whole[:length], [length])
+        Args:
+            dtype: "float16" or "bfloat16".
+            group: of the ranks; None for all.
+        """
+        import tensorflow as tf
 
-    return exchange
+        members = self._members(group)
+        if len(members) == 1:
+            return identity
+        hvd, kind, of_group = self._hvd, tf.dtypes.as_dtype(dtype), _process_sets[members]
+
+        def all_reduce(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+            length = vector.shape[0]
+            padded = tf.pad(scale * vector, [[0, -length % len(members)]])
+            # Horovod knows no bfloat16, NCCL no 16-bit integers: the bits travel as float16.
+            sent = tf.bitcast(tf.cast(padded, kind), tf.float16)
+            arrived = hvd.alltoall(sent, name=self._name("parts", members), process_set=of_group)
+            parts = tf.reshape(tf.bitcast(arrived, kind), [len(members), -1])
+            own = tf.cast(tf.reduce_sum(tf.cast(parts, tf.float32), 0), kind)
+            sums = hvd.allgather(
+                tf.bitcast(own, tf.float16), name=self._name("sums", members), process_set=of_group
+            )
+            whole = tf.cast(tf.bitcast(sums, kind), tf.float32)
+            return tf.ensure_shape(whole[:length], [length])
+
+        return all_reduce
+
+    def _members(self, group: Group | None) -> tuple[int, ...]:
+        """Return the ranks of a group, or all."""
+        return tuple((group or self._world).ranks)
+
+    def _name(self, what: str, members: tuple[int, ...]) -> str:
+        """Return a name for a collective that is the same on all ranks of its group."""
+        self._counts[members] += 1
+        return f"hpcgan.{what}.{members[0]}-{members[-1]}.{len(members)}.{self._counts[members]}"
 
 
 def settings() -> str:
@@ -82,15 +121,24 @@ def settings() -> str:
     return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
 
 
-def _start_horovod(world: World) -> Any:
-    """Start Horovod, which may have been started, and return it. All ranks must call it."""
+def _start_horovod(world: World, groups: list[tuple[int, ...]]) -> Any:
+    """Start Horovod with groups of ranks and return it. All ranks must call it, with the same.
+
+    If it was started before, it must have these groups already: it makes no others later.
+    """
     import horovod.tensorflow as hvd
 
-    # Milliseconds between two looks for a tensor that is ready on all ranks. With one core a rank
+    everyone = tuple(world.ranks)
+    if hvd.is_initialized():
+        assert set(groups) <= _process_sets.keys(), "Horovod makes groups at its start alone"
+        return hvd
+    # Milliseconds between two looks for a tensor that is ready on all ranks. With one core per rank
     # the looking fills what the computation leaves of it; else it would keep a core busy.
     os.environ.setdefault("HOROVOD_CYCLE_TIME", "0" if world.cores == 1 else "0.1")
     others = _threads()
-    hvd.init()
+    made = {each: hvd.ProcessSet(each) for each in groups if each != everyone}
+    hvd.init(process_sets=list(made.values()))
+    _process_sets.update({**made, everyone: hvd.global_process_set})
     # Its thread looks all the time, and at each look waits for those of the other ranks. As a
     # thread like others it takes up to a sixth of the core from the computation; like this it runs
     # when the computation waits, and that is when there is something to exchange.

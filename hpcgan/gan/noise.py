@@ -21,21 +21,24 @@ _TRAINING, _SAMPLING, _LABELS = 0, 1, 2
 BLOCK = 256
 
 
-def streams(seed: int, turns: int, shards: range) -> tf.Tensor:
+def streams(seed: int, batches: int, shards: range) -> tf.Tensor:
     """Return the stream of each shard, (len(shards),), int64.
 
     Args:
         seed: of the run.
-        turns: of a step, by which a stream's keys are counted: a run that goes on with other turns
-            counts in other streams, so that it draws nothing twice.
+        batches: of a step, by which a stream's keys are counted: a run that goes on with another
+            number counts in other streams, so that it draws nothing twice.
         shards: the numbers of the shards.
     """
-    key = tf.random.fold_in(tf.constant([_TRAINING, seed]), turns)
+    key = tf.random.fold_in(tf.constant([_TRAINING, seed]), batches)
     return tf.stack([_number_of(tf.random.fold_in(key, shard)) for shard in shards])
 
 
 class Keys(NamedTuple):
-    """The keys of one turn of a shard: each for one purpose, so that none meets another."""
+    """The keys of one batch of some shards, (shards, 2) int64 each, one for each purpose.
+
+    No two purposes share a key, and so no random number.
+    """
 
     latents: tf.Tensor
     generator: tf.Tensor  # random layers of G
@@ -48,40 +51,58 @@ class Keys(NamedTuple):
     r1: tf.Tensor  # the same, on the real samples of r1
 
 
-def turn_keys(stream: tf.Tensor, step: tf.Tensor, turn: tf.Tensor | int, turns: int) -> Keys:
-    """Return the keys of one turn of a shard's step.
+def batch_keys(streams: tf.Tensor, step: tf.Tensor, batch: tf.Tensor | int, batches: int) -> Keys:
+    """Return the keys of one of the batches that go through the networks in a step.
 
     Args:
-        stream: the shard's, of ``streams``.
+        streams: of the shards, (shards,), of ``streams``.
         step: updates made before, int64.
-        turn: number of the batch, or part of one, that goes through the networks in this step.
-        turns: how many do in each step.
+        batch: number of the batch, or part of one, within the step.
+        batches: how many there are in each step.
     """
     purposes = len(Keys._fields)
-    first = (step * turns + tf.cast(turn, tf.int64)) * purposes
-    return Keys(*(tf.stack([stream, first + purpose]) for purpose in range(purposes)))
+    first = (step * batches + tf.cast(batch, tf.int64)) * purposes
+    numbers = (tf.fill(streams.shape, first + purpose) for purpose in range(purposes))
+    return Keys(*(tf.stack([streams, number], axis=1) for number in numbers))
 
 
-def latents(key: tf.Tensor, count: int, latent_dim: int) -> tf.Tensor:
-    """Return standard normal latents, (count, latent_dim), float32.
+def latents(keys: tf.Tensor, count: int, latent_dim: int) -> tf.Tensor:
+    """Return standard normal latents, ``count`` for each key, (shards * count, latent_dim) float32.
 
     Each two of them come from two uniform numbers (Box and Muller, 1958). TensorFlow's own normal
     numbers are made in the same way, but one by one: they take twice as long.
+
+    Args:
+        keys: (shards, 2).
+        count: of each shard.
+        latent_dim: length of a latent.
     """
     number = count * latent_dim
-    first, second = tf.unstack(_uniform(key, (2, math.ceil(number / 2))))
+    first, second = tf.unstack(_uniform(keys, (2, math.ceil(number / 2))), axis=1)
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - first))  # of numbers above 0, up to 1
     angle = 2.0 * math.pi * second
-    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
-    return tf.reshape(normal[:number], (count, latent_dim))
+    normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 1)
+    return tf.reshape(normal[:, :number], (-1, latent_dim))
 
 
-def dropout_seed(key: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Return the state of a Keras seed generator, with the shape and dtype of ``like``."""
-    return tf.cast(
-        tf.random.stateless_uniform(like.shape, key, 0, 2**31 - 1, tf.int32, alg="philox"),
-        like.dtype,
-    )
+def dropout_seeds(keys: tf.Tensor, layers: int) -> list[tf.Tensor]:
+    """Return states of Keras' seed generators, one of (shards, 2) int32 for each random layer.
+
+    Args:
+        keys: (shards, 2).
+        layers: number of random layers.
+    """
+    if not layers:
+        return []
+    of_shards = []
+    for key in tf.unstack(keys):
+        split = tf.unstack(tf.random.split(key, layers))
+        of_shards.append([_seed(each) for each in split])
+    return [tf.stack(seeds) for seeds in zip(*of_shards, strict=True)]
+
+
+def _seed(key: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform((2,), key, 0, 2**31 - 1, tf.int32, alg="philox")
 
 
 def is_seed(variable: keras.Variable) -> bool:
@@ -92,7 +113,7 @@ def is_seed(variable: keras.Variable) -> bool:
 def sampling_latents(seed: int, block: int, latent_dim: int) -> tf.Tensor:
     """Return latents number block * BLOCK to (block + 1) * BLOCK - 1 for sampling, (BLOCK, dim)."""
     key = tf.random.fold_in(tf.constant([_SAMPLING, seed]), block)
-    return latents(key, BLOCK, latent_dim)
+    return latents(key[tf.newaxis], BLOCK, latent_dim)
 
 
 def sampling_values(seed: int, block: int) -> tf.Tensor:
@@ -101,20 +122,31 @@ def sampling_values(seed: int, block: int) -> tf.Tensor:
     return tf.random.stateless_uniform((BLOCK,), key, alg="philox")
 
 
-def _uniform(key: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Return numbers from 0 to less than 1, float32.
+def _uniform(keys: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Return numbers from 0 to less than 1, (shards, *shape) float32, for keys (shards, 2).
 
-    The first word of the key is Philox' own key, the second the upper half of its counter, whose
+    The first word of a key is Philox' own key, the second the upper half of its counter, whose
     lower half counts the numbers. ``tf.random.stateless_uniform`` would draw both from the key
     first, by fifteen small operations.
     """
-    stream, number = tf.unstack(tf.cast(key, tf.int64))
-    return tf.raw_ops.StatelessRandomUniformV2(
-        shape=shape,
-        key=tf.bitcast(stream[None], tf.uint64),
-        counter=tf.bitcast(tf.stack([tf.zeros_like(number), number]), tf.uint64),
-        alg=tf.random.Algorithm.PHILOX.value,
-        dtype=tf.float32,
+    streams, numbers = tf.split(tf.cast(keys, tf.int64), 2, axis=1)
+    counters = tf.concat([tf.zeros_like(numbers), numbers], 1)
+    of_shards = zip(
+        tf.unstack(tf.bitcast(streams, tf.uint64)),
+        tf.unstack(tf.bitcast(counters, tf.uint64)),
+        strict=True,
+    )
+    return tf.stack(
+        [
+            tf.raw_ops.StatelessRandomUniformV2(
+                shape=shape,
+                key=key,
+                counter=counter,
+                alg=tf.random.Algorithm.PHILOX.value,
+                dtype=tf.float32,
+            )
+            for key, counter in of_shards
+        ]
     )
 
 

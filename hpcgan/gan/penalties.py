@@ -25,7 +25,7 @@ def gradient_penalty(
     critic: Critic,
     real: tf.Tensor,
     fake: tf.Tensor,
-    key: tf.Tensor,
+    keys: tf.Tensor,
     scale: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Return the mean of (||grad critic(x)||_2 - 1)^2 between real and generated samples.
@@ -37,12 +37,13 @@ def gradient_penalty(
         critic: D, of samples.
         real: (batch, ...), with a static shape.
         fake: the same shape.
-        key: of the random e.
+        keys: of the random e of each shard's part of the batch, (shards, 2).
         scale: of the gradients inside the critic, a scalar; None for 1.
     """
     real, fake = tf.cast(real, tf.float32), tf.cast(fake, tf.float32)
-    per_sample = (real.shape[0], *(1 for _ in real.shape[1:]))
-    e = tf.random.stateless_uniform(per_sample, key, alg="philox")
+    shards = tf.unstack(keys)
+    per_sample = (real.shape[0] // len(shards), *(1 for _ in real.shape[1:]))
+    e = tf.concat([tf.random.stateless_uniform(per_sample, key, alg="philox") for key in shards], 0)
     squares = _squared_norms(critic, real + e * (fake - real), scale)
     # Where the norm is 0 its gradient is none; the maximum's is 0.
     norms = tf.sqrt(tf.maximum(squares, _SMALLEST))

@@ -1,1 +1,58 @@
-"""The ways of dividing the work over ranks, a file each."""
+"""The ways of training in parallel, a file each, behind one interface.
+
+The trainer, checkpoints, logger and liveness see a ``Strategy`` and never ask which one it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class Report(NamedTuple):
+    """What happened in the steps of a call: the same on all ranks.
+
+    Attributes:
+        losses: of D and G, (steps, 2), means over all shards.
+        stop: (steps,), not 0 where a rank wants to stop.
+        skipped: (steps,), not 0 where an update was left out: its numbers were not finite.
+    """
+
+    losses: tf.Tensor
+    stop: tf.Tensor
+    skipped: tf.Tensor
+
+
+class Strategy(Protocol):
+    """A way of training the networks of a ``State``, as one of the ranks sees it.
+
+    All ranks make theirs together, and then the same calls in the same order.
+
+    Attributes:
+        description: how the shards of this rank are computed, in words for the log.
+    """
+
+    description: str
+
+    def run(
+        self, samples: tf.Tensor, first_step: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> Report:
+        """Make a training step for each step of ``samples``; a compiled function.
+
+        Args:
+            samples: (steps, hosted shards, samples per step, *sample_shape), uint8 or float32.
+            first_step: scalar int64, number of steps made before.
+            labels: (steps, hosted shards, samples per step), int32 or float32; None if the
+                networks take none.
+        """
+        ...
+
+    def request_stop(self) -> None:
+        """Have all ranks learn in their next step that this rank wants to stop."""
+        ...
+
+    def take_rollbacks(self) -> None:
+        """Go on from a state that has gone back to a checkpoint, after the same step."""
+        ...

@@ -1,36 +1,44 @@
-"""The calls of the compiled update: how many steps each makes, and what is due after it."""
+"""The calls of the compiled training steps: how many steps each makes, and what is due after it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hpcgan.config import Config
 
-# About so long a call lasts: its own cost, some tenths of a millisecond, is then nothing beside its
-# steps, and a wish to stop, which is heard after a call, is heard soon.
+# A call lasts about this long: its own cost, some tenths of a millisecond (benchmarks.speed), is
+# then nothing beside its steps, and a request to stop, which is seen after a call, is seen soon.
 _SECONDS = 0.5
 # Where they take a millisecond, these are enough for that; more need memory for their samples.
 _MOST_STEPS = 100
 
 
-def steps_a_call(seconds: float) -> int:
-    """Return how many steps a call of the update makes, when a step takes so many seconds."""
+def steps_per_call(seconds: float) -> int:
+    """Return how many steps a call makes, when a step takes ``seconds``."""
     return max(1, min(_MOST_STEPS, int(_SECONDS / seconds)))
 
 
-def spans(config: Config, start: int, most: int) -> Iterator[tuple[int, int]]:
-    """Yield (first step, number of steps) of each call of the update, of ``most`` steps at most."""
-    periods = [config.log.every_steps, samples_period(config), config.checkpoint.every_steps]
-    while start < config.train.steps:
-        ends = [start + most, config.train.steps]
-        end = min(ends + [(start // period + 1) * period for period in periods if period])
-        yield start, end - start
-        start = end
+def calls(
+    start: int, last: int, most: int, periods: Iterable[int | None] = ()
+) -> Iterator[tuple[int, int]]:
+    """Yield (first step, number of steps) of each call from ``start`` to ``last``.
+
+    Args:
+        start: steps made before.
+        last: steps made after the last call.
+        most: steps that a call may make.
+        periods: at multiples of which a call ends; None for none.
+    """
+    periods = [period for period in periods if period]
+    while start < last:
+        ends = [start + most, last, *((start // period + 1) * period for period in periods)]
+        yield start, min(ends) - start
+        start = min(ends)
 
 
-def is_due(period: int | None, step: int, config: Config) -> bool:
-    """Return whether what happens every ``period`` steps and at the end happens now."""
-    return step == config.train.steps or (period is not None and step % period == 0)
+def is_due(period: int | None, step: int, last: int) -> bool:
+    """Return whether what happens every ``period`` steps and after the last happens now."""
+    return step == last or (period is not None and step % period == 0)
 
 
 def samples_period(config: Config) -> int | None:

@@ -18,7 +18,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from hpcgan.training.links import BEAT, ENDING, LEAVING, Link, Reception, call, own_addresses
+from hpcgan.training.callback import Call, Callback
+from hpcgan.training.links import BEAT, ENDING, LEAVING, Link, Reception, connect, own_addresses
 from hpcgan.training.pulse import Neighbour, Pulse, blame
 from hpcgan.world import World
 
@@ -31,7 +32,7 @@ _ENDED = 5.0  # seconds that a launcher has to end a rank, when another one ends
 _ENDING = 2.0
 
 
-class Heartbeat:
+class Heartbeat(Callback):
     """This rank's pulse, told to its neighbours; and theirs, watched."""
 
     def __init__(self, world: World, stall_seconds: float, fan_out: int = _FAN_OUT) -> None:
@@ -79,12 +80,13 @@ class Heartbeat:
                 self._waker.send(b"\0")
             self._thread.join()
 
-    @contextmanager
-    def updating(self, step: int) -> Iterator[None]:
-        """Note that a call of the update begins after ``step`` updates, and that it ends."""
-        self._step = step
+    def before_call(self, first: int) -> None:
+        """Note that a call begins after ``first`` steps."""
+        self._step = first
         self._calls += 1
-        yield
+
+    def after_call(self, call: Call) -> None:
+        """Note that the call has ended."""
         self._calls += 1
 
     # --- the connections -----------------------------------------------------------------------
@@ -105,7 +107,7 @@ class Heartbeat:
         if world.rank:
             port, addresses = places[parent]
             here = ["127.0.0.1"] if parent in world.node_ranks else []
-            above = call([*here, *addresses], port, token, world.rank, parent)
+            above = connect([*here, *addresses], port, token, world.rank, parent)
         is_missing = world.gather_json(world.rank > 0 and above is None)
         taken = reception.close() if reception else {}  # who was answered knows it by now
         if above:

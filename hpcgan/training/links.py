@@ -131,7 +131,7 @@ class Reception:
         connection.close()
 
 
-def call(
+def connect(
     addresses: Iterable[str], port: int, token: bytes, rank: int, wanted: int
 ) -> socket.socket | None:
     """Return a connection to another rank, or None if it cannot be reached.

@@ -1,10 +1,9 @@
 """What each rank did when, as one file for chrome://tracing or Perfetto: RUN_DIR/timeline.json.
 
 The format is Chrome's Trace Event Format, https://docs.google.com/document/d/
-1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: a process a rank, complete events ("ph": "X") with
+1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: a process per rank, complete events ("ph": "X") with
 times in microseconds. Each rank notes by its own clock; the clocks are compared once, at the end.
-An exchange is drawn as two: until the last rank begins it, waiting for that rank, then the
-all-reduce.
+An all-reduce is drawn as two: until the last rank begins it, waiting for that rank, then itself.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hpcgan.files import write_whole
-from hpcgan.training.stopwatch import PARTS, Stopwatch
+from hpcgan.training.timer import PARTS, Timer
 from hpcgan.world import World
 
 _MOST = 200_000  # events of all ranks, about 30 MB; the newest ones are kept
@@ -29,10 +28,10 @@ class Slice(NamedTuple):
 
     Attributes:
         rank: the one that did it.
-        number: in ``PARTS``; of an exchange, how many came before.
+        number: in ``PARTS``; of an all-reduce, how many came before.
         begin: seconds since 1970, by rank 0's clock.
         end: the same.
-        step: updates made before.
+        step: steps made before.
     """
 
     rank: int
@@ -43,11 +42,11 @@ class Slice(NamedTuple):
 
 
 def most_events(world: World) -> int:
-    """Return how many events of a kind a rank keeps."""
+    """Return how many events of a kind are kept per rank."""
     return max(100, _MOST // (2 * world.size))
 
 
-def write(world: World, stopwatch: Stopwatch, run_dir: Path) -> Path:
+def write(world: World, timer: Timer, run_dir: Path) -> Path:
     """Write the timeline and return its path. All ranks must call it.
 
     Raises:
@@ -55,15 +54,15 @@ def write(world: World, stopwatch: Stopwatch, run_dir: Path) -> Path:
     """
     offset = world.clock_offset()
     tables = []
-    for events in (stopwatch.done, stopwatch.exchanged):
+    for events in (timer.done, timer.reduced):
         table = np.array(events, np.float64).reshape(-1, 4)
         table[:, 1:3] += offset
         tables.append(world.gather_arrays(np.insert(table, 0, world.rank, axis=1)))
     path = run_dir / "timeline.json"
 
     def write_it() -> None:
-        done, exchanged = [_slices(table) for table in tables]
-        lines = ",\n".join(json.dumps(event) for event in trace(world.hosts, done, exchanged))
+        done, reduced = [_slices(table) for table in tables]
+        lines = ",\n".join(json.dumps(event) for event in trace(world.hosts, done, reduced))
         text = f'{{"displayTimeUnit": "ms", "traceEvents": [\n{lines}\n]}}\n'
         write_whole(path, text.encode())
 
@@ -80,25 +79,25 @@ def _slices(table: np.ndarray | None) -> list[Slice]:
     ]
 
 
-def trace(hosts: list[str], done: list[Slice], exchanged: list[Slice]) -> Iterator[dict[str, Any]]:
+def trace(hosts: list[str], done: list[Slice], reduced: list[Slice]) -> Iterator[dict[str, Any]]:
     """Yield the events of the file.
 
     Args:
         hosts: of each rank.
         done: parts, each rank's in order.
-        exchanged: exchanges, each rank's in order; those of one number are one exchange.
+        reduced: all-reduces, each rank's in order; those of one number are one all-reduce.
     """
     for rank, host in enumerate(hosts):
         about = {"ph": "M", "pid": rank, "tid": 0}
         yield {**about, "name": "process_name", "args": {"name": f"rank {rank} on {host}"}}
         yield {**about, "name": "process_sort_index", "args": {"sort_index": rank}}
-    origin = min((each.begin for each in [*done, *exchanged]), default=0.0)
+    origin = min((each.begin for each in [*done, *reduced]), default=0.0)
     for each in done:
         yield _event(PARTS[each.number], each, origin)
     if len(hosts) > 1:
-        for name, each in _waits_and_sums(exchanged, len(hosts)):
+        for name, each in _waits_and_sums(reduced, len(hosts)):
             yield _event(name, each, origin)
-        for each in _computing(done, exchanged):
+        for each in _computing(done, reduced):
             yield _event("compute", each, origin)
 
 
@@ -116,10 +115,10 @@ def _event(name: str, each: Slice, origin: float) -> dict[str, Any]:
     }
 
 
-def _waits_and_sums(exchanged: Iterable[Slice], ranks: int) -> Iterator[tuple[str, Slice]]:
-    """Yield what each exchange consists of, with its name; of those that all ranks tell of."""
+def _waits_and_sums(reduced: Iterable[Slice], ranks: int) -> Iterator[tuple[str, Slice]]:
+    """Yield what each all-reduce consists of, with its name; of those that all ranks have noted."""
     by_number: dict[int, list[Slice]] = defaultdict(list)
-    for each in exchanged:
+    for each in reduced:
         by_number[each.number].append(each)
     for same in by_number.values():
         if len(same) < ranks:
@@ -133,10 +132,10 @@ def _waits_and_sums(exchanged: Iterable[Slice], ranks: int) -> Iterator[tuple[st
             yield "all-reduce", each._replace(begin=turn)
 
 
-def _computing(done: Iterable[Slice], exchanged: Iterable[Slice]) -> Iterator[Slice]:
-    """Yield what is between the exchanges within each call of the update."""
+def _computing(done: Iterable[Slice], reduced: Iterable[Slice]) -> Iterator[Slice]:
+    """Yield what is between the all-reduces within each call of the update."""
     waiting: dict[int, deque[Slice]] = defaultdict(deque)
-    for each in exchanged:
+    for each in reduced:
         waiting[each.rank].append(each)
     for call in done:
         if PARTS[call.number] != "update":

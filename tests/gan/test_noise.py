@@ -13,7 +13,7 @@ from hpcgan.gan import noise
 
 def _keys(seed, shard, step, turn=0, turns=2):
     stream = noise.streams(seed, turns, range(shard, shard + 1))[0]
-    return noise.turn_keys(stream, tf.constant(step, tf.int64), turn, turns)
+    return noise.batch_keys(stream, tf.constant(step, tf.int64), turn, turns)
 
 
 def _drawn(*place, purpose="latents"):
@@ -54,7 +54,7 @@ def test_neighbours_know_nothing_of_each_other():
     drawn = [
         np.ravel(
             noise.latents(
-                noise.turn_keys(one[shard], tf.constant(step, tf.int64), turn, 2)[0], 500, 40
+                noise.batch_keys(one[shard], tf.constant(step, tf.int64), turn, 2)[0], 500, 40
             )
         )
         for shard in range(2)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpcgan.devices import prepare_tensorflow
-from hpcgan.ring import start
+from hpcgan.ring import Ring
 from hpcgan.world import World
 
 _WORLD = World()

@@ -21,7 +21,7 @@ from hpcgan.config import (
 )
 from hpcgan.data import shards
 from hpcgan.errors import ConfigError, RunError
-from hpcgan.exchange import alone
+from hpcgan.all_reduce import identity
 from hpcgan.pictures import to_dtype
 from hpcgan.training import directory, plan
 from hpcgan.training.stop import Request
@@ -120,7 +120,7 @@ def _run_updates(config, hosted, exchange, steps=10):
     import tensorflow as tf
 
     from hpcgan.gan.state import State
-    from hpcgan.gan.update import Update
+    from hpcgan.parallel.synchronous import Synchronous
 
     side = 16 if config.model.name == "resnet" else 8
     state = State(config, (side, side, 1))
@@ -132,7 +132,7 @@ def _run_updates(config, hosted, exchange, steps=10):
     if config.model.condition != "none":
         labels = [rng.integers(0, 3, (steps, per_step)) for rng in generators]
         given.append(tf.constant(np.stack(labels, axis=1).astype(np.int32)))
-    update = Update(config, state, "uint8", hosted, exchange)
+    update = Synchronous(config, state, "uint8", hosted, exchange)
     losses = update.run(*given).losses.numpy()
     return losses, {
         f"{group}/{name}": array
@@ -162,7 +162,7 @@ def test_any_number_of_ranks_trains_the_same_networks_as_one(
     world, ring, monkeypatch, case, optimizer
 ):
     # Loops instead of a copy for each shard: the same sums, in less time to compile.
-    monkeypatch.setattr("hpcgan.gan.turns.UNROLLED", 1)
+    monkeypatch.setattr("hpcgan.gan.step.UNROLLED", 1)
     config = _config(case, optimizer)
     hosted = shards.hosted_shards(_SHARDS, world.size, world.rank)
     losses, weights = _run_updates(config, hosted, ring)
@@ -171,7 +171,7 @@ def test_any_number_of_ranks_trains_the_same_networks_as_one(
     if not world.is_root or world.size == 1:
         return
     # Rank 0 makes the reference, hosting all shards and talking to no one.
-    expected_losses, expected = _run_updates(config, range(_SHARDS), alone)
+    expected_losses, expected = _run_updates(config, range(_SHARDS), identity)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-3, atol=1e-5)
     bound = {"sgd": 1e-5, "adam": 1e-3}[optimizer]
     assert _relative_difference(_networks(weights), _networks(expected)) < bound
@@ -191,12 +191,12 @@ def test_another_seed_of_one_shard_is_seen_in_the_weights(world, monkeypatch, ca
         own = [streams(s, turns, shards[i : i + 1]) for i, s in enumerate(seeds)]
         return tf.concat(own, 0)
 
-    monkeypatch.setattr("hpcgan.gan.turns.UNROLLED", 1)
+    monkeypatch.setattr("hpcgan.gan.step.UNROLLED", 1)
     if world.is_root:
         config = _config(case, "sgd")
-        _, expected = _run_updates(config, range(_SHARDS), alone)
+        _, expected = _run_updates(config, range(_SHARDS), identity)
         monkeypatch.setattr(noise, "streams", with_an_odd_one)
-        _, odd = _run_updates(config, range(_SHARDS), alone)
+        _, odd = _run_updates(config, range(_SHARDS), identity)
         assert _relative_difference(_networks(odd), _networks(expected)) > 1e-4
 
 
@@ -214,7 +214,7 @@ def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, sh
     samples = np.concatenate([batch.numpy() for batch in batches]).swapaxes(0, 1)
 
     def drawn(stream):
-        return noise.latents(noise.turn_keys(stream, tf.constant(9, tf.int64), 0, 1).latents, 5, 6)
+        return noise.latents(noise.batch_keys(stream, tf.constant(9, tf.int64), 0, 1).latents, 5, 6)
 
     latents = [drawn(each) for each in noise.streams(run.config.seed, 1, run.division.hosted)]
     samples, latents = world.gather_arrays(samples), world.gather_arrays(np.stack(latents))
@@ -283,7 +283,7 @@ def test_a_bad_number_of_one_rank_leaves_the_update_out_on_all(world, ring):
     import tensorflow as tf
 
     from hpcgan.gan.state import State
-    from hpcgan.gan.update import Update
+    from hpcgan.parallel.synchronous import Synchronous
 
     config = _config("mlp", "adam")
     hosted = shards.hosted_shards(_SHARDS, world.size, world.rank)
@@ -292,7 +292,7 @@ def test_a_bad_number_of_one_rank_leaves_the_update_out_on_all(world, ring):
     samples = np.zeros((1, len(hosted), 6, 8, 8, 1), np.float32)
     if world.rank == world.size - 1:
         samples[0, -1, 2, 3, 4, 0] = np.nan
-    update = Update(config, state, "float32", hosted, ring)
+    update = Synchronous(config, state, "float32", hosted, ring)
     report = update.run(tf.constant(samples), tf.constant(0, tf.int64))
     assert report.skipped.numpy().tolist() == [1]
     for group, named in state.arrays().items():
@@ -307,15 +307,15 @@ def test_one_rank_that_wants_to_stop_is_heard_by_all(world, ring):
     import tensorflow as tf
 
     from hpcgan.gan.state import State
-    from hpcgan.gan.update import Update
+    from hpcgan.parallel.synchronous import Synchronous
 
     config = _config("mlp alternating", "adam")
     hosted = shards.hosted_shards(_SHARDS, world.size, world.rank)
-    update = Update(config, State(config, (8, 8, 1)), "uint8", hosted, ring)
+    update = Synchronous(config, State(config, (8, 8, 1)), "uint8", hosted, ring)
     samples = tf.zeros((2, len(hosted), 12, 8, 8, 1), tf.uint8)
     assert not update.run(samples, tf.constant(0, tf.int64)).stop.numpy().any()
     if world.rank == world.size - 1:
-        update.ask_to_stop()
+        update.request_stop()
     assert (update.run(samples, tf.constant(2, tf.int64)).stop.numpy() > 0).all()
 
 

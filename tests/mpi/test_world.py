@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpcgan.errors import ConfigError, DataError, RunError
-from hpcgan.ring import start_half
+from hpcgan.ring import Ring_half
 
 
 def test_every_rank_has_its_own_number(world):

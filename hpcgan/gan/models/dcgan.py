@@ -16,7 +16,8 @@ from keras import layers
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
 from hpcgan.gan.models import parts
-from hpcgan.gan.models.layers import normalisation
+from hpcgan.gan.models.layers import Dropout
+from hpcgan.gan.models.normalisation import normalisation
 
 _KERNEL = 5
 _DROPOUT = 0.3
@@ -87,7 +88,7 @@ def _discriminator(
             x
         )
         x = layers.LeakyReLU(negative_slope=0.2, name=f"leaky_{level}")(x)
-        x = layers.Dropout(_DROPOUT, name=f"dropout_{level}")(x)
+        x = Dropout(_DROPOUT, name=f"dropout_{level}")(x)
     x = layers.Flatten(name="flatten")(x)
     outputs = parts.class_outputs(config, x, labels)
     return parts.network("discriminator", inputs, outputs)

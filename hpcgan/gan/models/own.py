@@ -26,9 +26,9 @@ import tensorflow as tf
 
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
-from hpcgan.gan import noise
 from hpcgan.gan.models import parts
-from hpcgan.gan.models.layers import synchronised
+from hpcgan.gan.models.normalisation import synchronised
+from hpcgan.gan.models.together import mixing_layer
 
 _BATCH = 2
 
@@ -45,10 +45,12 @@ def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
     inputs = parts.generator_inputs
     own = _Own("generator", config.generator)
     network = own.build(config, sample_shape, lambda: inputs(config), [sample_shape])
-    if synchronised(network) and any(noise.is_seed(each) for each in network.variables):
+    mixing = mixing_layer(network)
+    if synchronised(network) and mixing:
         raise ConfigError(
             f"{own.key} has synchronised normalisation, for which the shards of a rank go through "
-            "it together; it must then have no random layers, such as dropout"
+            f"it together, and a layer {mixing} that may mix their samples or random numbers; "
+            "docs/models.md lists the layers that do not"
         )
     return network
 
@@ -73,8 +75,8 @@ def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
     )
     if synchronised(network):
         raise ConfigError(
-            f"{own.key} has synchronised normalisation, which is for the generator alone: the "
-            "shards go through D one after the other"
+            f"{own.key} has synchronised normalisation, which is for the generator alone: real and "
+            "generated samples go through D one after the other"
         )
     return network
 
@@ -174,7 +176,7 @@ class _Own:
 def _tried(
     network: keras.Model, inputs: list[tf.Tensor]
 ) -> tuple[list[tf.Tensor], tf.Tensor | None, list[tf.Tensor | None]]:
-    """Play in training, as an update does: nothing is assigned.
+    """Call the network in training, as an update does: nothing is assigned.
 
     Returns:
         The outputs; the gradient of the first by the first input; and that of all by each weight.

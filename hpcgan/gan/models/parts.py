@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from hpcgan.config import ModelConfig
-from hpcgan.gan.models.layers import SpectralDense, SpectralEmbedding
+from hpcgan.gan.models.spectral import SpectralDense, SpectralEmbedding
 
 _COARSEST = 7
 

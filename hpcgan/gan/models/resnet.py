@@ -15,7 +15,9 @@ from keras import layers
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
 from hpcgan.gan.models import parts
-from hpcgan.gan.models.layers import SelfAttention2D, SpectralConv2D, SumPooling2D, normalisation
+from hpcgan.gan.models.layers import SelfAttention2D, SumPooling2D
+from hpcgan.gan.models.normalisation import normalisation
+from hpcgan.gan.models.spectral import SpectralConv2D
 
 _WIDEST = 8
 _ATTENTION_SIDE = 32

@@ -19,7 +19,8 @@ from keras import layers
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
 from hpcgan.gan.models import parts
-from hpcgan.gan.models.layers import normalisation
+from hpcgan.gan.models.layers import Dropout
+from hpcgan.gan.models.normalisation import normalisation
 
 _WIDEST = 8
 _KERNEL = 4  # a multiple of the stride: each cell is reached by as many weights
@@ -151,7 +152,7 @@ def _discriminator(
             filters, kernel, strides=stride, padding="same", name=f"downsample_{level}"
         )(x)
         x = layers.LeakyReLU(negative_slope=0.2, name=f"leaky_{level}")(x)
-        x = layers.Dropout(_DROPOUT, name=f"dropout_{level}")(x)
+        x = Dropout(_DROPOUT, name=f"dropout_{level}")(x)
     x = layers.Flatten(name="flatten")(x)
     if not showers:
         return parts.network("discriminator", inputs, parts.class_outputs(config, x, labels))

@@ -1,8 +1,9 @@
-"""When the exchanges of this rank began and ended, noted inside the compiled update.
+"""When the all-reduces of this rank began and ended, noted inside the compiled step.
 
-What is noted costs a few small operations an exchange and is sent to nobody. An exchange lasts from
-when this rank has what it gives until it has the sum: so a rank that comes early also waits in it.
-On a GPU, whose work TensorFlow only queues, it begins before what it sends has been computed.
+This adds a few small operations to each (``benchmarks.split`` shows what they cost) and sends
+nothing. An all-reduce lasts from when this rank has what it gives until it has the sum: so a rank
+that comes early also waits in it. On a GPU, whose work TensorFlow only queues, it begins before
+what it sends has been computed.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from hpcgan.exchange import Exchange
+from hpcgan.all_reduce import AllReduce
 
-# Exchanges that are remembered: more than a call of the update makes.
+# All-reduces that are remembered: more than a call makes.
 _KEPT = 4096
 
 
-class Marks:
-    """The times of the newest exchanges."""
+class CollectiveTimer:
+    """The times of the newest all-reduces."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -25,14 +26,14 @@ class Marks:
             self._times = tf.Variable(tf.zeros([_KEPT, 2], tf.float64), trainable=False)
             self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-    def timed(self, exchange: Exchange) -> Exchange:
-        """Return ``exchange``, which from now on notes when it begins and ends."""
+    def timed(self, all_reduce: AllReduce) -> AllReduce:
+        """Return ``all_reduce``, which from now on notes when it begins and ends."""
 
         def timed(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
             with tf.control_dependencies([vector]):
                 began = tf.timestamp()
             with tf.control_dependencies([began]):
-                total = exchange(tf.identity(vector), scale)
+                total = all_reduce(tf.identity(vector), scale)
             with tf.control_dependencies([total]):
                 ended = tf.timestamp()
             with tf.device("CPU:0"):
@@ -46,14 +47,14 @@ class Marks:
         return timed
 
     def count(self) -> int:
-        """Return how many exchanges there were, which is the same on all ranks between updates."""
+        """Return how many all-reduces there were, the same on all ranks between calls."""
         return int(self._count.numpy())
 
     def read(self) -> tuple[int, np.ndarray]:
-        """Return ``count`` and the newest exchanges.
+        """Return ``count`` and the newest all-reduces.
 
-        Of these, in order, when each began and ended: (exchanges, 2) float64, in seconds since 1970
-        by this rank's clock.
+        Of these, in order, when each began and ended: (all-reduces, 2) float64, in seconds since
+        1970 by this rank's clock.
         """
         count = self.count()
         rows = np.arange(max(0, count - _KEPT), count) % _KEPT

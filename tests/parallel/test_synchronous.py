@@ -17,12 +17,12 @@ from hpcgan.config import (
     OptimizersConfig,
     TrainConfig,
 )
-from hpcgan.exchange import alone
+from hpcgan.all_reduce import identity
 from hpcgan.gan import noise, penalties
 from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.losses import LOSSES
 from hpcgan.gan.state import State
-from hpcgan.gan.update import Update
+from hpcgan.parallel.synchronous import Synchronous
 
 _BATCH, _SHAPE = 6, (8, 8, 1)
 
@@ -47,7 +47,7 @@ def _samples(steps=1, shards=1, rounds=1, dtype=np.uint8):
 def _run(config, samples, hosted=None, first=0, state=None):
     state = state or State(config, _SHAPE)
     hosted = hosted or range(samples.shape[1])
-    update = Update(config, state, samples.dtype.name, hosted, alone)
+    update = Synchronous(config, state, samples.dtype.name, hosted, identity)
     losses = update.run(tf.constant(samples), tf.constant(first, tf.int64)).losses.numpy()
     return losses, state.arrays()
 
@@ -61,7 +61,7 @@ def _adam_first_step(before, gradient, config):
 def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
     config, samples = _config(), _samples()
     reference = State(config, _SHAPE)
-    keys = noise.turn_keys(noise.streams(0, 1, range(1))[0], tf.constant(0, tf.int64), 0, 1)
+    keys = noise.batch_keys(noise.streams(0, 1, range(1)), tf.constant(0, tf.int64), 0, 1)
     latents = noise.latents(keys.latents, _BATCH, 3)
     real = samples[0, 0].astype(np.float32) / 127.5 - 1
     g, d = reference.generator, reference.discriminator
@@ -90,7 +90,7 @@ def test_several_steps_in_one_call_equal_one_step_a_call(model):
     config, samples = _config(model), _samples(steps=4)
     losses, together = _run(config, samples)
     state = State(config, _SHAPE)
-    update = Update(config, state, "uint8", range(1), alone)
+    update = Synchronous(config, state, "uint8", range(1), identity)
     one_by_one = [
         update.run(tf.constant(samples[i : i + 1]), tf.constant(i, tf.int64)).losses.numpy()
         for i in range(4)
@@ -146,7 +146,7 @@ def test_the_average_of_g_follows_it() -> None:
     config, samples = _config("dcgan", ema=0.2), _samples(steps=3)
     start = State(config, _SHAPE).arrays()["generator_ema"]
     state = State(config, _SHAPE)
-    update = Update(config, state, "uint8", range(1), alone)
+    update = Synchronous(config, state, "uint8", range(1), identity)
     expected = dict(start)
     for step in range(3):
         update.run(tf.constant(samples[step : step + 1]), tf.constant(step, tf.int64))
@@ -176,7 +176,7 @@ def test_an_update_whose_gradients_overflow_is_left_out_and_halves_the_scale() -
         )
         return tf.ensure_shape(total, vector.shape)
 
-    update = Update(config, state, "uint8", range(1), exchange)
+    update = Synchronous(config, state, "uint8", range(1), exchange)
     update.run(tf.constant(samples[:1]), tf.constant(0, tf.int64))
     after = state.arrays()
     for group in ("generator", "discriminator", "generator_optimizer"):
@@ -258,7 +258,7 @@ def test_labels_decide_what_a_conditional_game_is_about() -> None:
     labels = np.random.default_rng(1).integers(0, 3, samples.shape[:3]).astype(np.int32)
     samples = (samples // 8 + labels[..., None, None, None].astype(np.uint8) * 100).astype(np.uint8)
     state = State(config, _SHAPE)
-    update = Update(config, state, "uint8", range(1), alone)
+    update = Synchronous(config, state, "uint8", range(1), identity)
     report = update.run(tf.constant(samples), tf.constant(0, tf.int64), tf.constant(labels))
     losses = report.losses.numpy()
     _, guesses = state.discriminator(samples[-1, 0].astype(np.float32) / 127.5 - 1)
@@ -273,7 +273,7 @@ def test_d_pays_for_its_gradients() -> None:
     config = dataclasses.replace(_config(), loss=LossConfig(gradient_penalty=3.0, r1=2.0))
     punished, _ = _run(config, samples)
     state = State(config, _SHAPE)
-    keys = noise.turn_keys(noise.streams(0, 1, range(1))[0], tf.constant(0, tf.int64), 0, 1)
+    keys = noise.batch_keys(noise.streams(0, 1, range(1)), tf.constant(0, tf.int64), 0, 1)
     real = tf.constant(samples[0, 0].astype(np.float32) / 127.5 - 1)
     fake = state.generator(noise.latents(keys.latents, _BATCH, 3))
     expected = 3.0 * penalties.gradient_penalty(state.discriminator, real, fake, keys.penalty)

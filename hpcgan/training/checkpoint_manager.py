@@ -1,7 +1,8 @@
 """Checkpoints written beside the training, by a thread; a bad disk does not end the run at once.
 
-Rank 0 alone has a ``Saver``. When a checkpoint is due it copies the state and goes on: a thread
-writes the copy. What the disk refuses is told and tried again later, with the state of then.
+Rank 0 alone has a ``CheckpointManager``. When a checkpoint is due it copies the state and goes on:
+a thread writes the copy. What the disk refuses is printed and tried again later, with the state of
+then.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ RETRY_SECONDS = 60.0
 _FIRST_INTERVAL = 600.0
 
 
-class Saver:
+class CheckpointManager:
     """Makes the checkpoints of one run.
 
     All methods are for the training thread. Each raises what went wrong in the writing thread: a
@@ -35,7 +36,7 @@ class Saver:
     def __init__(
         self, plan: Plan, state: State, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Make a saver of ``state``; ``clock`` gives seconds."""
+        """Manage the checkpoints of ``state``; ``clock`` gives seconds."""
         self._plan = plan
         self._state = state
         self._clock = clock
@@ -60,7 +61,7 @@ class Saver:
         self.wait()
         self._refuse_failure()
 
-    def after_span(self, due: bool) -> None:
+    def maybe_save(self, due: bool) -> None:
         """Save if it is time to. A checkpoint that is due waits for the last one to be written.
 
         Args:
@@ -162,7 +163,7 @@ class Saver:
             self._failed.clear()
 
     def _warn(self, error: UserError) -> None:
-        """Tell, in one piece with what the training thread prints, that a checkpoint failed."""
+        """Print, in one piece beside what the training thread prints, that a checkpoint failed."""
         allowed = self._plan.config.checkpoint.failures
         sys.stdout.write(
             f"hpcgan: warning: {error}; training goes on, and a checkpoint is tried again in "

@@ -1,6 +1,6 @@
-"""One of the two players: a network, its optimizer, and its variables as plain tensors.
+"""One of the two networks, with its optimizer and its moving average.
 
-In an update a network is a pure function of weights, moving statistics, a key and its inputs:
+In a training step a network is a pure function of weights, moving statistics, keys and inputs:
 nothing is assigned until the averages over all shards are there.
 """
 
@@ -11,13 +11,20 @@ import tensorflow as tf
 
 from hpcgan.config import Config, OptimizerConfig
 from hpcgan.gan import noise
+from hpcgan.gan.models.layers import Dropout, all_layers
+from hpcgan.gan.models.normalisation import BatchNormalization
 from hpcgan.gan.schedule import ema_decay, learning_rate
 
 Tensors = list[tf.Tensor]
 
 
-class Player:
-    """A network that learns."""
+class Network:
+    """A network that is trained.
+
+    Attributes:
+        weights: what the optimizer changes.
+        statistics: moving statistics of its layers, such as those of batch normalisation.
+    """
 
     def __init__(
         self,
@@ -28,10 +35,10 @@ class Player:
         backoff: tf.Variable,
         average: keras.Model | None = None,
     ) -> None:
-        """Prepare the player.
+        """Prepare the network.
 
         Args:
-            model: the network.
+            model: its layers and variables.
             optimizer: built for its weights.
             own: the optimizer's configuration.
             config: the run's, with ``data.shards`` resolved to a number.
@@ -45,11 +52,12 @@ class Player:
         self._backoff = backoff
         self._average = average
         self._other = model.non_trainable_variables
-        self._is_seed = [noise.is_seed(v) for v in self._other]
         self.weights: list[keras.Variable] = model.trainable_variables
-        self.statistics: list[keras.Variable] = [
-            v for v, seed in zip(self._other, self._is_seed, strict=True) if not seed
-        ]
+        self.statistics: list[keras.Variable] = [v for v in self._other if not noise.is_seed(v)]
+        layers = all_layers(model)
+        self._norms = [each for each in layers if isinstance(each, BatchNormalization)]
+        dropouts = (each for each in layers if isinstance(each, Dropout) and each.rate > 0)
+        self._dropouts = {id(each.seed_generator.state): each for each in dropouts}
 
     @property
     def takes_labels(self) -> bool:
@@ -60,25 +68,48 @@ class Player:
         """Return the weights as tensors, which a tape can watch."""
         return [tf.convert_to_tensor(v) for v in self.weights]
 
-    def play(
-        self, weights: Tensors, key: tf.Tensor, inputs: tf.Tensor, labels: tf.Tensor | None = None
+    def forward(
+        self, weights: Tensors, keys: tf.Tensor, inputs: tf.Tensor, labels: tf.Tensor | None = None
     ) -> tuple[Tensors, Tensors]:
         """Return the network's outputs in training and its new moving statistics.
 
-        Every random layer draws from its own key; nothing is assigned.
+        The batches of several shards go through it together: the random numbers of a shard come
+        from its own key, and batch normalisation uses each shard's own statistics. The new moving
+        statistics are means over these shards. Nothing is assigned.
+
+        Args:
+            weights: of the network, to be used instead of its own.
+            keys: one for each shard, (shards, 2).
+            inputs: (shards * batch, ...), one shard's batch after the other.
+            labels: (shards * batch,), for a network that takes them.
         """
-        keys = iter(tf.unstack(tf.random.split(key, max(1, sum(self._is_seed)))))
-        other = [
-            noise.dropout_seed(next(keys), v.value) if seed else tf.convert_to_tensor(v)
-            for v, seed in zip(self._other, self._is_seed, strict=True)
-        ]
+        for norm in self._norms:
+            norm.shards = keys.shape[0]
+        seeds = iter(noise.dropout_seeds(keys, len(self._other) - len(self.statistics)))
+        other = [self._seeded(v, next(seeds)) if noise.is_seed(v) else v for v in self._other]
         given = [inputs, labels] if self.takes_labels else inputs
         outputs, new = self._model.stateless_call(weights, other, given, training=True)
-        statistics = [v for v, seed in zip(new, self._is_seed, strict=True) if not seed]
+        statistics = [
+            value for v, value in zip(self._other, new, strict=True) if not noise.is_seed(v)
+        ]
         return tf.nest.flatten(outputs), statistics
 
-    def learn(self, gradients: Tensors, statistics: Tensors, step: tf.Tensor) -> None:
-        """Apply the averaged gradients, take the averaged statistics, and move the average."""
+    def _seeded(self, state: keras.Variable, seeds: tf.Tensor) -> tf.Tensor:
+        """Give a random layer its seeds, (shards, 2); return what stands for its own state."""
+        if id(state) in self._dropouts:
+            self._dropouts[id(state)].seeds = seeds
+            return state
+        # A random layer of Keras' own draws for one shard at a time.
+        return tf.cast(tf.reshape(seeds, state.shape), state.dtype)
+
+    def apply_gradients(self, gradients: Tensors, statistics: Tensors, step: tf.Tensor) -> None:
+        """Move the weights by averaged gradients, and take averaged statistics.
+
+        Args:
+            gradients: of each weight, in their order.
+            statistics: new values of ``statistics``.
+            step: updates made before, which decides the learning rate.
+        """
         if self._own.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._own.clip_norm)
         self._optimizer.learning_rate.assign(self._rate(step))
@@ -86,9 +117,9 @@ class Player:
         for variable, value in zip(self.statistics, statistics, strict=True):
             variable.assign(value)
         if self._average is not None:
-            self._follow(self._average, step)
+            self._update_average(self._average, step)
 
-    def _follow(self, average: keras.Model, step: tf.Tensor) -> None:
+    def _update_average(self, average: keras.Model, step: tf.Tensor) -> None:
         """Move the average towards the network, with its moving statistics."""
         ema = self._config.train.ema
         assert ema is not None

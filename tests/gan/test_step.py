@@ -20,10 +20,10 @@ from hpcgan.config import (
     OptimizersConfig,
     TrainConfig,
 )
-from hpcgan.exchange import alone
+from hpcgan.all_reduce import identity
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
-from hpcgan.gan.update import Update
+from hpcgan.parallel.synchronous import Synchronous
 
 _SHAPE, _LATENT, _CLASSES = (3, 2, 1), 4, 3
 _STEPS, _SHARDS, _ROUNDS, _PARTS, _PART = 2, 2, 2, 2, 4
@@ -73,10 +73,10 @@ def _labels(steps=_STEPS):
     return np.random.default_rng(2).integers(0, _CLASSES, shape).astype(np.int32)
 
 
-def _made(config, exchange=alone):
+def _made(config, exchange=identity):
     """Return networks and their update."""
     state = State(config, _SHAPE)
-    return state, Update(config, state, "float32", range(_SHARDS), exchange)
+    return state, Synchronous(config, state, "float32", range(_SHARDS), exchange)
 
 
 def _run(update, samples, first=0):
@@ -98,7 +98,7 @@ def _called(model, inputs):
 
 def _latents(step, turn, part, shard):
     stream = noise.streams(0, _TURNS, range(_SHARDS))[shard]
-    key = noise.turn_keys(stream, tf.constant(step, tf.int64), turn * _PARTS + part, _TURNS).latents
+    key = noise.batch_keys(stream, tf.constant(step, tf.int64), turn * _PARTS + part, _TURNS).latents
     return noise.latents(key, _PART, _LATENT)
 
 
@@ -237,7 +237,7 @@ def test_a_run_that_went_back_has_the_noise_of_later_steps_and_half_the_rates():
     _run(update, samples, first=3)
     state, update = _made(config)
     state.discarded, state.rollbacks = 2, 1
-    update.go_back()
+    update.take_rollbacks()
     _run(update, samples, first=1)
     names = [v.path for model in (state.discriminator, state.generator) for v in model.weights]
     for name, start, ours, theirs in zip(
@@ -252,7 +252,7 @@ def test_a_run_that_went_back_has_the_noise_of_later_steps_and_half_the_rates():
     [({}, _ROUNDS + 1), ({"update": "simultaneous", "discriminator_steps": 1}, 1)],
 )
 def test_no_key_is_used_twice_in_a_run(monkeypatch, train, turns):
-    seen, turn_keys = [], noise.turn_keys
+    seen, turn_keys = [], noise.batch_keys
 
     def noted(*place):
         keys = turn_keys(*place)

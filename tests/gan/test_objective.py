@@ -57,8 +57,8 @@ def test_no_two_purposes_of_a_batch_share_a_key(monkeypatch, play, purposes):
         train=TrainConfig(augment=["color"]),
     )
     tested = Game(config, _Network(used, True), _Network(used, False), None)
-    stream = noise.streams(0, 1, range(1))[0]
-    keys = noise.turn_keys(stream, tf.constant(3, tf.int64), 0, 1)
+    stream = noise.streams(0, 1, range(1))
+    keys = noise.batch_keys(stream, tf.constant(3, tf.int64), 0, 1)
     getattr(tested, play)([Batch(keys, tf.zeros(_SHAPE), None)])
     assert len(used) == len({key.numpy().tobytes() for key in used}) == purposes
 
@@ -80,7 +80,7 @@ def test_d_learns_to_guess_from_real_samples_and_g_from_its_own():
         loss=LossConfig("wasserstein", gradient_penalty=0.0, auxiliary=3.0),
     )
     tested = Game(config, _Network([], True), _Guessing([], False), None)
-    keys = noise.turn_keys(noise.streams(0, 1, range(1))[0], tf.constant(0, tf.int64), 0, 1)
+    keys = noise.batch_keys(noise.streams(0, 1, range(1)), tf.constant(0, tf.int64), 0, 1)
     batch = Batch(keys, tf.zeros(_SHAPE), tf.constant([0, 0, 1]))
     # Two of three real samples are guessed, and one of three generated ones; others cost 20.
     d_loss, g_loss = tested.both([batch]).losses

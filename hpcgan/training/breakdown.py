@@ -1,10 +1,10 @@
-"""Where the time of the steps between two lines of the journal went, over all ranks.
+"""The step breakdown: where the time of the steps between two lines of the log went, on all ranks.
 
-Ranks meet in the exchange. A rank that comes early waits there for the slowest one, so an exchange
-takes each rank another time, and the shortest of these is the exchange's own: that of the rank that
-came last. Each rank measures by its own clock, durations only; at a line of the journal rank 0
-gathers a few numbers of each, and of the exchanges the newest ones (a sample). Where lines come
-fast, it does so at some of them.
+Ranks meet in the all-reduce. A rank that comes early waits there for the slowest one, so an
+all-reduce lasts differently long on each rank, and the shortest of these times is the all-reduce's
+own: that of the rank that came last. Each rank measures by its own clock, durations only; at a line
+of the log rank 0 gathers a few numbers of each, and the durations of the newest all-reduces (a
+sample). Where lines follow fast on each other, it does so at some of them.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpcgan.training.stopwatch import PARTS, Stopwatch
+from hpcgan.training.timer import PARTS, Timer
 from hpcgan.world import World
 
-# Exchanges whose durations are gathered from each rank: 512 bytes.
+# All-reduces whose durations are gathered from each rank: 512 bytes.
 _SAMPLED = 64
-# Seconds between two times that rank 0 gathers them, at least about: it costs a millisecond.
+# Seconds between two times that rank 0 gathers them, at least about: ``benchmarks.split`` shows
+# that the breakdown then costs less than a percent.
 _APART = 1.0
 
 
-class Split(NamedTuple):
+class StepBreakdown(NamedTuple):
     """Seconds that add up to the time of the steps, but for what is between the parts.
 
     Attributes:
-        compute_seconds: in the update outside of exchanges; the mean of the ranks.
-        exchange_seconds: of the exchanges themselves.
+        compute_seconds: in the steps outside of all-reduces; the mean of the ranks.
+        exchange_seconds: of the all-reduces themselves.
         wait_seconds: waiting for the slowest rank; the mean of the ranks.
         input_wait_seconds: waiting for samples; the mean of the ranks.
         checkpoint_seconds: of rank 0, for which the others wait; not in wait_seconds.
@@ -50,19 +51,19 @@ class Split(NamedTuple):
     slowest_rank_behind: float
 
 
-class Splits:
-    """The splits at the lines of the journal."""
+class Breakdowns:
+    """The step breakdowns at the lines of the log."""
 
-    def __init__(self, world: World, stopwatch: Stopwatch) -> None:
+    def __init__(self, world: World, timer: Timer) -> None:
         """Begin to measure."""
         self._world = world
-        self._stopwatch = stopwatch
-        self._lines_left = 1  # up to the next that has a split; the same on all ranks
+        self._timer = timer
+        self._lines_left = 1  # up to the next that has one; the same on all ranks
         self._lines = 0  # since the last that had
         self._began = time.monotonic()
 
-    def at_line(self) -> Split | None:
-        """Return on rank 0 the split of the time since the last one; None at most fast lines.
+    def at_line(self) -> StepBreakdown | None:
+        """Return on rank 0 the breakdown of the time since the last one; None at most fast lines.
 
         All ranks must call it, at every line: they agree on the next one at which they gather.
         """
@@ -70,7 +71,7 @@ class Splits:
         self._lines += 1
         if self._lines_left:
             return None
-        found = gather(self._world, self._stopwatch)
+        found = gather(self._world, self._timer)
         now = time.monotonic()
         wanted = math.ceil(_APART * self._lines / max(now - self._began, 1e-3))
         self._lines_left = self._world.broadcast_json(wanted)
@@ -78,28 +79,28 @@ class Splits:
         return found
 
 
-def gather(world: World, stopwatch: Stopwatch) -> Split | None:
-    """Return on rank 0 the split of the time since the last call; None on others.
+def gather(world: World, timer: Timer) -> StepBreakdown | None:
+    """Return on rank 0 the breakdown of the time since the last call; None on others.
 
     All ranks must call it, after the same step.
     """
-    number, times = stopwatch.exchanges()
-    table = world.gather_arrays(own_numbers(stopwatch.seconds, number, times)[np.newaxis])
-    stopwatch.reset()
-    return None if table is None else split(table, number)
+    number, times = timer.collectives()
+    table = world.gather_arrays(own_numbers(timer.seconds, number, times)[np.newaxis])
+    timer.reset()
+    return None if table is None else break_down(table, number)
 
 
 def own_numbers(seconds: Mapping[str, float], number: int, times: np.ndarray) -> np.ndarray:
-    """Return what a rank tells of itself, float64.
+    """Return what rank 0 gathers of a rank, float64.
 
     Args:
         seconds: of each of ``PARTS``.
-        number: of exchanges that it made.
-        times: (exchanges, 2), when each of the newest of them began and ended.
+        number: of all-reduces that it made.
+        times: (all-reduces, 2), when each of the newest of them began and ended.
 
     Returns:
-        The seconds of the parts; those in which an exchange was under way, for all as for the
-        newest; and those of each of the very newest exchanges.
+        The seconds of the parts; those in which an all-reduce was under way, scaled from the newest
+        to all; and those of each of the very newest all-reduces.
     """
     exchanging = covered(times) * number / max(1, len(times))
     sampled = times[-_SAMPLED:]
@@ -117,22 +118,22 @@ def covered(times: np.ndarray) -> float:
     return float(times[0, 1] - times[0, 0] + np.maximum(times[1:, 1] - begins, 0.0).sum())
 
 
-def split(table: np.ndarray, exchanges: int) -> Split:
-    """Return the split from what all ranks tell.
+def break_down(table: np.ndarray, count: int) -> StepBreakdown:
+    """Return the breakdown from the numbers of all ranks.
 
     Args:
-        table: (ranks, numbers), a row of ``own_numbers`` a rank.
-        exchanges: how many each rank made.
+        table: (ranks, numbers), a row of ``own_numbers`` per rank.
+        count: of all-reduces, on each rank.
     """
     ranks = len(table)
     given, update, checkpoint, journal, exchanging = table[:, : len(PARTS) + 1].T
     sampled = table[:, len(PARTS) + 1 :]
-    own = exchanges * float(sampled.min(axis=0).mean()) if exchanges else 0.0
+    own = count * float(sampled.min(axis=0).mean()) if count else 0.0
     own = min(own, float(exchanging.min()))
     alone = float(checkpoint[0] + journal[0])
     wait = float(exchanging.mean()) - own - alone * (ranks - 1) / ranks
     slowest, behind = _slowest((update - exchanging + given).tolist())
-    return Split(
+    return StepBreakdown(
         compute_seconds=float((update - exchanging).mean()),
         exchange_seconds=own,
         wait_seconds=max(0.0, wait),
@@ -151,10 +152,10 @@ def _slowest(busy: Sequence[float]) -> tuple[int, float]:
     return slowest, busy[slowest] / others - 1 if others else 0.0
 
 
-def parts(splits: Sequence[Split]) -> dict[str, float]:
-    """Return each part's share of all the seconds of some splits; all are NaN without any."""
-    names = Split._fields[: Split._fields.index("slowest_rank")]
-    sums = {name: sum(getattr(each, name) for each in splits) for name in names}
+def shares(breakdowns: Sequence[StepBreakdown]) -> dict[str, float]:
+    """Return each part's share of all the seconds of some breakdowns; all are NaN without any."""
+    names = StepBreakdown._fields[: StepBreakdown._fields.index("slowest_rank")]
+    sums = {name: sum(getattr(each, name) for each in breakdowns) for name in names}
     whole = sum(sums.values())
     return {
         name.removesuffix("_seconds"): total / whole if whole else float("nan")

@@ -1,6 +1,6 @@
-"""What a run tells: metrics.jsonl, TensorBoard, sample grids, progress, and history.jsonl.
+"""What a run writes about itself: metrics.jsonl, TensorBoard, samples, history.jsonl, progress.
 
-Rank 0 alone keeps it.
+Rank 0 alone has a ``Logger``.
 """
 
 from __future__ import annotations
@@ -24,24 +24,27 @@ from hpcgan.files import write_whole, writing
 from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
+from hpcgan.training.breakdown import StepBreakdown
+from hpcgan.training.callback import Call
 from hpcgan.training.lock import is_at
 from hpcgan.training.plan import Plan
 from hpcgan.training.result import result_line
-from hpcgan.training.split import Split
 from hpcgan.world import World
 
 # Samples in a grid; their latents stay the same for the whole run.
 _GRID = 64
-# A rank lags that is so far behind the others' median, as a part of it, in two splits in a row.
+# A rank lags that is this far behind the others' median, as a part of it, twice in a row.
 _LAG = 0.1
 _IN_RESULT = ("images_per_second", "discriminator_loss", "generator_loss")
 
 
-class Journal:
-    """The record of one run."""
+class Logger:
+    """The log of one run."""
 
-    def __init__(self, plan: Plan, state: State, world: World) -> None:
-        """Make the run directory and take up the record where the state is.
+    def __init__(self, plan: Plan, state: State, world: World, strategy: str = "") -> None:
+        """Make the run directory and continue the log from the state's step.
+
+        ``strategy`` describes how the shards are computed.
 
         Raises:
             RunError: the run directory cannot be written.
@@ -63,12 +66,12 @@ class Journal:
             ) from None
         self._wall_before = before
         self._hosts = world.hosts
-        self._told: list[dict[str, float]] = []  # in this start's lines, for the result
-        self._splits: list[Split] = []  # of those lines that have one
+        self._lines: list[dict[str, float]] = []  # of this start, for the result
+        self._breakdowns: list[StepBreakdown] = []  # of those lines that have one
         inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0)
         self._inputs = tf.nest.map_structure(lambda each: each[:_GRID], inputs)
         self._progress = _progress(plan.config.train.steps, state.step)
-        self._say(_opening(plan, world, state.step))
+        self._print(_opening(plan, world, state.step, strategy))
         self.note(
             "resumed" if plan.found else "started",
             ranks=world.size,
@@ -95,27 +98,22 @@ class Journal:
                 "newest checkpoint"
             )
 
-    def advance(self, losses: np.ndarray, skipped: int) -> None:
-        """Count a call of the update.
-
-        Args:
-            losses: (updates, 2), of D and G.
-            skipped: updates that were left out.
-        """
-        self._losses.append(losses)
-        self._skipped += skipped
+    def count(self, call: Call) -> None:
+        """Count a call for the next line."""
+        self._losses.append(call.losses[~call.skipped])
+        self._skipped += int(call.skipped.sum())
         if self._progress is not None:
-            self._progress.update(len(losses) + skipped)
+            self._progress.update(call.steps)
 
-    def log(self, split: Split | None) -> None:
+    def log(self, breakdown: StepBreakdown | None) -> None:
         """Write a line for the steps since the last one; losses are the means of their updates.
 
         Args:
-            split: of the time since the last line that had one, if this one has.
+            breakdown: of the time since the last line that had one, if this one has.
         """
         losses = np.concatenate(self._losses)
         if not len(losses):
-            return  # all were left out: the next line tells of them
+            return  # all were left out: the next line counts them
         means = losses.mean(axis=0, dtype=np.float64)
         now, step = time.monotonic(), self._state.step
         seconds = now - self._line_time
@@ -128,7 +126,7 @@ class Journal:
             "discriminator_loss": float(means[0]),
             "generator_loss": float(means[1]),
             "skipped_updates": self._skipped,
-            **({name: round(value, 4) for name, value in split._asdict().items()} if split else {}),
+            **({k: round(v, 4) for k, v in breakdown._asdict().items()} if breakdown else {}),
         }
         with writing(self._directory / "metrics.jsonl"):
             self._metrics.write(json.dumps(line) + "\n")
@@ -137,14 +135,14 @@ class Journal:
             for name in list(line)[3:]:
                 tf.summary.scalar(name, line[name])
         self._board.flush()
-        self._show(line, self._lag(split) if split else "")
-        self._told.append({key: line[key] for key in _IN_RESULT})
-        if split:
-            self._splits.append(split)
+        self._show(line, self._lag(breakdown) if breakdown else "")
+        self._lines.append({key: line[key] for key in _IN_RESULT})
+        if breakdown:
+            self._breakdowns.append(breakdown)
         self._losses, self._skipped = [], 0
         self._line_time, self._line_step = now, step
 
-    def draw(self) -> None:
+    def write_samples(self) -> None:
         """Write a grid of samples from the run's fixed latents."""
         samples = np.array(self._state.sampler(self._inputs, training=False))
         picture = pictures.grid(samples)
@@ -156,12 +154,12 @@ class Journal:
             tf.summary.image("samples", pixels)
 
     def close(self) -> None:
-        """Say how the run ended and close the files."""
+        """Print how the run ended and close the files."""
         self._end_progress()
         self.note("finished")
         seconds = time.monotonic() - self._start
         steps = self._state.step - self._first_step
-        self._say(
+        self._print(
             f"hpcgan: finished: {steps} steps in {seconds:.1f} s, "
             f"{steps * self._plan.images_per_step / seconds:.0f} images/s with start and "
             f"checkpoints; all is in {self._directory}"
@@ -182,25 +180,25 @@ class Journal:
         """Print the result of this start of the run, and close the files."""
         steps = (self._first_step, self._state.step)
         images = self._plan.images_per_step
-        self._say(result_line(self._hosts, images, steps, seconds, self._told, self._splits))
+        self._print(result_line(self._hosts, images, steps, seconds, self._lines, self._breakdowns))
         self._metrics.close()
         self._board.close()
 
-    def _lag(self, split: Split) -> str:
-        """Return a word on the slowest rank, if it lags behind and did in the split before."""
-        both = [*self._splits[-1:], split]
-        rank = split.slowest_rank
+    def _lag(self, breakdown: StepBreakdown) -> str:
+        """Return a remark on the slowest rank, if it lags behind and did the time before."""
+        both = [*self._breakdowns[-1:], breakdown]
+        rank = breakdown.slowest_rank
         if len(both) < 2 or any(
             each.slowest_rank != rank or each.slowest_rank_behind < _LAG for each in both
         ):
             return ""
         return (
             f"  rank {rank} on {self._hosts[rank]} lags: its work takes "
-            f"{split.slowest_rank_behind:.0%} longer than the others'"
+            f"{breakdown.slowest_rank_behind:.0%} longer than the others'"
         )
 
     def rewind(self, why: str) -> None:
-        """Take up the record where the state is again, which has gone back to a checkpoint."""
+        """Continue the log from the state's step, which has gone back to a checkpoint."""
         self._metrics.close()
         with writing(self._directory / "metrics.jsonl"):
             _cut(self._directory / "metrics.jsonl", self._state.step)
@@ -210,7 +208,7 @@ class Journal:
         if self._progress is not None:
             self._progress.n = self._state.step
         self.note("rolled back", why=why)
-        self._say(
+        self._print(
             f"hpcgan: {why}: gone back to the checkpoint of step {self._state.step}, with "
             f"{0.5**self._state.rollbacks:g} of the learning rates and other samples (rollback "
             f"{self._state.rollbacks} of {self._plan.config.watch.rollbacks})"
@@ -236,21 +234,21 @@ class Journal:
             self._progress.set_postfix_str(f"{losses}  {speed}{lag}", refresh=False)
         else:
             steps = self._plan.config.train.steps
-            self._say(f"step {line['step']}/{steps}  loss {losses}  {speed}{lag}")
+            self._print(f"step {line['step']}/{steps}  loss {losses}  {speed}{lag}")
 
     @staticmethod
-    def _say(text: str) -> None:
+    def _print(text: str) -> None:
         print(text, flush=True)
 
 
-def _opening(plan: Plan, world: World, step: int) -> str:
+def _opening(plan: Plan, world: World, step: int, strategy: str) -> str:
     """Return the lines that open a run's log."""
     config = plan.config
     start = f"going on from {plan.found.path}, step {step}" if plan.found else "a new run"
     return (
         f"hpcgan: {config.name}: {start}, in {plan.run_dir}\n"
-        f"hpcgan: {_placement(world)}; {plan.images_per_step} images a step; "
-        f"{config.model.name}, {config.train.update}\n"
+        f"hpcgan: {_placement(world)}; {plan.images_per_step} images per step; "
+        f"{config.model.name}, {config.train.update}; {strategy}\n"
         f"hpcgan: data: {len(plan.source)} samples {plan.source.sample_shape} "
         f"{plan.source.dtype} in {plan.division.describe(config)}"
     )
@@ -260,7 +258,7 @@ def _placement(world: World) -> str:
     """Return in words how the ranks are placed, and how they wait for each other."""
     numbers = {"rank": world.size, "node": len(set(world.hosts)), "core": world.cores}
     ranks, nodes, cores = (f"{n} {what}" + "s" * (n > 1) for what, n in numbers.items())
-    text = f"{ranks} on {nodes}, {cores} a rank"
+    text = f"{ranks} on {nodes}, {cores} per rank"
     if world.size > 1:
         text += f" ({ring.settings()})"
     if world.shares_cores:

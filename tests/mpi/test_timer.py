@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from hpcgan.exchange import alone
+from hpcgan.all_reduce import identity
 from hpcgan.training import split
 from hpcgan.training.stopwatch import Stopwatch
 

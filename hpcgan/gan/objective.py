@@ -1,0 +1,204 @@
+"""The losses of a batch of real samples, and their gradients for both networks.
+
+A batch is that of one shard or of several, one after the other. All results are sums over its
+shards, each of which is a mean over the shard's samples: so with n shards, n times a mean over all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from hpcgan.config import Config
+from hpcgan.gan import noise, penalties
+from hpcgan.gan.augment import augment
+from hpcgan.gan.losses import auxiliary_classes, auxiliary_regression, make_loss
+from hpcgan.gan.network import Network, Tensors
+
+
+class Batch(NamedTuple):
+    """The batches of some shards, or a part of each of them.
+
+    Attributes:
+        keys: of the shards, (shards, 2) each.
+        real: (shards * batch, *sample_shape) in [-1, 1].
+        labels: (shards * batch,) or None.
+    """
+
+    keys: noise.Keys
+    real: tf.Tensor
+    labels: tf.Tensor | None
+
+    @property
+    def shards(self) -> int:
+        """The number of shards."""
+        return self.keys.latents.shape[0]
+
+    @property
+    def per_shard(self) -> int:
+        """The samples of each shard."""
+        return self.real.shape[0] // self.shards
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What networks are updated by: sums over the shards of a batch.
+
+    Attributes:
+        weights: gradients of the weights of the networks, one network after the other.
+        statistics: their new moving statistics.
+        losses: one of each network.
+    """
+
+    weights: Tensors
+    statistics: Tensors
+    losses: Tensors
+
+
+class Objective:
+    """The losses that a configuration asks for, of two networks."""
+
+    def __init__(
+        self,
+        config: Config,
+        generator: Network,
+        discriminator: Network,
+        scale: tf.Variable | None,
+    ) -> None:
+        """Prepare the objective.
+
+        Args:
+            config: of the run.
+            generator: G.
+            discriminator: D.
+            scale: factor of the losses whose gradients are taken, for half precision; None for 1.
+        """
+        loss = config.loss
+        self._g = generator
+        self._d = discriminator
+        self._loss = make_loss(loss)
+        self._penalty = loss.gradient_penalty
+        if self._penalty is None:
+            self._penalty = 10.0 if loss.name == "wasserstein" else 0.0
+        self._r1 = loss.r1
+        self._auxiliary = loss.auxiliary
+        self._condition = config.model.condition
+        self._latent_dim = config.model.latent_dim
+        self._augment: Sequence[str] = config.train.augment
+        self._scale = scale
+
+    def joint(self, batch: Batch) -> Gradients:
+        """Return the gradients of D and G, from one forward pass."""
+        d_weights, g_weights = self._d.values(), self._g.values()
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([d_weights, g_weights])
+            fake, g_statistics = self._generate(g_weights, batch)
+            d_loss, fake_outputs, d_statistics = self._discriminate(d_weights, batch, fake)
+            g_loss = self._generator_loss(fake_outputs, batch)
+            d_sum, g_sum = self._sum(d_loss, batch), self._sum(g_loss, batch)
+        gradients = [*tape.gradient(d_sum, d_weights), *tape.gradient(g_sum, g_weights)]
+        return self._gradients(batch, gradients, [*d_statistics, *g_statistics], [d_loss, g_loss])
+
+    def discriminator(self, batch: Batch) -> Gradients:
+        """Return the gradients of D, against samples of G as it is."""
+        weights = self._d.values()
+        fake, _ = self._generate(self._g.values(), batch)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            loss, _, statistics = self._discriminate(weights, batch, fake)
+            total = self._sum(loss, batch)
+        return self._gradients(batch, tape.gradient(total, weights), statistics, [loss])
+
+    def generator(self, batch: Batch) -> Gradients:
+        """Return the gradients of G, against D as it is; no real sample is used."""
+        d_weights, weights = self._d.values(), self._g.values()
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            fake, statistics = self._generate(weights, batch)
+            outputs, _ = self._discriminate_fake(d_weights, batch, fake)
+            loss = self._generator_loss(outputs, batch)
+            total = self._sum(loss, batch)
+        return self._gradients(batch, tape.gradient(total, weights), statistics, [loss])
+
+    def _generate(self, weights: Tensors, batch: Batch) -> tuple[tf.Tensor, Tensors]:
+        """Return a generated sample for each real one, and G's new statistics."""
+        latents = noise.latents(batch.keys.latents, batch.per_shard, self._latent_dim)
+        (fake,), statistics = self._g.forward(weights, batch.keys.generator, latents, batch.labels)
+        return fake, statistics
+
+    def _discriminate(
+        self, weights: Tensors, batch: Batch, fake: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+        """Return D's loss, its outputs for generated samples, and its new statistics."""
+        real = self._augmented(batch.real, batch.keys.augment_real)
+        outputs, statistics = self._d.forward(weights, batch.keys.real, real, batch.labels)
+        fake_outputs, shown = self._discriminate_fake(weights, batch, fake)
+        loss = self._loss.discriminator(outputs[0], fake_outputs[0])
+        loss += self._label_loss(outputs, batch)
+        loss += self._penalties(weights, batch, real, shown)
+        return loss, fake_outputs, statistics
+
+    def _discriminate_fake(
+        self, weights: Tensors, batch: Batch, fake: tf.Tensor
+    ) -> tuple[Tensors, tf.Tensor]:
+        """Return D's outputs for generated samples, and the samples as it saw them."""
+        shown = self._augmented(fake, batch.keys.augment_fake)
+        return self._d.forward(weights, batch.keys.fake, shown, batch.labels)[0], shown
+
+    def _generator_loss(self, outputs: Tensors, batch: Batch) -> tf.Tensor:
+        """Return G's loss, given D's outputs for its samples."""
+        return self._loss.generator(outputs[0]) + self._label_loss(outputs, batch)
+
+    def _label_loss(self, outputs: Tensors, batch: Batch) -> tf.Tensor:
+        """Return the loss of the labels that D predicts.
+
+        D learns them from real samples alone: what G makes at first has no label to be predicted.
+        """
+        if self._condition == "auxiliary":
+            return self._auxiliary * auxiliary_classes(outputs[1], batch.labels)
+        if self._condition == "regression":
+            return self._auxiliary * auxiliary_regression(outputs[1], batch.labels)
+        return tf.constant(0.0)
+
+    def _penalties(
+        self, weights: Tensors, batch: Batch, real: tf.Tensor, fake: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the penalties on D's gradient with respect to samples."""
+
+        def critic(keys: tf.Tensor) -> penalties.Critic:
+            return lambda samples: self._d.forward(weights, keys, samples, batch.labels)[0][0]
+
+        keys = batch.keys
+        # The losses' scale is for means over a batch; the penalties' gradients are of each sample.
+        scale = None if self._scale is None else self._scale / batch.per_shard
+        total = tf.constant(0.0)
+        if self._penalty:
+            fixed = tf.stop_gradient(fake)  # the penalty is D's alone
+            total += self._penalty * penalties.gradient_penalty(
+                critic(keys.penalised), real, fixed, keys.penalty, scale
+            )
+        if self._r1:
+            total += self._r1 * penalties.r1(critic(keys.r1), real, scale)
+        return total
+
+    def _augmented(self, samples: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Return samples as D gets to see them."""
+        return augment(samples, self._augment, keys) if self._augment else samples
+
+    def _sum(self, mean: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """Return the sum over shards whose gradient is taken, given the mean over all samples."""
+        total = mean * batch.shards
+        return total if self._scale is None else total * self._scale
+
+    def _gradients(
+        self, batch: Batch, weights: Tensors, statistics: Tensors, losses: Tensors
+    ) -> Gradients:
+        """Return gradients with statistics and losses, which are means, as sums over shards."""
+        return Gradients(
+            weights,
+            [batch.shards * each for each in statistics],
+            [batch.shards * each for each in losses],
+        )

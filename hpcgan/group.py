@@ -1,0 +1,219 @@
+"""A group of ranks, and what its ranks do together on the host: the collectives.
+
+Inside the compiled steps ranks meet by other means (``ring``). With ``world``, the only user of
+mpi4py.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+
+from hpcgan import errors
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_ARRAY_TAG = 32001  # of the messages of ``arrays_in_turn``: nothing else has it
+
+# MPI counts in 32 bits what a message holds: larger arrays go in pieces.
+MESSAGE_BYTES = 2**30
+
+
+class Meetings:
+    """How often this process has entered or left a collective of any group: odd inside one."""
+
+    count = 0
+
+
+def meeting(
+    collective: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], T]:
+    """Count that a rank enters and leaves a method of a group in which it waits for others."""
+
+    @functools.wraps(collective)
+    def counted(group: Group, *args: P.args, **kwargs: P.kwargs) -> T:
+        Meetings.count += 1
+        try:
+            return collective(group, *args, **kwargs)
+        finally:
+            Meetings.count += 1
+
+    return counted
+
+
+class Group:
+    """Some ranks of this run, as one of them sees them.
+
+    Each of its methods that other ranks take part in is for all ranks of the group: they must call
+    it in the same order as each other.
+
+    Attributes:
+        rank: this process's number in the group, 0 to size - 1.
+        size: the number of ranks.
+        ranks: their numbers in the world, ascending.
+    """
+
+    def __init__(self, comm: Any, world_rank: int) -> None:
+        """Make the group of a communicator. All of its ranks must call it."""
+        self._comm = comm
+        self.rank: int = comm.Get_rank()
+        self.size: int = comm.Get_size()
+        ranks = np.empty(self.size, np.int64)
+        comm.Allgather(np.array([world_rank], np.int64), ranks)
+        self.ranks: list[int] = ranks.tolist()
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is rank 0, which alone writes and prints."""
+        return self.rank == 0
+
+    def split(self, colour: int) -> Group:
+        """Return the group of those ranks that give the same ``colour``, 0 or more.
+
+        All ranks of this group must call it.
+        """
+        return Group(self._comm.Split(colour, self.rank), self.ranks[self.rank])
+
+    def together(self, function: Callable[[], T]) -> T:
+        """Call ``function`` on every rank; if any raises a user error, raise that one on all.
+
+        All ranks must call it, and ``function`` must contain no collective.
+
+        Returns:
+            What ``function`` returned on this rank.
+
+        Raises:
+            UserError: the failing rank's; of several, the lowest rank's. The rank is named when
+                some ranks failed and others did not.
+        """
+        result: Any = None
+        failure: dict[str, str] | None = None
+        try:
+            result = function()
+        except errors.UserError as error:
+            failure = {"kind": type(error).__name__, "message": str(error)}
+        failures = self.gather_json(failure)
+        failed = [rank for rank, each in enumerate(failures) if each is not None]
+        if not failed:
+            return result
+        first = failures[failed[0]]
+        message = first["message"]
+        if len(failed) < self.size:
+            message = f"rank {self.ranks[failed[0]]} of {self.size}: {message}"
+        raise _on_all_ranks(first["kind"], message)
+
+    def on_root(self, function: Callable[[], Any]) -> Any:
+        """Call ``function`` on rank 0 alone and return its result on all ranks.
+
+        All ranks must call it, and ``function`` must contain no collective. The result must be
+        what JSON can hold. A user error of rank 0 is raised on all ranks.
+        """
+        result = error = None
+        if self.is_root:
+            try:
+                result = function()
+            except errors.UserError as raised:
+                error = raised
+        failure = self.broadcast_json([type(error).__name__, str(error)] if error else None)
+        if failure:
+            raise _on_all_ranks(*failure)
+        return self.broadcast_json(result)
+
+    @meeting
+    def broadcast_json(self, value: Any) -> Any:
+        """Give all ranks what rank 0 holds in ``value``. All ranks must call it."""
+        text = json.dumps(value).encode() if self.is_root else b""
+        length = np.array([len(text)], np.int64)
+        self._comm.Bcast(length)
+        buffer = np.frombuffer(text, np.uint8) if self.is_root else np.empty(length[0], np.uint8)
+        self._broadcast(buffer, 0)
+        return value if self.is_root else json.loads(buffer.tobytes())
+
+    @meeting
+    def gather_json(self, value: Any) -> list[Any]:
+        """Give all ranks the list of every rank's ``value``, by rank. All ranks must call it."""
+        text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+        lengths = np.empty(self.size, np.int64)
+        self._comm.Allgather(np.array([text.size], np.int64), lengths)
+        texts = np.empty(int(lengths.sum()), np.uint8)
+        ends = np.cumsum(lengths)
+        if texts.size <= MESSAGE_BYTES:
+            self._comm.Allgatherv(text, [texts, lengths])
+        else:
+            texts[ends[self.rank] - text.size : ends[self.rank]] = text
+            for rank, (end, length) in enumerate(zip(ends, lengths, strict=True)):
+                self._broadcast(texts[end - length : end], rank)
+        return [
+            json.loads(texts[end - length : end].tobytes())
+            for end, length in zip(ends, lengths, strict=True)
+        ]
+
+    @meeting
+    def broadcast_array(self, array: np.ndarray) -> np.ndarray:
+        """Give all ranks rank 0's ``array``.
+
+        All ranks must call it, with arrays of one shape and dtype; the content matters on rank 0
+        alone and is not changed.
+        """
+        buffer = np.array(array, copy=True, order="C")
+        self._broadcast(buffer, 0)
+        return buffer
+
+    def _broadcast(self, buffer: np.ndarray, root: int) -> None:
+        """Give all ranks ``root``'s ``buffer``; they have one size. All ranks must call it."""
+        for piece in _pieces(buffer):
+            self._comm.Bcast(piece, root)
+
+    @meeting
+    def gather_arrays(self, array: np.ndarray) -> np.ndarray | None:
+        """Give rank 0 every rank's ``array``, joined along the first axis; others get None.
+
+        All ranks must call it, with arrays that agree in dtype and in all axes but the first.
+        """
+        arrays = list(self.arrays_in_turn(array))
+        return np.concatenate(arrays) if self.is_root else None
+
+    def arrays_in_turn(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """Give rank 0 every rank's ``array``, one after the other by rank; others get none.
+
+        Rank 0 holds no more than one of the others' at a time. All ranks of the group must call
+        it, with arrays that agree in dtype and in all axes but the first, and take all that it
+        gives: the others, too, send nothing before. It counts no meeting, since rank 0 works in
+        between.
+        """
+        array = np.ascontiguousarray(array)
+        length = np.array([len(array)], np.int64)
+        if not self.is_root:
+            for piece in (length, *_pieces(array)):
+                self._comm.Send(piece, 0, _ARRAY_TAG)
+            return
+        yield array
+        for rank in range(1, self.size):
+            self._comm.Recv(length, rank, _ARRAY_TAG)
+            other = np.empty((int(length[0]), *array.shape[1:]), array.dtype)
+            for piece in _pieces(other):
+                self._comm.Recv(piece, rank, _ARRAY_TAG)
+            yield other
+
+    @meeting
+    def barrier(self) -> None:
+        """Wait until all ranks are here. All ranks must call it."""
+        self._comm.Barrier()
+
+
+def _on_all_ranks(kind: str, message: str) -> errors.UserError:
+    """Return a user error that every rank raises."""
+    error: errors.UserError = getattr(errors, kind)(message, on_all_ranks=True)
+    return error
+
+
+def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the bytes of an array in one piece of memory, as many as a message can hold each."""
+    content = array.reshape(-1).view(np.uint8)
+    for begin in range(0, len(content), MESSAGE_BYTES):
+        yield content[begin : begin + MESSAGE_BYTES]

@@ -1,0 +1,114 @@
+"""The callbacks of a run: lines of the log, checkpoints, and the end when somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hpcgan.errors import Stopped
+from hpcgan.parallel import Strategy
+from hpcgan.training.breakdown import Breakdowns
+from hpcgan.training.callback import Call, Callback
+from hpcgan.training.calls import is_due, samples_period
+from hpcgan.training.checkpoint_manager import CheckpointManager
+from hpcgan.training.logger import Logger
+from hpcgan.training.plan import Plan
+from hpcgan.training.stop import Request
+from hpcgan.training.timer import Timer
+from hpcgan.world import World
+
+
+class Logging(Callback):
+    """Lines of metrics and sample grids, by rank 0, with a step breakdown of all ranks."""
+
+    def __init__(self, world: World, plan: Plan, timer: Timer, logger: Logger | None) -> None:
+        """Log to rank 0's ``logger``; other ranks have none."""
+        self._timer = timer
+        self._logger = logger
+        self._steps = plan.config.train.steps
+        self._every, self._samples = plan.config.log.every_steps, samples_period(plan.config)
+        self._breakdowns = Breakdowns(world, timer)
+        self.periods = (self._every, self._samples)
+
+    def after_call(self, call: Call) -> None:
+        """Count the call, and write what is due."""
+        is_line = is_due(self._every, call.last, self._steps)
+        breakdown = self._breakdowns.at_line() if is_line else None
+        if not self._logger:
+            return
+        self._logger.check_place()
+        self._logger.count(call)
+        with self._timer.measure("journal", call.last):
+            if is_line:
+                self._logger.log(breakdown)
+            if is_due(self._samples, call.last, self._steps):
+                self._logger.write_samples()
+
+
+class Checkpointing(Callback):
+    """Checkpoints that are due, by rank 0."""
+
+    def __init__(self, plan: Plan, timer: Timer, manager: CheckpointManager | None) -> None:
+        """Have rank 0's ``manager`` write them; other ranks have none."""
+        self._timer = timer
+        self._manager = manager
+        self._steps = plan.config.train.steps
+        self._every = plan.config.checkpoint.every_steps
+        self.periods = (self._every,)
+
+    def after_call(self, call: Call) -> None:
+        """Save the state if it is due, and before the run stops."""
+        if not self._manager:
+            return
+        with self._timer.measure("checkpoint", call.last):
+            if call.stops:
+                self._manager.save_now()
+            else:
+                self._manager.maybe_save(is_due(self._every, call.last, self._steps))
+
+
+class StopOnRequest(Callback):
+    """The end of a run after the call in which a rank was asked to stop."""
+
+    def __init__(
+        self,
+        world: World,
+        plan: Plan,
+        strategy: Strategy,
+        request: Request,
+        finish: Callable[[str], None],
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            world: the ranks.
+            plan: of the run.
+            strategy: by which all ranks learn of it.
+            request: becomes true when this rank is asked to stop.
+            finish: called by all ranks with the reason, before the error is raised.
+        """
+        self._world = world
+        self._steps = plan.config.train.steps
+        self._strategy = strategy
+        self._request = request
+        self._finish = finish
+
+    def before_call(self, first: int) -> None:
+        """Pass a request to all ranks."""
+        if self._request.is_made():
+            self._strategy.request_stop()
+
+    def after_call(self, call: Call) -> None:
+        """End the run if it is to stop; its checkpoint is written.
+
+        Raises:
+            Stopped: a rank was asked to stop (on all ranks).
+        """
+        if not call.stops or call.last >= self._steps:
+            return
+        reasons = self._world.gather_json(self._request.reason)
+        why = ", ".join(f"{each} (rank {rank})" for rank, each in enumerate(reasons) if each)
+        self._finish(why)
+        raise Stopped(
+            f"stopped after step {call.last} by {why}; its checkpoint is written: the same command "
+            "with --resume auto, the default, goes on"
+        )

@@ -1,0 +1,62 @@
+"""The policy for updates whose losses or gradients are not finite.
+
+What it looks at is an average over all shards, the same on all ranks, so all of them decide alike.
+"""
+
+from __future__ import annotations
+
+from hpcgan.config import WatchConfig
+from hpcgan.errors import RunError
+from hpcgan.training.callback import Call, Callback
+
+
+class RollbackRequired(Exception):
+    """The run must go back to a checkpoint; all ranks raise it after the same step."""
+
+
+class NonFinitePolicy(Callback):
+    """Counts updates that were left out, or one of those of a step, and ends the run if it must."""
+
+    def __init__(self, config: WatchConfig, precision: str) -> None:
+        """Count from 0.
+
+        Args:
+            config: what is to be done.
+            precision: of the run; with mixed_float16 gradients overflow now and then, and its
+                losses' scale follows (Micikevicius et al., 2018).
+        """
+        self._rolls_back = config.nonfinite == "rollback"
+        is_half = precision == "mixed_float16"
+        self._most = 0 if self._rolls_back and not is_half else config.skips
+        self._stops = config.nonfinite == "stop" and not is_half
+        self._in_a_row = 0
+
+    def reset(self) -> None:
+        """Count from 0 again."""
+        self._in_a_row = 0
+
+    def after_call(self, call: Call) -> None:
+        """Look at the steps of a call.
+
+        Raises:
+            RunError: a step was skipped and must not be, or too many were in a row (on all ranks).
+            RollbackRequired: the same, with ``nonfinite: rollback``.
+        """
+        for step, skipped in enumerate(call.skipped, call.first + 1):
+            self._in_a_row = self._in_a_row + 1 if skipped else 0
+            if skipped and self._stops:
+                raise RunError(
+                    f"the losses or gradients of step {step} are not finite; the newest "
+                    "checkpoint is from before it: go on from there with a lower learning rate "
+                    "and --allow-change, or with watch.nonfinite: skip",
+                    on_all_ranks=True,
+                )
+            if self._in_a_row > self._most and self._rolls_back:
+                raise RollbackRequired(f"the losses or gradients of step {step} are not finite")
+            if self._in_a_row > self._most:
+                raise RunError(
+                    f"in {self._in_a_row} steps in a row, to step {step}, an update was left out, "
+                    "since its numbers were not finite (watch.skips); go on from an earlier "
+                    "checkpoint with a lower learning rate and --allow-change",
+                    on_all_ranks=True,
+                )

@@ -1,0 +1,188 @@
+"""``hpcgan train``: a trainer with all that a run has beside it, from first step to last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hpcgan import checkpoint
+from hpcgan.data.residency import Shard, opened_shards
+from hpcgan.errors import RunError, UserError
+from hpcgan.gan.state import State
+from hpcgan.parallel import synchronous
+from hpcgan.parallel.timer import CollectiveTimer
+from hpcgan.training import directory, timeline
+from hpcgan.training.callbacks import Checkpointing, Logging, StopOnRequest
+from hpcgan.training.checkpoint_manager import CheckpointManager
+from hpcgan.training.heartbeat import Heartbeat
+from hpcgan.training.logger import Logger
+from hpcgan.training.nonfinite import NonFinitePolicy, RollbackRequired
+from hpcgan.training.plan import Plan
+from hpcgan.training.replica_check import ReplicaCheck
+from hpcgan.training.stop import Request
+from hpcgan.training.timer import Timer
+from hpcgan.training.trainer import Trainer
+from hpcgan.world import World
+
+
+def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = False) -> None:
+    """Train to the last step. All ranks must call it, with the plan that they made together.
+
+    When it returns, or raises what all ranks raise, nothing is being written any more.
+
+    Args:
+        world: the ranks.
+        plan: the run, in a directory that they hold (``directory.held``).
+        request: becomes true when this rank is asked to stop.
+        keeps_timeline: whether a timeline of all ranks is written at the end.
+
+    Raises:
+        DataError: the samples cannot be loaded or staged (on all ranks).
+        RunError: a loss is no longer finite (on all ranks), rank 0 cannot write, or a rank cannot
+            read on.
+        Stopped: somebody asked for it; the checkpoint is written (on all ranks).
+    """
+    config = plan.config
+    heartbeat = Heartbeat(world, config.run.stall_seconds)
+    with heartbeat.beating():
+        state = world.together(lambda: State(config, plan.source.sample_shape))
+        checkpoint.restore(world, state, plan.found)
+        if plan.found:
+            plan.found.groups.clear()  # rank 0 would hold the state twice to the end
+        with opened_shards(world, config, plan.source, plan.division) as shards:
+            run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
+            try:
+                run.fit()
+            except UserError as error:
+                if error.on_all_ranks:  # any other ends all ranks at once, with their threads
+                    run.settle()
+                raise
+            run.close()
+
+
+class Run:
+    """A run under way: its trainer, and what rank 0 writes beside it.
+
+    All public methods are for all ranks, which must call them in the same order.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        plan: Plan,
+        state: State,
+        shards: Mapping[int, Shard],
+        request: Request,
+        heartbeat: Heartbeat,
+        keeps_timeline: bool = False,
+    ) -> None:
+        """Compile the training step, open the log, and make a checkpoint if there is none yet."""
+        self._world = world
+        self._plan = plan
+        self._state = state
+        self._keeps_timeline = keeps_timeline
+        config = plan.config
+        collectives = CollectiveTimer()
+        self._strategy = synchronous.over_ring(
+            world, config, state, plan.source.dtype, plan.division.hosted, collectives
+        )
+        self._timer = Timer(collectives, timeline.most_events(world) if keeps_timeline else 0)
+        self._logger = (
+            Logger(plan, state, world, self._strategy.description) if world.is_root else None
+        )
+        self._manager = CheckpointManager(plan, state) if world.is_root else None
+        # A run that begins from a checkpoint of another directory has none here, too.
+        if self._manager and not checkpoint.path_of(plan.checkpoints, state.step).exists():
+            self._manager.save_now()
+        self._nonfinite = NonFinitePolicy(config.watch, config.train.precision)
+        self._replicas = ReplicaCheck(world, state, config.watch.drift_steps)
+        callbacks = [
+            heartbeat,
+            self._nonfinite,
+            self._replicas,
+            Logging(world, plan, self._timer, self._logger),
+            Checkpointing(plan, self._timer, self._manager),
+            StopOnRequest(world, plan, self._strategy, request, self._stop),
+        ]
+        self._trainer = Trainer(world, plan, state, self._strategy, shards, self._timer, callbacks)
+
+    def fit(self) -> None:
+        """Train from the state's step to the last one, back at a checkpoint where that is due.
+
+        Raises:
+            RunError: as ``train``.
+            Stopped: a rank was asked to stop; all ranks raise it after the same step.
+        """
+        last = self._plan.config.train.steps
+        while self._state.step < last:
+            try:
+                self._trainer.fit(last)
+            except RollbackRequired as trouble:
+                self._roll_back(str(trouble))
+
+    def close(self) -> None:
+        """Wait for the last checkpoint and close the log."""
+        if self._manager:
+            self._manager.close()
+        self._write_timeline()
+        if self._logger:
+            self._logger.close()
+        self._world.barrier()
+
+    def settle(self) -> None:
+        """Wait until nothing is being written, when all ranks have raised an error."""
+        if self._manager:
+            self._manager.settle()
+
+    def _stop(self, why: str) -> None:
+        """Write what is left to write when the run stops early."""
+        self._write_timeline()
+        if self._logger:
+            self._logger.stop(why)
+
+    def _roll_back(self, why: str) -> None:
+        """Go on from the newest checkpoint, with other samples and noise and lower learning rates.
+
+        What was not finite comes from few batches, or from rates that are too high: large language
+        models are trained through both in this way (Chowdhery et al., PaLM: Scaling language
+        modeling with pathways, 2022, section 5.1). All ranks must call it after the same step.
+
+        Raises:
+            RunError: the run has gone back often enough, or there is no checkpoint (on all ranks).
+        """
+        state = self._state
+        rollbacks, drawn = state.rollbacks + 1, state.discarded + state.step
+        found = checkpoint.read_together(self._world, self._last_good)
+        assert found is not None
+        checkpoint.restore(self._world, state, found)
+        state.rollbacks, state.discarded = rollbacks, drawn - state.step
+        self._world.together(lambda: self._check_rollbacks(why))
+        self._strategy.take_rollbacks()
+        self._nonfinite.reset()
+        self._replicas.reset()
+        self._timer.reset()
+        if self._logger:
+            self._logger.rewind(why)
+        if self._manager:
+            self._manager.save_now()  # a run that is killed now must not try the same again
+
+    def _last_good(self) -> checkpoint.Checkpoint:
+        """Return the newest whole checkpoint; rank 0 alone."""
+        assert self._manager is not None
+        self._manager.wait()
+        return directory.go_back(self._plan.checkpoints)
+
+    def _check_rollbacks(self, why: str) -> None:
+        """Refuse to go back once more than the configuration allows."""
+        most = self._plan.config.watch.rollbacks
+        if self._state.rollbacks > most:
+            raise RunError(
+                f"{why}, and the run has gone back {most} times (watch.rollbacks); start again "
+                "with lower learning rates, or another loss"
+            )
+
+    def _write_timeline(self) -> None:
+        """Write the timeline if there is to be one. All ranks must call it."""
+        if self._keeps_timeline:
+            path = timeline.write(self._world, self._timer, self._plan.run_dir)
+            if self._logger:
+                print(f"hpcgan: the timeline of all ranks is {path}", flush=True)
