@@ -98,7 +98,9 @@ def _called(model, inputs):
 
 def _latents(step, turn, part, shard):
     stream = noise.streams(0, _TURNS, range(_SHARDS))[shard]
-    key = noise.batch_keys(stream, tf.constant(step, tf.int64), turn * _PARTS + part, _TURNS).latents
+    key = noise.batch_keys(
+        stream, tf.constant(step, tf.int64), turn * _PARTS + part, _TURNS
+    ).latents
     return noise.latents(key, _PART, _LATENT)
 
 
