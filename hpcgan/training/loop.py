@@ -26,7 +26,6 @@ from hpcgan.training import directory, timeline
 from hpcgan.training.calls import is_due, samples_period, spans, steps_a_call
 from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.journal import Journal
-from hpcgan.training.mlperf import MlperfLog
 from hpcgan.training.plan import Plan
 from hpcgan.training.saver import Saver
 from hpcgan.training.split import Splits
@@ -106,8 +105,6 @@ class Run:
         self._skips = Skips(config.watch, config.train.precision)
         self._seconds = 0.0  # of a step, in the last call
         self._journal = Journal(plan, state, world) if world.is_root else None
-        writes_mlperf = world.is_root and config.log.mlperf
-        self._mlperf = MlperfLog(plan, state, world) if writes_mlperf else None
         self._saver = Saver(plan, state) if world.is_root else None
         self._same_at = state.step  # updates after which all ranks held the same networks
         # A run that begins from a checkpoint of another directory has none here, too.
@@ -123,8 +120,6 @@ class Run:
             RunError: as ``train``.
             Stopped: a rank was asked to stop; all ranks raise it after the same step.
         """
-        if self._mlperf:
-            self._mlperf.start()
         while self._state.step < self._config.train.steps:
             try:
                 # The first call is compiled, the second tells how long a step takes.
@@ -138,8 +133,6 @@ class Run:
         """Wait for the last checkpoint and end the journal."""
         if self._saver:
             self._saver.close()
-        if self._mlperf:
-            self._mlperf.finish("success")
         self._write_timeline()
         if self._journal:
             self._journal.close()
@@ -184,7 +177,7 @@ class Run:
         if drift and self._state.step // drift > first // drift:
             compare_ranks(self._world, self._state, self._same_at)
             self._same_at = self._state.step
-        self._tell(batch[0], losses, skipped)
+        self._tell(losses, skipped)
         if self._saver:
             with self._stopwatch.doing("checkpoint", self._state.step):
                 if stops:
@@ -194,7 +187,7 @@ class Run:
         if stops and self._state.step < self._config.train.steps:
             self._stop()
 
-    def _tell(self, samples: tf.Tensor, losses: np.ndarray, skipped: np.ndarray) -> None:
+    def _tell(self, losses: np.ndarray, skipped: np.ndarray) -> None:
         """Have the journal take note of a call. All ranks must call it, after the same step."""
         is_line = self._is_due(self._config.log.every_steps)
         split = self._splits.at_line() if is_line else None
@@ -207,8 +200,6 @@ class Run:
                 self._journal.log(split)
             if self._is_due(samples_period(self._config)):
                 self._journal.draw()
-                if self._mlperf:
-                    self._mlperf.evaluate(samples)
 
     def _is_due(self, period: int | None) -> bool:
         return is_due(period, self._state.step, self._config)
@@ -260,8 +251,6 @@ class Run:
         why = ", ".join(
             f"{reason} (rank {rank})" for rank, reason in enumerate(reasons) if reason is not None
         )
-        if self._mlperf:
-            self._mlperf.finish("aborted")
         self._write_timeline()
         if self._journal:
             self._journal.stop(why)
