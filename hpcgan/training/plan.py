@@ -10,18 +10,12 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcgan import checkpoint, packages
+from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.checkpoint_content import MOST_TEXT
-from hpcgan.config import Config
-from hpcgan.config_file import (
-    differences,
-    from_yaml,
-    is_changeable,
-    is_defining,
-    load,
-    to_yaml,
-)
+from hpcgan.config import KEYS, Config
+from hpcgan.config_file import differences, from_yaml, load, to_yaml
+from hpcgan.config_keys import OnResume
 from hpcgan.data.division import Division, divide_data
 from hpcgan.data.fingerprint import fingerprints
 from hpcgan.data.source import Source, open_source
@@ -158,7 +152,6 @@ def decide(
     config = world.together(lambda: _with_labels(config, division, found))
     plan = Plan(config, source, run_dir, found, division, fingerprints(world, source))
     world.together(lambda: _check_length(plan))
-    world.on_root(lambda: _check_mlperf(plan.config))
     world.together(lambda: _check_augmentation(plan))
     world.together(lambda: _check_same_run(plan, allow_change))
     return plan
@@ -218,16 +211,6 @@ def _check_length(plan: Plan) -> None:
         )
 
 
-def _check_mlperf(config: Config) -> None:
-    """Refuse to write a log without the package that does."""
-    if config.log.mlperf:
-        wrong = packages.problem("mlperf_logging")
-        if wrong:
-            raise ConfigError(
-                f"log.mlperf is true, and mlperf-logging {wrong}: pip install 'hpcgan[mlperf]'"
-            )
-
-
 def _check_augmentation(plan: Plan) -> None:
     """Refuse to augment what has no height and width."""
     augment, shape = plan.config.train.augment, plan.source.sample_shape
@@ -248,9 +231,9 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
         sets_decay = key == "train.steps" and plan.config.optimizer.decay != "none"
         if sets_decay:  # the rate, which follows the number of all steps, would jump
             changeable.append(f"{text}, which optimizer.decay follows")
-        elif is_changeable(key):
+        elif KEYS[key].on_resume is OnResume.ALLOW_CHANGE:
             changeable.append(text)
-        elif is_defining(key):
+        elif KEYS[key].on_resume is OnResume.FIXED:
             changed.append(text)
     if found.data != plan.data:
         changed.append(f"data: {found.data} -> {plan.data}")
