@@ -1,12 +1,15 @@
-"""What all ranks of a study do at each start: take the configuration's networks and samples, and
-make calls of the compiled update, as ``hpcgan train`` does, but for checkpoints and journal."""
+"""What the two programs of a study share: their command line and file, the networks and samples of
+a configuration, and calls of the compiled update, as in ``hpcgan train`` without checkpoints and
+journal."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +17,9 @@ from hpcgan import command
 from hpcgan.config_file import load
 from hpcgan.data.residency import label_shards, opened_shards
 from hpcgan.devices import prepare_tensorflow
+from hpcgan.files import write_whole
 from hpcgan.gan.conditions import as_input
+from hpcgan.scaling.runs import Start, to_json
 from hpcgan.training import plan as plans
 from hpcgan.training.plan import Plan
 from hpcgan.world import World
@@ -26,34 +31,47 @@ if TYPE_CHECKING:
     from hpcgan.gan.update import Update
 
 
-def parse(program: str, amount: str, number: type, words: list[str]) -> argparse.Namespace:
-    """Return the arguments of a program of a study's ranks.
+Make = Callable[["World", "Calls", float], dict[str, Any]]
+
+
+def main(kind: type[Start], make: Make) -> int:
+    """Run a program of a study on all ranks; return its exit status. Arguments: see ``parse``."""
+    return command.run("hpcgan scale", lambda: parse(kind, make, sys.argv[1:]))
+
+
+def parse(kind: type[Start], make: Make, words: list[str]) -> argparse.Namespace:
+    """Return the parsed command line of a program, whose ``run`` all ranks must call.
 
     Args:
-        program: its name.
-        amount: name of its last argument, which tells how much is to be done.
-        number: type of that.
-        words: CONFIG.yaml OUT.json weak|strong AMOUNT, and what is for the configuration.
+        kind: of the file that it writes.
+        make: is given the ranks, the calls and AMOUNT; returns what the file holds besides the
+            attributes of ``Start``.
+        words: CONFIG.yaml OUT.json weak|strong AMOUNT, and what is for the configuration. AMOUNT is
+            of seconds to measure, or of images to train on.
     """
-    parser = command.Parser(program, allow_abbrev=False)
+    parser = command.Parser("hpcgan scale", allow_abbrev=False)
     parser.add_argument("config")
     parser.add_argument("out", type=Path)
     parser.add_argument("kind", choices=("weak", "strong"))
-    parser.add_argument(amount, type=number)
+    parser.add_argument("amount", type=float)
     arguments, overrides = parser.parse_known_args(words)
-    arguments.overrides = overrides
+
+    def run(world: World, given: argparse.Namespace) -> None:
+        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        with _opened(world, given) as (found, config):
+            own = make(world, found, given.amount)
+        start = kind(given.kind, started, world.gather_json(world.host), config, **own)
+        world.on_root(lambda: write_whole(given.out, to_json(start).encode()))
+
+    arguments.overrides, arguments.run = overrides, run
     return arguments
 
 
 @contextmanager
-def opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls, dict[str, Any]]]:
-    """Prepare the networks and open the data; all ranks must enter it together.
+def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls, dict[str, Any]]]:
+    """Give the calls that can be made, and the configuration as sections and keys.
 
-    Yields:
-        The calls that can be made, and the configuration that was given, as sections and keys.
-
-    Raises:
-        UserError: something is wrong; the same on all ranks.
+    All ranks must enter it together; what is wrong is raised on all of them.
     """
     overrides = list(arguments.overrides)
     if arguments.kind == "weak":
@@ -95,7 +113,7 @@ class Calls:
         self._feeds = feeds
 
     def call(self, update: Update, batch: list[tf.Tensor]) -> None:
-        """Make a call of an update, and wait for its end as training does."""
+        """Make a call of an update and wait for its end, as training does."""
         import tensorflow as tf
 
         samples, *labels = batch
@@ -105,12 +123,9 @@ class Calls:
         self.step += samples.shape[0]
 
     def batches(self, calls: Iterable[int]) -> Iterator[list[tf.Tensor]]:
-        """Return the batches of some calls: samples, and labels if there are.
+        """Return the batches, samples and labels, of calls with these numbers of steps.
 
         All must be taken before others are asked for, since feeds make one after the other.
-
-        Args:
-            calls: the steps of each.
         """
         spans, first = [], self.step
         for steps in calls:
