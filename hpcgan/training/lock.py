@@ -104,7 +104,7 @@ def only_run(world: World, run_dir: Path) -> Iterator[RunLock]:
         world.on_root(lock.take)
         yield lock
     except UserError as error:
-        if error.agreed:
+        if error.on_all_ranks:
             lock.release()
         raise
     lock.release()
