@@ -33,7 +33,9 @@ def test_some_in_a_row_may_be_skipped_across_calls() -> None:
     policy.after_call(call(0, 0, 1, 1))
     policy.after_call(call(3, 1, 0, 1))
     policy.after_call(call(6, 1, 1, 0))
-    with pytest.raises(RunError, match=r"^in 4 steps in a row, to step 13, an update was") as caught:
+    with pytest.raises(
+        RunError, match=r"^in 4 steps in a row, to step 13, an update was"
+    ) as caught:
         policy.after_call(call(9, 1, 1, 1, 1))
     assert caught.value.on_all_ranks
 
