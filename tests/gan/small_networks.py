@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from hpcgan.config import ModelConfig
-from hpcgan.gan.models.layers import normalisation
+from hpcgan.gan.models.normalisation import normalisation
 
 Shape = tuple[int, ...]
 
