@@ -85,7 +85,7 @@ def go_back(checkpoints: Path) -> Checkpoint:
     if found is None:
         raise CheckpointError(f"{checkpoints}: there is no whole checkpoint")
     with _renaming():
-        _tell(set_aside_after(checkpoints, found, "damaged"))
+        _print(set_aside_after(checkpoints, found, "damaged"))
     return found
 
 
@@ -101,8 +101,8 @@ def _make_way(plan: Plan, resume: str, lock: RunLock) -> None:
             _set_aside(plan.run_dir, lock)
         elif plan.found:
             why = "damaged" if resume == "auto" else "superseded"
-            _tell(set_aside_after(plan.checkpoints, plan.found, why))
-            _tell(set_aside_damaged(plan.checkpoints, plan.config.checkpoint.keep))
+            _print(set_aside_after(plan.checkpoints, plan.found, why))
+            _print(set_aside_damaged(plan.checkpoints, plan.config.checkpoint.keep))
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def _renaming() -> Iterator[None]:
         ) from None
 
 
-def _tell(aside: list[Path]) -> None:
+def _print(aside: list[Path]) -> None:
     for path in aside:
         print(f"hpcgan: set aside: {path}", flush=True)
 

@@ -1,9 +1,9 @@
 """Ranks that watch one another, so that one that dies or stalls ends the run, and is named.
 
-A collective waits for ever for a rank that is gone. So every rank has a thread that tells its
-neighbours in a tree, each second over TCP, that it is there. The system closes the connections
-of a process that dies, at once; a process that is stopped says nothing more; and the thread of one
-that hangs sees that itself. Who sees any of this says so and ends all ranks.
+A collective waits for ever for a rank that is gone. So every rank has a watchdog: a thread that
+sends its peers in a tree, each second over TCP, a message that it is there. The system closes the
+connections of a process that dies, at once; a process that is stopped sends nothing more; and the
+thread of one that hangs sees that itself. A rank that sees any of this prints it and ends all.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from hpcgan.training.callback import Call, Callback
+from hpcgan.training.diagnosis import OwnState, PeerState, diagnose
 from hpcgan.training.links import BEAT, ENDING, LEAVING, Link, Reception, connect, own_addresses
-from hpcgan.training.pulse import Neighbour, Pulse, blame
 from hpcgan.world import World
 
 _FAN_OUT = 32  # ranks below one in the tree: few connections each, few levels
 _BEAT = 1.0  # seconds between two messages
 _PAUSE = 10.0  # seconds without a turn of this thread: the process itself was stopped
-_LEAVE = 2.0  # seconds in which the neighbours take note that a rank leaves
+_LEAVE = 2.0  # seconds in which the peers take note that a rank leaves
 _ENDED = 5.0  # seconds that a launcher has to end a rank, when another one ends them all
-# A launcher that ends the ranks sends SIGTERM first: who dies soon after it is not to blame.
+# A launcher that ends the ranks sends SIGTERM first: who dies soon after it is not to diagnose.
 _ENDING = 2.0
 
 
 class Heartbeat(Callback):
-    """This rank's pulse, told to its neighbours; and theirs, watched."""
+    """This rank's messages to its peers, and the watch over theirs."""
 
     def __init__(self, world: World, stall_seconds: float, fan_out: int = _FAN_OUT) -> None:
-        """Connect to the neighbours. All ranks must call it.
+        """Connect to the peers. All ranks must call it.
 
         Args:
             world: the ranks.
@@ -46,10 +46,10 @@ class Heartbeat(Callback):
         self._world = world
         self._stall_seconds = stall_seconds
         self._fan_out = fan_out
-        self._own = Pulse(world.rank, world.host, time.monotonic())
+        self._own = OwnState(world.rank, world.host, time.monotonic())
         self._launcher = os.getppid()
         self._calls = self._step = 0
-        self._links: dict[Link, Neighbour] = {}
+        self._links: dict[Link, PeerState] = {}
         self._ending_since = -_ENDING
         self._ended_at: float | None = None
         self._leaving = threading.Event()
@@ -68,7 +68,7 @@ class Heartbeat(Callback):
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Tell and watch while inside. It is no collective: a rank may leave before the others."""
+        """Send and watch while inside. It is no collective: a rank may leave before the others."""
         before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         self._thread.start()
         try:
@@ -123,10 +123,10 @@ class Heartbeat(Callback):
     def _add(self, rank: int, connection: socket.socket) -> None:
         link = Link(connection)
         self._selector.register(link, selectors.EVENT_READ)
-        self._links[link] = Neighbour(rank, self._world.hosts[rank], heard=time.monotonic())
+        self._links[link] = PeerState(rank, self._world.hosts[rank], heard=time.monotonic())
 
     def _warn(self, rank: int, number: int, places: list[list]) -> None:
-        """Tell of a rank that cannot reach the one above it, the first of a number of them."""
+        """Print that ranks cannot reach the one above them; ``rank`` is the first of them."""
         hosts, above = self._world.hosts, parent_of(rank, self._fan_out)
         port, addresses = places[above]
         print(
@@ -140,36 +140,36 @@ class Heartbeat(Callback):
     # --- the thread ----------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Tell, hear and judge until this rank leaves."""
+        """Send, receive and evaluate until this rank leaves."""
         next_beat = last_turn = time.monotonic()
         while not self._leaving.is_set():
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + _BEAT
-                self._tell(BEAT)
-            self._hear(max(0.0, next_beat - time.monotonic()))
+                self._send(BEAT)
+            self._receive(max(0.0, next_beat - time.monotonic()))
             now = time.monotonic()
             if now - last_turn > _PAUSE:
-                self._forgive(now)
+                self._restart_clocks(now)
             last_turn = now
-            self._judge(now)
-        self._tell(LEAVING)
+            self._evaluate(now)
+        self._send(LEAVING)
         end = time.monotonic() + _LEAVE
         while self._links and time.monotonic() < end:
-            self._hear(0.1)
+            self._receive(0.1)
 
-    def _forgive(self, now: float) -> None:
-        """Count from ``now`` on: a job that was suspended, and goes on, has not stalled."""
+    def _restart_clocks(self, now: float) -> None:
+        """Count from ``now`` on: a job that was suspended and goes on has not stalled."""
         self._own.moved = now
         for each in self._links.values():
             each.heard = now
 
-    def _tell(self, kind: int) -> None:
-        """Tell all neighbours how far this rank has come."""
+    def _send(self, kind: int) -> None:
+        """Send all peers how far this rank has come."""
         for link in self._links:
-            link.tell(kind, self._step)
+            link.send(kind, self._step)
 
-    def _hear(self, seconds: float) -> None:
-        """Wait for news so long at most, and take all there are."""
+    def _receive(self, seconds: float) -> None:
+        """Wait for messages for ``seconds`` at most, and take all there are."""
         for key, _ in self._selector.select(seconds):
             if isinstance(key.fileobj, Link):
                 self._take(key.fileobj)
@@ -177,13 +177,13 @@ class Heartbeat(Callback):
                 self._ending_since = time.monotonic()
 
     def _take(self, link: Link) -> None:
-        """Take what a neighbour has sent."""
+        """Take what a peer has sent."""
         each = self._links[link]
         for kind, each.step in link.take():
             each.heard = time.monotonic()
             if kind == ENDING and self._ended_at is None:
                 self._ended_at = each.heard + _ENDED
-                self._tell(ENDING)
+                self._send(ENDING)
             if kind != BEAT:
                 self._drop(link)
                 return
@@ -194,29 +194,29 @@ class Heartbeat(Callback):
             self._selector.unregister(link)
 
     def _drop(self, link: Link) -> None:
-        """Forget a neighbour that has left."""
+        """Forget a peer that has left."""
         self._selector.unregister(link)
         del self._links[link]
         link.close()
 
-    def _judge(self, now: float) -> None:
+    def _evaluate(self, now: float) -> None:
         """End all ranks if something is wrong."""
         self._own.note(self._calls, self._world.meetings, self._step, now)
         others = list(self._links.values())
         if self._world.size > 1 and os.getppid() != self._launcher:
             why: str | None = f"what started rank {self._own.rank} on {self._own.host} is gone"
         elif self._ended_at is None:
-            why = blame(self._own, others, self._stall_seconds, now)
+            why = diagnose(self._own, others, self._stall_seconds, now)
         elif now < self._ended_at:
             return
-        else:  # another rank has said why, and the launcher has not ended this one
+        else:  # another rank has printed why, and the launcher has not ended this one
             self._world.abort(1)
         if why is None or now - self._ending_since < _ENDING or self._leaving.is_set():
             return
         if any(each.rank < self._own.rank and each.is_gone for each in others):
-            # Others see it too: the one above it speaks, or the first one below.
+            # Others see it too: the one above it prints it, or the first one below.
             time.sleep(turn_of(self._own.rank, self._fan_out))
-        self._tell(ENDING)  # the others need not say that this one died
+        self._send(ENDING)  # the others need not print that this one died
         self._world.abort(
             1,
             f"hpcgan: {why}; all ranks end, and the same command goes on from the newest "
@@ -230,5 +230,5 @@ def parent_of(rank: int, fan_out: int = _FAN_OUT) -> int:
 
 
 def turn_of(rank: int, fan_out: int = _FAN_OUT) -> float:
-    """Return the seconds that a rank leaves the others to tell that its parent died."""
+    """Return the seconds that a rank leaves the others to print that its parent died."""
     return min(6.0, 2.0 * ((rank - 1) % fan_out) + (2.0 if parent_of(rank, fan_out) else 0.0))

@@ -1,4 +1,4 @@
-"""Connections over TCP between ranks of one run: how they find each other, and what they say.
+"""Connections over TCP between ranks of one run: how they find each other, and their messages.
 
 A host may have a name that others cannot resolve, and addresses that lead elsewhere for them
 (loopback, the bridge of its containers). So a rank tries them in turn, and takes the one where the
@@ -28,7 +28,7 @@ _GET_ADDRESS = 0x8915  # SIOCGIFADDR of netdevice(7)
 
 
 class Link:
-    """A connection to a neighbour, over which whole messages go without waiting.
+    """A connection to a peer, over which whole messages go without waiting.
 
     Attributes:
         has_ended: whether the other side has closed it, or is gone.
@@ -45,12 +45,12 @@ class Link:
         """Return the descriptor, to wait for."""
         return self._connection.fileno()
 
-    def tell(self, kind: int, step: int) -> None:
+    def send(self, kind: int, step: int) -> None:
         """Send a message, as far as there is room for it; the rest goes with the next one."""
         # What has begun is ended; a whole message that found no room gives way to the newest.
         begun = self._unsent[: len(self._unsent) % _MESSAGE.size]
         self._unsent = begun + _MESSAGE.pack(kind, step)
-        with suppress(OSError):  # it is gone, or stopped: what it does not send tells that
+        with suppress(OSError):  # it is gone, or stopped: its silence will show that
             self._unsent = self._unsent[self._connection.send(self._unsent) :]
             if kind != BEAT:
                 self._connection.shutdown(socket.SHUT_WR)

@@ -27,7 +27,7 @@ def check(run_dir: Path, step: int, environment: Mapping[str, str]) -> None:
     Args:
         run_dir: with the run's history.
         step: to go on from.
-        environment: of the process, in which Slurm tells how often it has requeued the job.
+        environment: of the process, in which Slurm sets how often it has requeued the job.
 
     Raises:
         ConfigError: the job has been started often enough in vain.

@@ -63,7 +63,7 @@ def supervise(world: World, most: int, run_dir: Path) -> int:
 
 
 class Supervisor:
-    """What rank 0 knows of the mpirun that it has started; on other ranks, how to tell it."""
+    """Rank 0's hold of the mpirun that it has started; on other ranks, a way to signal it."""
 
     def __init__(self, root: int) -> None:
         """Make one; ``root`` is the process of rank 0."""
@@ -114,7 +114,7 @@ class Supervisor:
 
 
 def environment(outer: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the ranks that train: without what tells MPI who these are."""
+    """Return the environment of the ranks that train: without what identifies these ones to MPI."""
     kept = {
         name: value
         for name, value in outer.items()
@@ -145,9 +145,8 @@ def command(cores: list[list[int]], words: list[str]) -> list[str]:
 
 
 def _refusal() -> ConfigError:
-    error = ConfigError(
+    return ConfigError(
         "run.restarts is for mpirun on one machine; in a Slurm job leave it out and use "
-        "sbatch --requeue"
+        "sbatch --requeue",
+        on_all_ranks=True,
     )
-    error.agreed = True
-    return error

@@ -1,7 +1,7 @@
-"""Who asks a run to stop: signals, its time limit, the end of its Slurm job.
+"""What asks a run to stop: signals, its time limit, the end of its Slurm job.
 
-Any rank may be asked. It says so in the exchange of the next step, and so all ranks learn of it at
-the same step, write a checkpoint and end with status 85.
+Any rank may be asked. It passes that on in the all-reduce of the next step, and so all ranks learn
+of it at the same step, write a checkpoint and end with status 85.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Request:
 
         Args:
             minutes: that the run may take from now on; None for any.
-            environment: of the process, in which Slurm tells the end of the job.
+            environment: of the process, in which Slurm sets the end of the job.
             clock: gives the seconds since 1970.
         """
         self.reason: str | None = None

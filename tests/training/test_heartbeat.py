@@ -78,7 +78,7 @@ def test_a_bug_in_the_watch_itself_ends_all_ranks_with_its_traceback(python) -> 
 def broken(*_):
     if world.rank == 1:
         raise ValueError("a bug in the watch")
-heartbeat.blame = broken
+heartbeat.diagnose = broken
 """
     done = end(python, "time.sleep(600)", rank=1, ranks=2, before=before)
     assert done.returncode == 1

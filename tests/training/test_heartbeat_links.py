@@ -124,7 +124,7 @@ def test_a_message_that_is_sent_in_parts_shifts_none_of_those_after_it() -> None
     with here, there:
         link = Link(Narrow(here, [99, 4, 0, 3, 99, 99]))
         for step in range(1, 7):
-            link.tell(BEAT, step)
+            link.send(BEAT, step)
         # Those that found no room at all gave way to newer ones; what had begun was ended.
         assert list(Link(there).take()) == [(BEAT, step) for step in (1, 2, 5, 6)]
 
@@ -133,8 +133,8 @@ def test_messages_that_arrive_in_parts_are_taken_whole() -> None:
     here, there = socket.socketpair()
     with here, there:
         ours, theirs = Link(here), Link(there)
-        ours.tell(BEAT, 2**40)
-        ours.tell(LEAVING, 2**40 + 1)
+        ours.send(BEAT, 2**40)
+        ours.send(LEAVING, 2**40 + 1)
         content = there.recv(100)
         again, other = socket.socketpair()
         with again, other:
@@ -154,7 +154,7 @@ def test_a_last_message_ends_the_connection_and_is_still_heard(kind: int) -> Non
     here, there = socket.socketpair()
     with here, there:
         ours, theirs = Link(here), Link(there)
-        ours.tell(kind, 5)
+        ours.send(kind, 5)
         assert list(theirs.take()) == [(kind, 5)]
         assert list(theirs.take()) == []
         assert theirs.has_ended
@@ -167,7 +167,7 @@ def test_a_neighbour_that_is_gone_is_nothing_to_die_of() -> None:
         assert list(link.take()) == []
         assert not link.has_ended
         there.close()
-        link.tell(BEAT, 1)
-        link.tell(ENDING, 2)
+        link.send(BEAT, 1)
+        link.send(ENDING, 2)
         assert list(link.take()) == []
         assert link.has_ended

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from hpcgan.training.pulse import Neighbour, Pulse, blame
+from hpcgan.training.diagnosis import PeerState, OwnState, diagnose
 
 NOW = 1000.0
 LIMIT = 100.0  # seconds
 
 
-def own(rank: int, calls: int = 4, moved: float = 1.0, meetings: int = 6) -> Pulse:
+def own(rank: int, calls: int = 4, moved: float = 1.0, meetings: int = 6) -> OwnState:
     """Return this rank, which moved so many seconds ago."""
-    return Pulse(rank, f"node{rank}", NOW - moved, calls, meetings, step=40)
+    return OwnState(rank, f"node{rank}", NOW - moved, calls, meetings, step=40)
 
 
-def other(rank: int, heard: float = 1.0, step: int = 40, is_gone: bool = False) -> Neighbour:
+def other(rank: int, heard: float = 1.0, step: int = 40, is_gone: bool = False) -> PeerState:
     """Return a neighbour that was heard so many seconds ago."""
-    return Neighbour(rank, f"node{rank}", NOW - heard, step, is_gone)
+    return PeerState(rank, f"node{rank}", NOW - heard, step, is_gone)
 
 
 def test_nobody_is_to_blame_while_all_go_on() -> None:
-    assert blame(own(0), [other(1), other(2, step=50), other(3, heard=84)], LIMIT, NOW) is None
-    assert blame(own(0), [], LIMIT, NOW) is None
+    assert diagnose(own(0), [other(1), other(2, step=50), other(3, heard=84)], LIMIT, NOW) is None
+    assert diagnose(own(0), [], LIMIT, NOW) is None
 
 
 def test_a_rank_whose_connection_ends_has_died() -> None:
-    said = blame(own(0), [other(1, step=60), other(2, is_gone=True)], LIMIT, NOW)
+    said = diagnose(own(0), [other(1, step=60), other(2, is_gone=True)], LIMIT, NOW)
     assert said == "rank 2 on node2 died after step 60: killed, crashed or out of memory"
 
 
@@ -34,7 +34,7 @@ def test_a_rank_whose_connection_ends_has_died() -> None:
 def test_a_rank_that_says_nothing_is_silent_before_the_limit_is_over(
     heard: float, is_said: bool
 ) -> None:
-    said = blame(own(5), [other(1), other(2, heard=heard)], LIMIT, NOW)
+    said = diagnose(own(5), [other(1), other(2, heard=heard)], LIMIT, NOW)
     assert (said is not None) == is_said
     if said:
         assert said.startswith("rank 2 on node2 is silent since step 40, for 86 s")
@@ -43,11 +43,11 @@ def test_a_rank_that_says_nothing_is_silent_before_the_limit_is_over(
 @pytest.mark.parametrize("rank", [0, 3])
 @pytest.mark.parametrize(("moved", "stalls"), [(84, False), (86, True)])
 def test_a_rank_that_waits_for_nobody_says_so_itself(rank: int, moved: float, stalls: bool) -> None:
-    said = blame(own(rank, moved=moved), [other(1)], LIMIT, NOW)
+    said = diagnose(own(rank, moved=moved), [other(1)], LIMIT, NOW)
     assert (said is not None) == stalls
     if said:
         assert said.startswith(f"rank {rank} on node{rank} stalls after step 40, for 86 s")
-        assert "test_pulse.py" in said  # where it is
+        assert "test_diagnosis.py" in said  # where it is
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_a_rank_that_waits_for_nobody_says_so_itself(rank: int, moved: float, st
 def test_ranks_that_wait_for_others_leave_it_to_rank_0_to_give_up(
     waits: dict[str, int], line: str
 ) -> None:
-    assert blame(own(1, moved=9999, **waits), [other(0)], LIMIT, NOW) is None
-    assert blame(own(0, moved=94, **waits), [other(1)], LIMIT, NOW) is None
-    said = blame(own(0, moved=96, **waits), [other(1)], LIMIT, NOW)
+    assert diagnose(own(1, moved=9999, **waits), [other(0)], LIMIT, NOW) is None
+    assert diagnose(own(0, moved=94, **waits), [other(1)], LIMIT, NOW) is None
+    said = diagnose(own(0, moved=96, **waits), [other(1)], LIMIT, NOW)
     assert said is not None
     assert said.startswith(line)
 
@@ -71,13 +71,13 @@ def test_ranks_that_wait_for_others_leave_it_to_rank_0_to_give_up(
 def test_the_start_and_the_first_call_may_take_longer(
     calls: int, moved: float, is_said: int
 ) -> None:
-    assert (blame(own(0, calls, moved), [], LIMIT, NOW) is not None) == bool(is_said)
+    assert (diagnose(own(0, calls, moved), [], LIMIT, NOW) is not None) == bool(is_said)
 
 
 @pytest.mark.parametrize(("calls", "meetings"), [(5, 6), (4, 7)])
 def test_a_rank_has_moved_when_it_begins_or_ends_to_wait(calls: int, meetings: int) -> None:
-    pulse = own(1)
-    pulse.note(4, 6, 41, NOW)
-    assert (pulse.moved, pulse.step) == (NOW - 1, 41)
-    pulse.note(calls, meetings, 42, NOW)
-    assert (pulse.moved, pulse.step, pulse.calls, pulse.meetings) == (NOW, 42, calls, meetings)
+    own = own(1)
+    own.note(4, 6, 41, NOW)
+    assert (own.moved, own.step) == (NOW - 1, 41)
+    own.note(calls, meetings, 42, NOW)
+    assert (own.moved, own.step, own.calls, own.meetings) == (NOW, 42, calls, meetings)

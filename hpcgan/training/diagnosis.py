@@ -1,8 +1,8 @@
-"""What a rank knows of itself and of its neighbours, and who is to blame when a run stands still.
+"""What a rank knows of itself and of its peers, and what is wrong when a run stands still.
 
-A rank waits for others inside the update, where ranks meet in the exchange, and inside the
-collectives of ``World``. Who stands still and waits for nobody is the one for whom all others wait:
-it says so itself. If its process is stopped it says nothing, and a neighbour tells of that.
+A rank waits for others inside a call, where ranks meet in the all-reduce, and inside the
+collectives of its groups. A rank that stands still and waits for nobody is the one for which all
+others wait: it prints that itself. If its process is stopped it cannot, and a peer does.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import threading
 import traceback
 from dataclasses import dataclass
 
-# Of stall_seconds, when the ranks must have ended. A rank that hangs is named before rank 0, which
-# waits for it, finds that all have waited too long.
+# Parts of stall_seconds, when the ranks must have ended. A rank that hangs is named before
+# rank 0, which waits for it, finds that all have waited too long.
 _NAMED_AT, _WAITED_AT = 0.85, 0.95
 _LOOKS = 2.5  # seconds at least between the two: each rank looks once a second
-_COMPILE = 600.0  # seconds that the first call of the update may take in any case
+_COMPILE = 600.0  # seconds that the first call may take in any case
 
 
 @dataclass
-class Neighbour:
+class PeerState:
     """What is known of another rank.
 
     Attributes:
         rank: its number.
         host: where it runs.
-        heard: when it last told anything, in seconds of the monotonic clock.
-        step: updates that it has made.
-        is_gone: whether its connection has ended without a word.
+        heard: when its last message came, in seconds of the monotonic clock.
+        step: steps that it has made.
+        is_gone: whether its connection has ended without a message.
     """
 
     rank: int
@@ -39,16 +39,16 @@ class Neighbour:
 
 
 @dataclass
-class Pulse:
+class OwnState:
     """How far this rank has come.
 
     Attributes:
         rank: its number.
         host: where it runs.
         moved: when it last moved, in seconds of the monotonic clock.
-        calls: times that it has begun or ended a call of the update: odd inside one.
+        calls: times that it has begun or ended a call of the compiled steps: odd inside one.
         meetings: times that it has entered or left a collective: odd inside one.
-        step: updates made.
+        step: steps made.
     """
 
     rank: int
@@ -65,14 +65,16 @@ class Pulse:
         self.calls, self.meetings, self.step = calls, meetings, step
 
 
-def blame(own: Pulse, others: list[Neighbour], stall_seconds: float, now: float) -> str | None:
+def diagnose(
+    own: OwnState, others: list[PeerState], stall_seconds: float, now: float
+) -> str | None:
     """Return why the run must end, or None as long as nothing is wrong.
 
     Args:
         own: this rank.
-        others: its neighbours that have not left.
-        stall_seconds: in which each rank must make progress, once its first call of the update has
-            begun; that one may take longer, for it is compiled.
+        others: its peers that have not left.
+        stall_seconds: in which each rank must make progress, once its first call has begun;
+            that one may take longer, for it is compiled.
         now: seconds of the monotonic clock.
     """
     step = max(own.step, *(each.step for each in others), 0)
@@ -102,7 +104,7 @@ def blame(own: Pulse, others: list[Neighbour], stall_seconds: float, now: float)
         if is_updating:
             return (
                 f"the ranks are inside the update after step {step} for {stands:.0f} s "
-                "(run.stall_seconds): a layer or the exchange hangs; Horovod's warning, if there "
+                "(run.stall_seconds): a layer or the all-reduce hangs; Horovod's warning, if there "
                 "is one, names the ranks that are missing"
             )
         return (
