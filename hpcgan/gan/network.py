@@ -13,6 +13,7 @@ from hpcgan.config import Config, OptimizerConfig
 from hpcgan.gan import noise
 from hpcgan.gan.models.layers import Dropout, all_layers
 from hpcgan.gan.models.normalisation import BatchNormalization
+from hpcgan.gan.models.together import mixing_layer
 from hpcgan.gan.schedule import ema_decay, learning_rate
 
 Tensors = list[tf.Tensor]
@@ -58,6 +59,7 @@ class Network:
         self._norms = [each for each in layers if isinstance(each, BatchNormalization)]
         dropouts = (each for each in layers if isinstance(each, Dropout) and each.rate > 0)
         self._dropouts = {id(each.seed_generator.state): each for each in dropouts}
+        self._mixes = mixing_layer(model) is not None
 
     @property
     def takes_labels(self) -> bool:
@@ -83,6 +85,8 @@ class Network:
             inputs: (shards * batch, ...), one shard's batch after the other.
             labels: (shards * batch,), for a network that takes them.
         """
+        if self._mixes and keys.shape[0] > 1:
+            return self._one_by_one(weights, keys, inputs, labels)
         for norm in self._norms:
             norm.shards = keys.shape[0]
         seeds = iter(noise.dropout_seeds(keys, len(self._other) - len(self.statistics)))
@@ -93,6 +97,25 @@ class Network:
             value for v, value in zip(self._other, new, strict=True) if not noise.is_seed(v)
         ]
         return tf.nest.flatten(outputs), statistics
+
+    def _one_by_one(
+        self, weights: Tensors, keys: tf.Tensor, inputs: tf.Tensor, labels: tf.Tensor | None
+    ) -> tuple[Tensors, Tensors]:
+        """Return the same as ``forward``, where a layer may mix the samples of a batch.
+
+        With synchronised normalisation in the other network all shards come together.
+        """
+        shards = keys.shape[0]
+        of_shards = [None] * shards if labels is None else tf.split(labels, shards)
+        found = [
+            self.forward(weights, *each)
+            for each in zip(tf.split(keys, shards), tf.split(inputs, shards), of_shards, strict=True)
+        ]
+        outputs, statistics = (zip(*each, strict=True) for each in zip(*found, strict=True))
+        return (
+            [tf.concat(each, 0) for each in outputs],
+            [tf.reduce_mean(tf.stack(each), 0) for each in statistics],
+        )
 
     def _seeded(self, state: keras.Variable, seeds: tf.Tensor) -> tf.Tensor:
         """Give a random layer its seeds, (shards, 2); return what stands for its own state."""

@@ -65,7 +65,7 @@ class Trainer:
         self._seconds = 0.0  # of a step, in the last call
 
     def fit(self, last: int, most: int | None = None) -> None:
-        """Train from the state's step to ``last``.
+        """Train from the state's step to ``last``, if it is not there yet.
 
         Args:
             last: steps of the state at the end.
@@ -74,6 +74,8 @@ class Trainer:
         Raises:
             RunError: a data file can no longer be read (on the rank that reads it).
         """
+        if self._state.step >= last:
+            return
         if most is None:
             # The first call is compiled, the second shows how long a step takes.
             self._make(itertools.islice(self._calls(last, 1), 2))

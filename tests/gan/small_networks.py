@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from hpcgan.config import ModelConfig
-from hpcgan.gan.models.layers import normalisation
+from hpcgan.gan.models.normalisation import normalisation
 
 Shape = tuple[int, ...]
 
@@ -19,13 +19,19 @@ def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
 
 
 def nested(config: ModelConfig, sample_shape: Shape) -> keras.Model:
+    """Return the same, with its normalisation in a network."""
+    inside = keras.Sequential([normalisation(config, "norm", None)], name="net")
+    return _generator(config, sample_shape, inside)
+
+
+def wrapped(config: ModelConfig, sample_shape: Shape) -> keras.Model:
     """Return the same, with its normalisation in a network in a layer."""
     inside = keras.Sequential([normalisation(config, "norm", None)], name="net")
     return _generator(config, sample_shape, Wrapped(inside))
 
 
 def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
-    """Return D: dense beside the label, batch normalisation, dense to the logit."""
+    """Return D: dense beside the label, Keras' batch normalisation, dense to the logit."""
     sample, labels = keras.Input(sample_shape), keras.Input((), dtype="int32")
     x = _beside(config, layers.Dense(4, name="dense")(layers.Flatten()(sample)), labels)
     x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
@@ -43,7 +49,7 @@ def _beside(
     config: ModelConfig, x: keras.KerasTensor, labels: keras.KerasTensor
 ) -> keras.KerasTensor:
     table = layers.Embedding(config.classes, x.shape[-1], "normal", name="table")
-    return keras.ops.tanh(x + table(labels))
+    return layers.Activation("tanh")(layers.Add()([x, table(labels)]))
 
 
 class Wrapped(keras.Layer):

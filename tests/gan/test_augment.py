@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from hpcgan.gan.augment import augment
 
-_KEY = tf.constant([5, 6])
+_KEYS = tf.constant([[5, 6]])  # of one shard
 _ALL = ["color", "translation", "cutout"]
 
 
@@ -17,8 +17,8 @@ def _samples(batch=6, height=16, width=24, channels=3, seed=0):
     return rng.uniform(-1, 1, (batch, height, width, channels)).astype(np.float32)
 
 
-def _augmented(samples, policies, key=_KEY):
-    return augment(tf.constant(samples), policies, key).numpy()
+def _augmented(samples, policies, keys=_KEYS):
+    return augment(tf.constant(samples), policies, keys).numpy()
 
 
 def _numbered(batch, height, width):
@@ -32,7 +32,19 @@ def test_a_key_says_all(policies):
     samples = _samples()
     one = _augmented(samples, policies)
     np.testing.assert_array_equal(_augmented(samples, policies), one)
-    assert (_augmented(samples, policies, tf.constant([5, 7])) != one).any()
+    assert (_augmented(samples, policies, tf.constant([[5, 7]])) != one).any()
+
+
+@pytest.mark.parametrize("policies", [*([p] for p in _ALL), _ALL])
+def test_the_samples_of_each_shard_are_changed_by_its_own_key(policies):
+    samples, keys = _samples(batch=12), tf.constant([[5, 6], [5, 7], [8, 6]])
+    alone = [
+        _augmented(samples[4 * shard : 4 * shard + 4], policies, keys[shard : shard + 1])
+        for shard in range(3)
+    ]
+    np.testing.assert_allclose(
+        _augmented(samples, policies, keys), np.concatenate(alone), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("policies", [*([p] for p in _ALL), _ALL])
@@ -179,7 +191,7 @@ def test_the_gradient_flows_to_what_is_left():
     samples = tf.constant(_numbered(6, 16, 24))
     with tf.GradientTape() as tape:
         tape.watch(samples)
-        changed = augment(samples, ["translation", "cutout"], _KEY)
+        changed = augment(samples, ["translation", "cutout"], _KEYS)
     gradient = tape.gradient(changed, samples).numpy()
     for sample, kept, slope in zip(samples.numpy(), changed.numpy(), gradient, strict=True):
         np.testing.assert_array_equal(slope, np.isin(sample, kept[kept != 0]))
@@ -190,7 +202,7 @@ def test_the_gradient_of_color_is_that_of_its_means():
     samples = tf.constant(_samples())
     with tf.GradientTape() as tape:
         tape.watch(samples)
-        total = tf.reduce_sum(augment(samples, ["color"], _KEY))
+        total = tf.reduce_sum(augment(samples, ["color"], _KEYS))
     np.testing.assert_allclose(tape.gradient(total, samples), np.ones(samples.shape), atol=1e-4)
 
 
@@ -201,7 +213,7 @@ def test_a_gradient_can_be_differentiated_again():
         outer.watch(samples)
         with tf.GradientTape() as inner:
             inner.watch(samples)
-            half = tf.reduce_sum(augment(samples, ["translation", "cutout"], _KEY) ** 2) / 2
+            half = tf.reduce_sum(augment(samples, ["translation", "cutout"], _KEYS) ** 2) / 2
         gradient = inner.gradient(half, samples)
     # A picks pixels, so A^T A 1 is 1 where the gradient, x itself there, is not 0.
     second = outer.gradient(gradient, samples).numpy()
@@ -212,9 +224,9 @@ def test_a_gradient_can_be_differentiated_again():
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
 def test_half_precision_samples_are_changed_as_float32_ones(dtype):
     samples = tf.cast(_samples(), dtype)
-    changed = augment(samples, _ALL, _KEY)
+    changed = augment(samples, _ALL, _KEYS)
     assert changed.dtype == dtype
-    expected = augment(tf.cast(samples, tf.float32), _ALL, _KEY)
+    expected = augment(tf.cast(samples, tf.float32), _ALL, _KEYS)
     np.testing.assert_array_equal(
         tf.cast(changed, tf.float32), tf.cast(tf.cast(expected, dtype), tf.float32)
     )
@@ -223,7 +235,7 @@ def test_half_precision_samples_are_changed_as_float32_ones(dtype):
 def test_many_half_precision_pixels_do_not_overflow():
     # 150 * 150 * 3 = 67500 ones are more than the largest float16, 65504.
     white = tf.ones((1, 150, 150, 3), tf.float16)
-    changed = augment(white, ["color"], _KEY).numpy()
+    changed = augment(white, ["color"], _KEYS).numpy()
     assert np.ptp(changed) == 0
     assert 0.5 <= changed.min() <= 1.5
 
@@ -231,12 +243,12 @@ def test_many_half_precision_pixels_do_not_overflow():
 def test_the_compiled_function_gives_the_same_and_keeps_the_static_shape():
     samples = _samples()
 
-    @tf.function(input_signature=[tf.TensorSpec(samples.shape), tf.TensorSpec((2,), tf.int32)])
-    def compiled(batch, key):
-        changed = augment(batch, _ALL, key)
+    @tf.function(input_signature=[tf.TensorSpec(samples.shape), tf.TensorSpec((1, 2), tf.int32)])
+    def compiled(batch, keys):
+        changed = augment(batch, _ALL, keys)
         assert changed.shape == batch.shape
         return changed
 
     np.testing.assert_allclose(
-        compiled(tf.constant(samples), _KEY), _augmented(samples, _ALL), atol=1e-6
+        compiled(tf.constant(samples), _KEYS), _augmented(samples, _ALL), atol=1e-6
     )

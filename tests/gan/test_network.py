@@ -1,4 +1,4 @@
-"""A player: gradients are clipped, learning rates follow their schedule, averages are taken."""
+"""A network: gradients are clipped, learning rates follow their schedule, averages are taken."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from hpcgan.config import Config, DataConfig, OptimizerConfig, OptimizersConfig, TrainConfig
-from hpcgan.gan.player import Player
+from hpcgan.gan.network import Network
+
+GRADIENTS = [np.array([[3.0], [0.0]], np.float32), np.array([4.0], np.float32)]  # of norm 5
+KEYS = tf.constant([[1, 2], [3, 4], [5, 6]], tf.int64)
 
 
-def _player(clip_norm=None, backoff=1.0, **both):
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="d")], name="m")
+def _network(clip_norm=None, backoff=1.0, inner=(), **both):
+    """Return a network of a dense layer, after others."""
+    model = keras.Sequential([keras.Input((2,)), *inner, keras.layers.Dense(1, name="d")], name="m")
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
     own = OptimizerConfig("sgd", learning_rate=1.0, clip_norm=clip_norm)
@@ -20,39 +24,36 @@ def _player(clip_norm=None, backoff=1.0, **both):
         optimizer=OptimizersConfig(own, own, **both),
         train=TrainConfig(steps=100),
     )
-    return Player(model, optimizer, own, config, tf.Variable(backoff))
+    return Network(model, optimizer, own, config, tf.Variable(backoff))
 
 
-def _moved(player, gradients, step=0):
+def _moved(network, gradients, step=0):
     """Return by how much a step of gradient descent moves the weights."""
-    before = [np.array(w) for w in player.weights]
-    player.learn([tf.constant(g) for g in gradients], [], tf.constant(step, tf.int64))
-    return [b - np.array(w) for b, w in zip(before, player.weights, strict=True)]
-
-
-GRADIENTS = [np.array([[3.0], [0.0]], np.float32), np.array([4.0], np.float32)]  # of norm 5
+    before = [np.array(w) for w in network.weights]
+    network.apply_gradients([tf.constant(g) for g in gradients], [], tf.constant(step, tf.int64))
+    return [b - np.array(w) for b, w in zip(before, network.weights, strict=True)]
 
 
 def test_gradients_are_applied_as_they_are() -> None:
-    for moved, gradient in zip(_moved(_player(), GRADIENTS), GRADIENTS, strict=True):
+    for moved, gradient in zip(_moved(_network(), GRADIENTS), GRADIENTS, strict=True):
         np.testing.assert_allclose(moved, gradient, rtol=1e-6)
 
 
 def test_all_gradients_together_are_clipped_to_a_norm() -> None:
-    for moved, gradient in zip(_moved(_player(clip_norm=0.5), GRADIENTS), GRADIENTS, strict=True):
+    for moved, gradient in zip(_moved(_network(clip_norm=0.5), GRADIENTS), GRADIENTS, strict=True):
         np.testing.assert_allclose(moved, gradient / 10, rtol=1e-5)
-    for moved, gradient in zip(_moved(_player(clip_norm=6.0), GRADIENTS), GRADIENTS, strict=True):
+    for moved, gradient in zip(_moved(_network(clip_norm=6.0), GRADIENTS), GRADIENTS, strict=True):
         np.testing.assert_allclose(moved, gradient, rtol=1e-5)
 
 
 def test_a_rollback_lowers_the_learning_rate() -> None:
-    for moved, gradient in zip(_moved(_player(backoff=0.25), GRADIENTS), GRADIENTS, strict=True):
+    for moved, gradient in zip(_moved(_network(backoff=0.25), GRADIENTS), GRADIENTS, strict=True):
         np.testing.assert_allclose(moved, gradient / 4, rtol=1e-6)
 
 
 def test_the_learning_rate_follows_its_schedule() -> None:
-    player = _player(scaling="sqrt", warmup_steps=10, decay="linear")
+    network = _network(scaling="sqrt", warmup_steps=10, decay="linear")
     # Half of the warm-up, of a rate twice as large for four shards: 2 * 5 / 10.
-    np.testing.assert_allclose(_moved(player, GRADIENTS, step=4)[1], [4.0], rtol=1e-5)
+    np.testing.assert_allclose(_moved(network, GRADIENTS, step=4)[1], [4.0], rtol=1e-5)
     # After it; half of the decay from step 10 to 100 is over: 2 * 0.5.
-    np.testing.assert_allclose(_moved(player, GRADIENTS, step=55)[1], [4.0], rtol=1e-5)
+    np.testing.assert_allclose(_moved(network, GRADIENTS, step=55)[1], [4.0], rtol=1e-5)

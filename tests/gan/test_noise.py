@@ -11,9 +11,10 @@ import tensorflow as tf
 from hpcgan.gan import noise
 
 
-def _keys(seed, shard, step, turn=0, turns=2):
-    stream = noise.streams(seed, turns, range(shard, shard + 1))[0]
-    return noise.batch_keys(stream, tf.constant(step, tf.int64), turn, turns)
+def _keys(seed, shard, step, batch=0, batches=2):
+    """Return the keys of one shard's batch, (1, 2) each."""
+    streams = noise.streams(seed, batches, range(shard, shard + 1))
+    return noise.batch_keys(streams, tf.constant(step, tf.int64), batch, batches)
 
 
 def _drawn(*place, purpose="latents"):
@@ -25,10 +26,10 @@ def test_the_same_place_draws_the_same_latents():
     np.testing.assert_array_equal(_drawn(1, 2, 3), _drawn(1, 2, 3))
 
 
-def test_another_seed_shard_step_turn_or_purpose_draws_others():
+def test_another_seed_shard_step_batch_or_purpose_draws_others():
     places = [(1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (1, 2, 3, 1), (1, 2, 3, 0, 3)]
     drawn = [_drawn(*place) for place in places]
-    purposes = list(noise.Keys.__annotations__)
+    purposes = noise.Keys._fields
     drawn += [_drawn(1, 2, 3, purpose=purpose) for purpose in purposes[1:]]
     drawn.append(noise.sampling_latents(1, 2, 5)[:8])
     for i, one in enumerate(drawn):
@@ -36,30 +37,25 @@ def test_another_seed_shard_step_turn_or_purpose_draws_others():
             assert not np.isclose(one, other).any()
 
 
-@pytest.mark.parametrize("turns", [1, 2, 7, 1001 * 100_000])
-def test_no_two_turns_of_any_steps_share_a_key(turns):
+@pytest.mark.parametrize("batches", [1, 2, 7, 1001 * 100_000])
+def test_no_two_batches_of_any_steps_share_a_key(batches):
     """The last is the most that a configuration may ask for: D's 1,000 and G's, in 100,000 parts.
 
-    A key that is its neighbour's in the next turn, or in the next step, would be here twice.
+    A key that is its neighbour's in the next batch, or in the next step, would be here twice.
     """
-    first, last = [0, 1, 2**20 % turns], [turns - 1, turns - 2, turns // 2]
-    places = {(step, turn % turns) for step in range(3) for turn in first + last}
-    keys = [np.array(key) for place in places for key in _keys(0, 0, *place, turns)]
+    first, last = [0, 1, 2**20 % batches], [batches - 1, batches - 2, batches // 2]
+    places = {(step, batch % batches) for step in range(3) for batch in first + last}
+    keys = [np.array(key) for place in places for key in _keys(0, 0, *place, batches)]
     assert len({key.tobytes() for key in keys}) == len(keys)
 
 
 def test_neighbours_know_nothing_of_each_other():
-    """Keys that count have numbers like any others: steps, turns and shards side by side."""
-    one = noise.streams(0, 2, range(2))
+    """Keys that count have numbers like any others: steps, batches and shards side by side."""
     drawn = [
-        np.ravel(
-            noise.latents(
-                noise.batch_keys(one[shard], tf.constant(step, tf.int64), turn, 2)[0], 500, 40
-            )
-        )
+        np.ravel(noise.latents(_keys(0, shard, step, batch).latents, 500, 40))
         for shard in range(2)
         for step in (0, 1, 2, 2**31)
-        for turn in (0, 1)
+        for batch in (0, 1)
     ]
     # The standard error of each is 0.007.
     assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 0.03
@@ -89,8 +85,7 @@ def test_latents_are_standard_normal():
 
 
 def test_an_odd_number_of_latents_can_be_drawn():
-    key = tf.constant([1, 2])
-    drawn = np.array(noise.latents(key, 3, 5))
+    drawn = np.array(noise.latents(tf.constant([[1, 2]]), 3, 5))
     assert drawn.shape == (3, 5)
     assert len(np.unique(drawn)) == 15
 
@@ -103,7 +98,7 @@ def test_latents_are_made_of_philox_own_numbers():
     uniform = (words[:6] & 0x7FFFFF) / 2**23
     radius, angle = np.sqrt(-2 * np.log(1 - uniform[:3])), 2 * np.pi * uniform[3:]
     expected = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
-    drawn = noise.latents(tf.constant([stream, number], tf.int64), 2, 3)
+    drawn = noise.latents(tf.constant([[stream, number]], tf.int64), 2, 3)
     np.testing.assert_allclose(np.ravel(drawn), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -122,12 +117,50 @@ def _philox(counter, key):
     return a, b, c, d
 
 
-def test_a_dropout_seed_has_the_shape_and_type_that_keras_keeps():
-    like = tf.constant([1, 2], tf.uint32)
-    key = tf.constant([1, 2])
-    seed = noise.dropout_seed(key, like)
-    assert (seed.shape, seed.dtype) == (like.shape, like.dtype)
-    np.testing.assert_array_equal(seed, noise.dropout_seed(key, like))
+@pytest.mark.parametrize("count", [1, 6, 7])
+def test_latents_of_several_shards_are_those_of_each_alone(count):
+    keys = _several(noise.streams(3, 2, range(5))).latents
+    alone = [noise.latents(key[tf.newaxis], count, 3) for key in keys]
+    together = noise.latents(keys, count, 3)
+    assert together.shape == (5 * count, 3)
+    # Of the very same uniform numbers; but a logarithm's last bit depends on its place in a tensor.
+    np.testing.assert_allclose(together, tf.concat(alone, 0), rtol=3e-7, atol=3e-7)
+
+
+def test_keys_of_several_shards_are_those_of_each_alone():
+    streams = noise.streams(3, 2, range(5))
+    together = _several(streams)
+    for shard in range(5):
+        alone = _several(streams[shard : shard + 1])
+        for purpose, keys, own in zip(noise.Keys._fields, together, alone, strict=True):
+            assert keys.shape == (5, 2), purpose
+            np.testing.assert_array_equal(keys[shard], own[0], purpose)
+
+
+def _several(streams):
+    """Return the keys of a batch of shards."""
+    return noise.batch_keys(streams, tf.constant(4, tf.int64), 1, 2)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_seeds_of_random_layers_are_drawn_from_parts_of_each_shards_key(layers, compiled):
+    """A seed per layer, of what the key is split into, as Keras' seed generators keep it."""
+    keys = _several(noise.streams(3, 2, range(4))).real
+    draw = tf.function(noise.dropout_seeds) if compiled else noise.dropout_seeds
+    seeds = draw(keys, layers)
+    assert [(each.shape, each.dtype) for each in seeds] == [((4, 2), tf.int32)] * layers
+    for shard, key in enumerate(keys):
+        for seed, part in zip(seeds, tf.unstack(tf.random.split(key, layers)), strict=True):
+            expected = tf.random.stateless_uniform((2,), part, 0, 2**31 - 1, tf.int32, alg="philox")
+            np.testing.assert_array_equal(seed[shard], expected)
+    assert (
+        len({seed[shard].numpy().tobytes() for seed in seeds for shard in range(4)}) == 4 * layers
+    )
+
+
+def test_without_random_layers_there_are_no_seeds():
+    assert noise.dropout_seeds(tf.constant([[1, 2]]), 0) == []
 
 
 def test_values_for_labels_are_uniform_and_their_own():

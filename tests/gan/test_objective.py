@@ -1,4 +1,4 @@
-"""What a batch does to both networks: each random number is drawn for one purpose alone."""
+"""Losses and gradients of a batch: each random number is drawn for one purpose alone."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 import tensorflow as tf
 
 from hpcgan.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
-from hpcgan.gan import game, noise, penalties
-from hpcgan.gan.game import Batch, Game
+from hpcgan.gan import noise, objective, penalties
+from hpcgan.gan.objective import Batch, Objective
 
 _SHAPE = (3, 8, 8, 1)
 
 
 class _Network:
-    """A player of one weight that notes the keys of its random layers."""
+    """A network of one weight that notes the keys of its random layers."""
 
     takes_labels = False
 
@@ -25,15 +25,15 @@ class _Network:
     def values(self):
         return [tf.constant(2.0)]
 
-    def play(self, weights, key, inputs, labels=None):
-        self._used.append(key)
+    def forward(self, weights, keys, inputs, labels=None):
+        self._used.append(keys)
         if self._is_generator:
-            return [weights[0] * tf.ones(_SHAPE)], []
+            return [weights[0] * tf.ones((inputs.shape[0], *_SHAPE[1:]))], []
         return [weights[0] * tf.reduce_sum(inputs, [1, 2, 3])[:, None]], []
 
 
 def _note(monkeypatch, used, module, name, place):
-    """Have a function note one of its arguments, which is a key."""
+    """Have a function note one of its arguments, which are keys."""
     function = getattr(module, name)
 
     def noting(*arguments):
@@ -44,30 +44,33 @@ def _note(monkeypatch, used, module, name, place):
 
 
 @pytest.mark.parametrize(
-    ("play", "purposes"), [("both", 9), ("teach_discriminator", 9), ("teach_generator", 4)]
+    ("gradients", "purposes"), [("joint", 9), ("discriminator", 9), ("generator", 4)]
 )
-def test_no_two_purposes_of_a_batch_share_a_key(monkeypatch, play, purposes):
+def test_no_two_purposes_of_a_batch_share_a_key(monkeypatch, gradients, purposes):
     used = []
     _note(monkeypatch, used, noise, "latents", 0)
     _note(monkeypatch, used, penalties, "gradient_penalty", 3)
-    _note(monkeypatch, used, game, "augment", 2)
+    _note(monkeypatch, used, objective, "augment", 2)
     config = Config(
         data=DataConfig(files=["x"]),
         loss=LossConfig(gradient_penalty=1.0, r1=1.0),
         train=TrainConfig(augment=["color"]),
     )
-    tested = Game(config, _Network(used, True), _Network(used, False), None)
-    stream = noise.streams(0, 1, range(1))
-    keys = noise.batch_keys(stream, tf.constant(3, tf.int64), 0, 1)
-    getattr(tested, play)([Batch(keys, tf.zeros(_SHAPE), None)])
-    assert len(used) == len({key.numpy().tobytes() for key in used}) == purposes
+    tested = Objective(config, _Network(used, True), _Network(used, False), None)
+    getattr(tested, gradients)(Batch(_keys(shards=3), tf.zeros(_SHAPE), None))
+    assert len(used) == purposes
+    assert len({key.numpy().tobytes() for keys in used for key in keys}) == 3 * purposes
+
+
+def _keys(shards):
+    return noise.batch_keys(noise.streams(0, 1, range(shards)), tf.constant(3, tf.int64), 0, 1)
 
 
 class _Guessing(_Network):
     """D, undecided, that guesses class 0 of real samples, which are 0, and 1 of generated ones."""
 
-    def play(self, weights, key, inputs, labels=None):
-        outputs, statistics = super().play(weights, key, inputs)
+    def forward(self, weights, keys, inputs, labels=None):
+        outputs, statistics = super().forward(weights, keys, inputs)
         is_real = tf.cast(inputs[:, 0, 0] == 0.0, tf.float32)
         classes = 20.0 * tf.concat([is_real, 1.0 - is_real], 1)
         return [0.0 * outputs[0], classes], statistics
@@ -79,9 +82,61 @@ def test_d_learns_to_guess_from_real_samples_and_g_from_its_own():
         model=ModelConfig(condition="auxiliary", classes=2),
         loss=LossConfig("wasserstein", gradient_penalty=0.0, auxiliary=3.0),
     )
-    tested = Game(config, _Network([], True), _Guessing([], False), None)
-    keys = noise.batch_keys(noise.streams(0, 1, range(1)), tf.constant(0, tf.int64), 0, 1)
-    batch = Batch(keys, tf.zeros(_SHAPE), tf.constant([0, 0, 1]))
+    tested = Objective(config, _Network([], True), _Guessing([], False), None)
+    batch = Batch(_keys(shards=1), tf.zeros(_SHAPE), tf.constant([0, 0, 1]))
     # Two of three real samples are guessed, and one of three generated ones; others cost 20.
-    d_loss, g_loss = tested.both([batch]).losses
+    d_loss, g_loss = tested.joint(batch).losses
     np.testing.assert_allclose([d_loss, g_loss], [3 * 20 / 3, 3 * 40 / 3], rtol=1e-5)
+
+
+def test_a_batch_of_several_shards_knows_their_number_and_size():
+    batch = Batch(_keys(shards=3), tf.zeros((12, 8, 8, 1)), None)
+    assert (batch.shards, batch.per_shard) == (3, 4)
+
+
+@pytest.mark.parametrize("gradients", ["joint", "discriminator", "generator"])
+@pytest.mark.parametrize("scale", [None, 8.0])
+def test_a_batch_of_several_shards_gives_the_sum_of_what_each_gives(gradients, scale):
+    """Of means over each shard's samples; the scale is of gradients alone."""
+    config = Config(
+        data=DataConfig(files=["x"]),
+        model=ModelConfig(condition="auxiliary", classes=2),
+        loss=LossConfig("least_squares", gradient_penalty=2.0, r1=3.0, auxiliary=0.5),
+    )
+    networks = (_Counted([], True), _Guessed([], False))
+    scale = None if scale is None else tf.Variable(scale)
+    tested = getattr(Objective(config, *networks, scale), gradients)
+    keys, real = _keys(shards=3), tf.reshape(tf.linspace(-1.0, 1.0, 12 * 64), (12, 8, 8, 1))
+    labels = tf.constant([0, 1, 1, 0] * 3)
+    whole = tested(Batch(keys, real, labels))
+    parts = [
+        tested(
+            Batch(
+                noise.Keys(*(each[shard : shard + 1] for each in keys)),
+                real[4 * shard : 4 * shard + 4],
+                labels[4 * shard : 4 * shard + 4],
+            )
+        )
+        for shard in range(3)
+    ]
+    for kind in ("weights", "statistics", "losses"):
+        sums = [sum(each) for each in zip(*(getattr(part, kind) for part in parts), strict=True)]
+        assert sums
+        np.testing.assert_allclose(getattr(whole, kind), sums, rtol=1e-5, err_msg=kind)
+    assert len({float(part.losses[-1]) for part in parts}) == 3 or gradients == "generator"
+
+
+class _Counted(_Network):
+    """A generator whose statistic is the number of its batch's shards, as a mean: always 1."""
+
+    def forward(self, weights, keys, inputs, labels=None):
+        samples = weights[0] * tf.tanh(tf.reduce_sum(inputs, 1))[:, None, None, None]
+        return [samples * tf.ones(_SHAPE[1:])], [tf.constant(1.0)]
+
+
+class _Guessed(_Network):
+    """A discriminator whose outputs are not linear in the samples."""
+
+    def forward(self, weights, keys, inputs, labels=None):
+        sums = tf.reduce_sum(tf.tanh(weights[0] * inputs), [1, 2, 3])[:, None]
+        return [sums, tf.concat([sums, -sums], 1)], [tf.constant(1.0)]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from hpcgan.gan.penalties import gradient_penalty, r1
 
-_KEY = tf.constant([3, 4])
+_KEYS = tf.constant([[3, 4]])  # of one shard
 _RNG = np.random.default_rng(0)
 _REAL = _RNG.normal(size=(5, 4)).astype(np.float32)
 _FAKE = _RNG.normal(size=(5, 4)).astype(np.float32)
@@ -28,14 +28,14 @@ def _between():
         seen.append(x.numpy())
         return tf.reduce_sum(x, axis=1, keepdims=True)
 
-    gradient_penalty(critic, tf.constant(_REAL), tf.constant(_FAKE), _KEY)
+    gradient_penalty(critic, tf.constant(_REAL), tf.constant(_FAKE), _KEYS)
     return seen[0]
 
 
 def test_the_penalty_of_a_linear_critic():
     # The gradient is w everywhere: (||(3, 4)|| - 1)^2 = (5 - 1)^2.
     real, fake = tf.constant([[1.0, 2.0], [0.0, 5.0]]), tf.constant([[7.0, -1.0], [2.0, 2.0]])
-    assert gradient_penalty(_linear([3, 4]), real, fake, _KEY).numpy() == pytest.approx(16.0)
+    assert gradient_penalty(_linear([3, 4]), real, fake, _KEYS).numpy() == pytest.approx(16.0)
 
 
 def test_the_norm_of_an_image_is_over_all_its_axes():
@@ -45,7 +45,7 @@ def test_the_norm_of_an_image_is_over_all_its_axes():
     def critic(x):
         return 2 * tf.reduce_sum(x, axis=[1, 2, 3])[:, None]
 
-    assert gradient_penalty(critic, images, images, _KEY).numpy() == pytest.approx(
+    assert gradient_penalty(critic, images, images, _KEYS).numpy() == pytest.approx(
         (np.sqrt(48) - 1) ** 2
     )
     assert r1(critic, images).numpy() == pytest.approx(48 / 2)
@@ -57,7 +57,7 @@ def test_the_penalty_of_a_quadratic_critic_is_the_mean_over_samples():
         lambda x: tf.reduce_sum(a * x**2, axis=1, keepdims=True),
         tf.constant(_REAL),
         tf.constant(_FAKE),
-        _KEY,
+        _KEYS,
     )
     norms = np.linalg.norm(2 * a * _between(), axis=1)  # the gradient is 2 a x
     assert penalty.numpy() == pytest.approx(np.mean((norms - 1) ** 2), rel=1e-5)
@@ -78,7 +78,7 @@ def test_places_are_uniform():
         seen.append(x.numpy())
         return x
 
-    gradient_penalty(critic, tf.zeros((10000, 1)), tf.ones((10000, 1)), _KEY)
+    gradient_penalty(critic, tf.zeros((10000, 1)), tf.ones((10000, 1)), _KEYS)
     # 1000 are expected in each tenth, with a standard deviation of 30.
     counts, _ = np.histogram(seen[0], bins=10, range=(0, 1))
     assert counts.sum() == 10000
@@ -86,12 +86,29 @@ def test_places_are_uniform():
 
 
 def test_places_depend_on_the_key_alone():
-    def penalty(key):
+    def penalty(keys):
         critic = lambda x: tf.reduce_sum(x**2, axis=1, keepdims=True)  # noqa: E731
-        return gradient_penalty(critic, tf.constant(_REAL), tf.constant(_FAKE), key).numpy()
+        return gradient_penalty(critic, tf.constant(_REAL), tf.constant(_FAKE), keys).numpy()
 
-    assert penalty(tf.constant([3, 4])) == penalty(tf.constant([3, 4]))
-    assert penalty(tf.constant([3, 4])) != penalty(tf.constant([3, 5]))
+    assert penalty(tf.constant([[3, 4]])) == penalty(tf.constant([[3, 4]]))
+    assert penalty(tf.constant([[3, 4]])) != penalty(tf.constant([[3, 5]]))
+
+
+def test_places_of_each_shards_samples_are_drawn_from_its_own_key():
+    def places(samples, keys):
+        seen = []
+
+        def critic(x):
+            seen.append(x.numpy())
+            return x
+
+        gradient_penalty(critic, tf.zeros((samples, 1)), tf.ones((samples, 1)), keys)
+        return seen[0]
+
+    keys = tf.constant([[3, 4], [3, 5], [4, 4]])
+    alone = [places(5, keys[shard : shard + 1]) for shard in range(3)]
+    np.testing.assert_array_equal(places(15, keys), np.concatenate(alone))
+    assert len(np.unique(alone)) == 15
 
 
 def test_r1_of_a_linear_critic():
@@ -131,7 +148,7 @@ def test_the_gradient_by_the_critics_weights_is_that_of_finite_differences(name,
             if name == "r1":
                 penalty = r1(critic, tf.constant(_REAL))
             else:
-                penalty = gradient_penalty(critic, tf.constant(_REAL), tf.constant(_FAKE), _KEY)
+                penalty = gradient_penalty(critic, tf.constant(_REAL), tf.constant(_FAKE), _KEYS)
         return tape.gradient(penalty, w)
 
     reference = {"gradient_penalty": _numpy_penalty, "r1": _numpy_r1}[name]
@@ -150,7 +167,7 @@ def test_a_flat_critic_has_a_finite_gradient():
     with tf.GradientTape() as tape:
         tape.watch(w)
         penalty = gradient_penalty(
-            lambda x: tf.matmul(x, w), tf.constant(_REAL), tf.constant(_FAKE), _KEY
+            lambda x: tf.matmul(x, w), tf.constant(_REAL), tf.constant(_FAKE), _KEYS
         )
     assert penalty.numpy() == pytest.approx(1.0, rel=1e-5)  # (0 - 1)^2
     np.testing.assert_array_equal(tape.gradient(penalty, w), np.zeros((4, 1)))
@@ -163,7 +180,7 @@ def test_norms_of_a_half_precision_critic_are_float32(dtype):
         return tf.matmul(tf.cast(x, dtype), tf.fill((4, 1), tf.constant(256.0, dtype)))
 
     half = tf.cast(_REAL, dtype)
-    penalty = gradient_penalty(critic, half, tf.constant(_FAKE), _KEY)
+    penalty = gradient_penalty(critic, half, tf.constant(_FAKE), _KEYS)
     assert penalty.dtype == tf.float32
     assert penalty.numpy() == pytest.approx(511.0**2)
     assert r1(critic, half).numpy() == pytest.approx(512.0**2 / 2)
@@ -186,7 +203,7 @@ def test_small_gradients_are_scaled_on_their_way_through_a_half_precision_critic
             if name == "r1":
                 penalty = r1(critic, tf.constant(_REAL), scale) / size**2
             else:
-                penalty = gradient_penalty(critic, tf.constant(_REAL), fake, _KEY, scale)
+                penalty = gradient_penalty(critic, tf.constant(_REAL), fake, _KEYS, scale)
         return np.array([penalty, *tf.squeeze(tape.gradient(penalty, v)) * size])
 
     exact = taught(tf.float32, None)

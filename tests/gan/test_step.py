@@ -1,7 +1,7 @@
-"""Turns of D and G, one after the other, against the same worked out by hand.
+"""Alternating training steps, against the same worked out by hand.
 
-The reference plays with plain Keras calls, in loops over steps, turns, shards and parts, and moves
-the weights by NumPy. What it shares with the update are the networks and the noise.
+The reference calls the networks by plain Keras, in loops over steps, updates, shards and parts, and
+moves the weights by NumPy. What it shares with the step are the networks and the noise.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpcgan.all_reduce import identity
 from hpcgan.config import (
     Config,
     DataConfig,
@@ -20,15 +21,14 @@ from hpcgan.config import (
     OptimizersConfig,
     TrainConfig,
 )
-from hpcgan.all_reduce import identity
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
 from hpcgan.parallel.synchronous import Synchronous
 
 _SHAPE, _LATENT, _CLASSES = (3, 2, 1), 4, 3
-_STEPS, _SHARDS, _ROUNDS, _PARTS, _PART = 2, 2, 2, 2, 4
+_STEPS, _SHARDS, _D_UPDATES, _PARTS, _PART = 2, 2, 2, 2, 4
 _BATCH = _PARTS * _PART
-_TURNS = (_ROUNDS + 1) * _PARTS
+_BATCHES = (_D_UPDATES + 1) * _PARTS  # of a shard, in a step
 _RATES = {"generator": 0.5, "discriminator": 0.25}
 _CLIP = 0.3  # of D's gradients: less than their norm
 
@@ -43,8 +43,8 @@ def _config(generator="generator", normalisation="batch", **train):
             condition="projection",
             classes=_CLASSES,
             normalisation=normalisation,
-            generator=f"small_networks:{generator}",
-            discriminator="small_networks:discriminator",
+            generator=f"tests.gan.small_networks:{generator}",
+            discriminator="tests.gan.small_networks:discriminator",
         ),
         optimizer=OptimizersConfig(**sgd),
         train=TrainConfig(
@@ -52,7 +52,7 @@ def _config(generator="generator", normalisation="batch", **train):
                 "batch_size": _BATCH,
                 "accumulate": _PARTS,
                 "update": "alternating",
-                "discriminator_steps": _ROUNDS,
+                "discriminator_steps": _D_UPDATES,
                 **train,
             }
         ),
@@ -60,30 +60,30 @@ def _config(generator="generator", normalisation="batch", **train):
 
 
 def _samples(steps=_STEPS):
-    """Return (steps, shards, samples of a step, *shape), each turn's unlike those of others."""
+    """Return (steps, shards, samples of a step, *shape), each update's unlike those of others."""
     rng = np.random.default_rng(1)
-    samples = rng.uniform(-1, 1, (steps, _SHARDS, _ROUNDS * _BATCH, *_SHAPE))
-    levels = np.linspace(-0.8, 0.8, _ROUNDS).repeat(_BATCH)[:, None, None, None]
+    samples = rng.uniform(-1, 1, (steps, _SHARDS, _D_UPDATES * _BATCH, *_SHAPE))
+    levels = np.linspace(-0.8, 0.8, _D_UPDATES).repeat(_BATCH)[:, None, None, None]
     return (0.2 * samples + levels).astype(np.float32)
 
 
 def _labels(steps=_STEPS):
     """Return a label for each sample."""
-    shape = (steps, _SHARDS, _ROUNDS * _BATCH)
+    shape = (steps, _SHARDS, _D_UPDATES * _BATCH)
     return np.random.default_rng(2).integers(0, _CLASSES, shape).astype(np.int32)
 
 
-def _made(config, exchange=identity):
-    """Return networks and their update."""
+def _made(config, all_reduce=identity):
+    """Return networks and what trains them."""
     state = State(config, _SHAPE)
-    return state, Synchronous(config, state, "float32", range(_SHARDS), exchange)
+    return state, Synchronous(config, state, "float32", range(_SHARDS), all_reduce)
 
 
-def _run(update, samples, first=0):
-    """Make the updates of the samples with their labels."""
+def _run(strategy, samples, first=0):
+    """Make the steps of the samples with their labels."""
     steps, _, count = samples.shape[:3]
     labels = _labels(steps)[:, :, :count]
-    return update.run(*map(tf.constant, (samples, np.int64(first), labels)))
+    return strategy.run(*map(tf.constant, (samples, np.int64(first), labels)))
 
 
 def _called(model, inputs):
@@ -96,22 +96,20 @@ def _called(model, inputs):
     return outputs, after
 
 
-def _latents(step, turn, part, shard):
-    stream = noise.streams(0, _TURNS, range(_SHARDS))[shard]
-    key = noise.batch_keys(
-        stream, tf.constant(step, tf.int64), turn * _PARTS + part, _TURNS
-    ).latents
-    return noise.latents(key, _PART, _LATENT)
+def _latents(step, update, part, shard):
+    streams = noise.streams(0, _BATCHES, range(shard, shard + 1))
+    place = (tf.constant(step, tf.int64), update * _PARTS + part, _BATCHES)
+    return noise.latents(noise.batch_keys(streams, *place).latents, _PART, _LATENT)
 
 
-def _generated(model, step, turn, part, labels, together):
+def _generated(model, step, update, part, labels, together):
     """Return a list of the shards' samples, and one of their new statistics."""
-    latents = [_latents(step, turn, part, shard) for shard in range(_SHARDS)]
+    latents = [_latents(step, update, part, shard) for shard in range(_SHARDS)]
     if together:
         samples, statistics = _called(model, [tf.concat(latents, 0), tf.concat(labels, 0)])
         return tf.split(samples, _SHARDS), [statistics] * _SHARDS
-    played = [_called(model, list(each)) for each in zip(latents, labels, strict=True)]
-    return [samples for samples, _ in played], [statistics for _, statistics in played]
+    called = [_called(model, list(each)) for each in zip(latents, labels, strict=True)]
+    return [samples for samples, _ in called], [statistics for _, statistics in called]
 
 
 def _move(model, rate, gradients, statistics, most=None):
@@ -128,19 +126,19 @@ def _move(model, rate, gradients, statistics, most=None):
         variable.assign(np.mean(each, axis=0))
 
 
-def _part_of(array, step, turn, part):
-    """Return a list of what each shard has in a part of a turn's batch."""
-    first = turn * _BATCH + part * _PART
+def _part_of(array, step, update, part):
+    """Return a list of what each shard has in a part of an update's batch."""
+    first = update * _BATCH + part * _PART
     return [tf.constant(each) for each in array[step, :, first : first + _PART]]
 
 
-def _teach_d(state, step, turn, together):
-    """Take a turn of D; return its loss."""
+def _update_d(state, step, update, together):
+    """Make an update of D; return its loss."""
     losses, gradients, statistics = [], [], []
     for part in range(_PARTS):
-        labels = _part_of(_labels(), step, turn, part)
-        reals = _part_of(_samples(), step, turn, part)
-        fakes, _ = _generated(state.generator, step, turn, part, labels, together)
+        labels = _part_of(_labels(), step, update, part)
+        reals = _part_of(_samples(), step, update, part)
+        fakes, _ = _generated(state.generator, step, update, part, labels, together)
         for real, fake, label in zip(reals, fakes, labels, strict=True):
             with tf.GradientTape() as tape:
                 real_logits, new = _called(state.discriminator, [real, label])
@@ -154,13 +152,13 @@ def _teach_d(state, step, turn, together):
     return np.mean(losses)
 
 
-def _teach_g(state, step, together):
-    """Take G's turn, with the labels of D's last one; return its loss."""
+def _update_g(state, step, together):
+    """Make the update of G, with the labels of D's last one; return its loss."""
     losses, gradients, statistics = [], [], []
     for part in range(_PARTS):
-        labels = _part_of(_labels(), step, _ROUNDS - 1, part)
+        labels = _part_of(_labels(), step, _D_UPDATES - 1, part)
         with tf.GradientTape(persistent=True) as tape:
-            fakes, new = _generated(state.generator, step, _ROUNDS, part, labels, together)
+            fakes, new = _generated(state.generator, step, _D_UPDATES, part, labels, together)
             judged = [
                 _called(state.discriminator, list(each))[0]
                 for each in zip(fakes, labels, strict=True)
@@ -185,62 +183,62 @@ def _values(state):
 
 @pytest.mark.parametrize(
     ("generator", "normalisation"),
-    [("generator", "batch"), ("nested", "synchronised")],
+    [("generator", "batch"), ("wrapped", "batch"), ("nested", "synchronised")],
 )
-def test_alternating_updates_are_those_worked_out_turn_by_turn(generator, normalisation):
+def test_alternating_steps_are_those_worked_out_update_by_update(generator, normalisation):
     together = normalisation == "synchronised"
-    reference = State(_config(), _SHAPE)  # in which the whole group's batch is normalised by Keras
+    reference = State(_config(), _SHAPE)  # in which Keras normalises the batch of all shards
     start, expected = _values(reference), []
     for step in range(_STEPS):
-        for turn in range(_ROUNDS):
-            d_loss = _teach_d(reference, step, turn, together)
-        expected.append([d_loss, _teach_g(reference, step, together)])
-    state, update = _made(_config(generator, normalisation))
-    report = _run(update, _samples())
+        for update in range(_D_UPDATES):
+            d_loss = _update_d(reference, step, update, together)
+        expected.append([d_loss, _update_g(reference, step, together)])
+    state, strategy = _made(_config(generator, normalisation))
+    report = _run(strategy, _samples())
     np.testing.assert_allclose(report.losses, expected, rtol=1e-5)
     for before, ours, theirs in zip(start, _values(state), _values(reference), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
         assert not np.allclose(theirs, before, rtol=1e-3)
 
 
-def test_a_turn_of_d_that_is_left_out_is_told_and_the_others_are_taken():
+def test_an_update_of_d_that_is_left_out_is_reported_and_the_others_are_made():
     samples = _samples(steps=3)
-    samples[1, 1, 2] = np.nan  # in the first of D's turns of the second step
-    state, update = _made(_config(accumulate=1))
-    report = _run(update, samples)
+    samples[1, 1, 2] = np.nan  # in the first of D's updates of the second step
+    state, strategy = _made(_config(accumulate=1))
+    report = _run(strategy, samples)
     assert report.skipped.numpy().tolist() == [0, 1, 0]
-    assert int(state.discriminator_optimizer.iterations) == 3 * _ROUNDS - 1
+    assert int(state.discriminator_optimizer.iterations) == 3 * _D_UPDATES - 1
     assert int(state.generator_optimizer.iterations) == 3
     assert all(np.isfinite(value).all() for value in _values(state))
 
 
-def test_a_rank_that_stops_in_ds_first_turn_is_heard():
+def test_a_rank_that_stops_in_ds_first_update_is_heard():
     calls = []
 
-    def exchange(vector, scale=1.0):
+    def all_reduce(vector, scale=1.0):
         """Add what another rank would: all ones, its wish to stop among them, or nothing."""
 
         def add(own):
             calls.append(len(calls))
-            return scale * (own + float(calls[-1] == _ROUNDS + 1))
+            return scale * (own + float(calls[-1] == _D_UPDATES + 1))
 
         return tf.ensure_shape(tf.py_function(add, [vector], tf.float32), vector.shape)
 
-    _, update = _made(_config(accumulate=1), exchange)
-    report = _run(update, _samples(steps=3))
+    _, strategy = _made(_config(accumulate=1), all_reduce)
+    report = _run(strategy, _samples(steps=3))
     assert (report.stop.numpy() > 0).tolist() == [False, True, False]
 
 
 def test_a_run_that_went_back_has_the_noise_of_later_steps_and_half_the_rates():
     config = _config(update="simultaneous", discriminator_steps=1)
     samples = _samples(steps=1)[:, :, :_BATCH]
-    later, update = _made(config)
+    later, strategy = _made(config)
     before = _values(later)
-    _run(update, samples, first=3)
-    state, update = _made(config)
+    _run(strategy, samples, first=3)
+    state, strategy = _made(config)
     state.discarded, state.rollbacks = 2, 1
-    update.take_rollbacks()
-    _run(update, samples, first=1)
+    strategy.take_rollbacks()
+    _run(strategy, samples, first=1)
     names = [v.path for model in (state.discriminator, state.generator) for v in model.weights]
     for name, start, ours, theirs in zip(
         names, before, _values(state), _values(later), strict=True
@@ -250,20 +248,21 @@ def test_a_run_that_went_back_has_the_noise_of_later_steps_and_half_the_rates():
 
 
 @pytest.mark.parametrize(
-    ("train", "turns"),
-    [({}, _ROUNDS + 1), ({"update": "simultaneous", "discriminator_steps": 1}, 1)],
+    ("train", "updates"),
+    [({}, _D_UPDATES + 1), ({"update": "simultaneous", "discriminator_steps": 1}, 1)],
 )
-def test_no_key_is_used_twice_in_a_run(monkeypatch, train, turns):
-    seen, turn_keys = [], noise.batch_keys
+def test_no_key_is_used_twice_in_a_run(monkeypatch, train, updates):
+    seen, batch_keys = [], noise.batch_keys
 
     def noted(*place):
-        keys = turn_keys(*place)
-        tf.py_function(lambda *each: seen.extend(key.numpy().tobytes() for key in each), keys, [])
+        keys = batch_keys(*place)
+        note = lambda *each: seen.extend(key.tobytes() for keys in each for key in keys.numpy())  # noqa: E731
+        tf.py_function(note, keys, [])
         return keys
 
-    monkeypatch.setattr(noise, "turn_keys", noted)
-    _, update = _made(_config(**train))
-    samples = _samples(steps=3)[:, :, : _BATCH * max(1, turns - 1)]
-    _run(update, samples)
-    assert len(seen) == 3 * turns * _PARTS * _SHARDS * len(noise.Keys.__annotations__)
+    monkeypatch.setattr(noise, "batch_keys", noted)
+    _, strategy = _made(_config(**train))
+    samples = _samples(steps=3)[:, :, : _BATCH * max(1, updates - 1)]
+    _run(strategy, samples)
+    assert len(seen) == 3 * updates * _PARTS * _SHARDS * len(noise.Keys._fields)
     assert len(set(seen)) == len(seen)

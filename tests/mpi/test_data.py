@@ -183,7 +183,7 @@ def test_seven_samples_on_any_ranks_finish_and_fewer_than_ranks_are_refused(worl
     assert len(run.division.sizes) == world.size
     with pytest.raises(DataError, match="7 samples cannot be divided into 8 shards") as caught:
         plan.prepare(world, config, ["--data.shards=8"], shared_path / "eight", "auto")
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
 
 
 def test_a_header_that_one_rank_reads_is_refused_by_all(world, shared_path):
@@ -196,7 +196,7 @@ def test_a_header_that_one_rank_reads_is_refused_by_all(world, shared_path):
     world.on_root(spoil)
     with pytest.raises(DataError) as caught:
         open_source(world, DataConfig(files=files))
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
     assert str(caught.value).startswith(f"{files[3]}: 'images' holds float32 samples of shape (9,")
 
 

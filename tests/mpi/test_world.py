@@ -79,7 +79,7 @@ def test_an_error_of_the_last_rank_is_raised_on_all_and_names_it(world):
         world.together(work)
     prefix = f"rank {last} of {world.size}: " if world.size > 1 else ""
     assert str(caught.value) == f"{prefix}part.h5: there is no such data file"
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
 
 
 def test_an_error_of_all_ranks_names_none(world):
@@ -104,7 +104,7 @@ def test_rank_0_alone_works_and_all_get_its_result_or_error(world):
 
     with pytest.raises(RunError, match=r"^disk full$") as caught:
         world.on_root(fail)
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
 
 
 def test_the_ring_adds_up_all_ranks(world, ring):

@@ -1,4 +1,4 @@
-"""Where the time went: values worked out by hand."""
+"""The step breakdown: values worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from hpcgan.parallel.marks import Marks
-from hpcgan.training.split import Split, Splits, covered, own_numbers, parts, split
-from hpcgan.training.stopwatch import Stopwatch
+from hpcgan.parallel.timer import CollectiveTimer
+from hpcgan.training.breakdown import (
+    Breakdowns,
+    StepBreakdown,
+    break_down,
+    covered,
+    own_numbers,
+    shares,
+)
+from hpcgan.training.timer import Timer
 
 
 @pytest.mark.parametrize(
@@ -23,11 +30,11 @@ from hpcgan.training.stopwatch import Stopwatch
         ([(5, 6), (1, 3)], 3.0),
     ],
 )
-def test_time_in_which_an_exchange_was_under_way(times, seconds):
+def test_time_in_which_an_all_reduce_was_under_way(times, seconds):
     assert covered(np.array(times, np.float64).reshape(-1, 2)) == seconds
 
 
-def test_a_rank_tells_its_parts_and_the_newest_exchanges():
+def test_rank_0_gathers_a_ranks_parts_and_its_newest_all_reduces():
     times = np.array([(100 * n, 101 * n) for n in range(100)], np.float64)
     numbers = own_numbers({"update": 6.0, "journal": 2.0}, 200, times)
     assert numbers[:5].tolist() == [0, 6, 0, 2, 2 * 4950]  # 0 + 1 + ... + 99
@@ -38,11 +45,11 @@ def _table(*ranks):
     return np.array(ranks, np.float64)
 
 
-def test_the_time_of_three_ranks_is_split():
-    # input, update, checkpoint, journal, in exchanges; two exchanges. In the first rank 1 comes
-    # last, by 2 s, in the second rank 2, by 1 s; an exchange takes 0.5 s. Rank 0 also writes for
-    # 3 s, for which the others wait in exchanges before those.
-    found = split(
+def test_the_time_of_three_ranks_is_broken_down():
+    # input, update, checkpoint, journal, in all-reduces; two all-reduces. In the first rank 1
+    # comes last, by 2 s, in the second rank 2, by 1 s; an all-reduce takes 0.5 s. Rank 0 also
+    # writes for 3 s, for which the others wait in all-reduces before those.
+    found = break_down(
         _table(
             [0.0, 10.0, 2.0, 1.0, 4.0, 2.5, 1.5],
             [1.0, 12.0, 0.0, 0.0, 5.0, 0.5, 1.5],
@@ -62,20 +69,20 @@ def test_the_time_of_three_ranks_is_split():
     assert sum(found[:6]) == pytest.approx(13.0)
 
 
-def test_the_newest_exchanges_stand_for_all():
-    found = split(_table([0, 20, 0, 0, 8, 0.25, 0.75], [0, 20, 0, 0, 12, 0.75, 0.25]), 10)
+def test_the_newest_all_reduces_stand_for_all():
+    found = break_down(_table([0, 20, 0, 0, 8, 0.25, 0.75], [0, 20, 0, 0, 12, 0.75, 0.25]), 10)
     assert found.exchange_seconds == 2.5
     assert found.wait_seconds == 7.5
 
 
 def test_a_rank_alone_waits_for_nobody():
-    found = split(_table([1.0, 8.0, 2.0, 1.0, 0.25, 0.25]), 1)
-    assert found == Split(7.75, 0.25, 0.0, 1.0, 2.0, 1.0, 0, 0.0)
+    found = break_down(_table([1.0, 8.0, 2.0, 1.0, 0.25, 0.25]), 1)
+    assert found == StepBreakdown(7.75, 0.25, 0.0, 1.0, 2.0, 1.0, 0, 0.0)
 
 
 def test_shares_are_those_of_the_seconds_of_all_lines():
-    lines = [Split(1, 2, 3, 0, 0, 0, 0, 0.0), Split(3, 0, 0, 0, 1, 0, 1, 0.5)]
-    assert parts(lines) == {
+    lines = [StepBreakdown(1, 2, 3, 0, 0, 0, 0, 0.0), StepBreakdown(3, 0, 0, 0, 1, 0, 1, 0.5)]
+    assert shares(lines) == {
         "compute": 0.4,
         "exchange": 0.2,
         "wait": 0.3,
@@ -83,24 +90,22 @@ def test_shares_are_those_of_the_seconds_of_all_lines():
         "checkpoint": 0.1,
         "journal": 0.0,
     }
-    assert all(math.isnan(share) for share in parts([]).values())
+    assert all(math.isnan(share) for share in shares([]).values())
 
 
-def test_exchanges_that_are_made_side_by_side_take_no_longer_than_the_time_in_any():
+def test_all_reduces_that_are_made_side_by_side_take_no_longer_than_the_time_in_any():
     # Ten of 0.5 s each, two at a time: 2.5 s in which one was under way, and nobody waited.
-    found = split(_table([0, 20, 0, 0, 2.5, 0.5, 0.5], [0, 20, 0, 0, 3.0, 0.5, 0.5]), 10)
+    found = break_down(_table([0, 20, 0, 0, 2.5, 0.5, 0.5], [0, 20, 0, 0, 3.0, 0.5, 0.5]), 10)
     assert found.exchange_seconds == 2.5
     assert found.wait_seconds == 0.25
 
 
-def test_where_lines_come_fast_only_some_are_split(world, monkeypatch):
-    """A line each quarter of a second: every fourth has a split, the first one among them."""
+def test_where_lines_come_fast_only_some_have_a_breakdown(world, monkeypatch):
+    """A line each quarter of a second: every fourth has a breakdown, the first one among them."""
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    stopwatch = Stopwatch(Marks())
-    splits, found = Splits(world, stopwatch), []
+    breakdowns, found = Breakdowns(world, Timer(CollectiveTimer())), []
     for _ in range(14):
         now += 0.25
-        found.append(splits.at_line() is not None)
-    expected = [line % 4 == 0 for line in range(14)]
-    assert found == expected
+        found.append(breakdowns.at_line() is not None)
+    assert found == [line % 4 == 0 for line in range(14)]

@@ -1,50 +1,65 @@
-"""The calls of the update: each ends where something is due."""
+"""The calls of the compiled steps: each ends where something is due."""
 
 from __future__ import annotations
 
 import pytest
 
-from hpcgan.config import CheckpointConfig, Config, DataConfig, LogConfig, TrainConfig
-from hpcgan.training.calls import is_due, samples_period, spans, steps_a_call
-
-
-def config(every_steps: int | None, samples_every_steps: int | None = None) -> Config:
-    return Config(
-        data=DataConfig(files=[]),
-        train=TrainConfig(steps=40),
-        checkpoint=CheckpointConfig(every_steps=every_steps),
-        log=LogConfig(every_steps=16, samples_every_steps=samples_every_steps),
-    )
+from hpcgan.config import CheckpointConfig, Config, DataConfig, LogConfig
+from hpcgan.training.calls import calls, is_due, samples_period, steps_per_call
 
 
 @pytest.mark.parametrize(
-    ("given", "ends"),
+    ("periods", "ends"),
     [
-        (config(None), [10, 16, 26, 32, 40]),
-        (config(7), [7, 14, 16, 21, 28, 32, 35, 40]),
-        (config(None, samples_every_steps=36), [10, 16, 26, 32, 36, 40]),
+        ([], [10, 20, 30, 40]),
+        ([16, None], [10, 16, 26, 32, 40]),
+        ([16, 7], [7, 14, 16, 21, 28, 32, 35, 40]),
+        ([16, None, 36], [10, 16, 26, 32, 36, 40]),
+        ([16, 16], [10, 16, 26, 32, 40]),
+        ([100], [10, 20, 30, 40]),
     ],
 )
-def test_spans_end_where_something_is_due(given: Config, ends: list[int]) -> None:
-    made = list(spans(given, 0, 10))
+def test_calls_end_where_something_is_due(periods: list[int | None], ends: list[int]) -> None:
+    made = list(calls(0, 40, 10, periods))
     assert [first + steps for first, steps in made] == ends
     assert [first for first, _ in made] == [0, *ends[:-1]]
 
 
-def test_a_span_has_no_more_steps_than_it_may() -> None:
-    assert list(spans(config(7), 5, 1))[:3] == [(5, 1), (6, 1), (7, 1)]
-    assert list(spans(config(7), 5, 3))[:4] == [(5, 2), (7, 3), (10, 3), (13, 1)]
+def test_a_call_has_no_more_steps_than_it_may() -> None:
+    assert list(calls(5, 40, 1, [7]))[:3] == [(5, 1), (6, 1), (7, 1)]
+    assert list(calls(5, 40, 3, [7]))[:4] == [(5, 2), (7, 3), (10, 3), (13, 1)]
+
+
+def test_periods_may_be_given_once() -> None:
+    assert list(calls(0, 6, 10, iter([4]))) == [(0, 4), (4, 2)]
+
+
+def test_there_are_none_after_the_last_step() -> None:
+    assert list(calls(40, 40, 10)) == []
+    assert list(calls(41, 40, 10)) == []
 
 
 @pytest.mark.parametrize(
     ("seconds", "steps"), [(0.001, 100), (0.00390625, 100), (0.0625, 8), (0.3, 1), (20.0, 1)]
 )
 def test_a_call_lasts_half_a_second_or_a_hundred_steps_or_one(seconds: float, steps: int) -> None:
-    assert steps_a_call(seconds) == steps
+    assert steps_per_call(seconds) == steps
 
 
 def test_without_a_period_only_the_last_step_is_due() -> None:
-    given = config(None)
-    assert samples_period(given) is None
-    assert [step for step in range(1, 41) if is_due(None, step, given)] == [40]
-    assert [step for step in range(1, 41) if is_due(15, step, given)] == [15, 30, 40]
+    assert [step for step in range(1, 41) if is_due(None, step, 40)] == [40]
+    assert [step for step in range(1, 41) if is_due(15, step, 40)] == [15, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("samples", "checkpoints", "period"), [(36, 7, 36), (None, 7, 7), (None, None, None)]
+)
+def test_samples_are_written_with_checkpoints_unless_they_have_a_period_of_their_own(
+    samples: int | None, checkpoints: int | None, period: int | None
+) -> None:
+    config = Config(
+        data=DataConfig(files=[]),
+        checkpoint=CheckpointConfig(every_steps=checkpoints),
+        log=LogConfig(samples_every_steps=samples),
+    )
+    assert samples_period(config) == period

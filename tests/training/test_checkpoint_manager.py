@@ -18,8 +18,8 @@ from hpcgan import checkpoint, checkpoint_directory
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.errors import DataError, RunError
 from hpcgan.gan.state import State
+from hpcgan.training.checkpoint_manager import RETRY_SECONDS, CheckpointManager, best_interval
 from hpcgan.training.plan import Plan, prepare
-from hpcgan.training.saver import RETRY_SECONDS, Saver, best_interval
 from hpcgan.world import World
 
 Make = Callable[..., "Saved"]
@@ -28,7 +28,7 @@ SECONDS = 30  # after which a test that waits for a thread has failed
 
 
 class Saved:
-    """A saver, what it uses, and what it was told to write."""
+    """A checkpoint manager, what it uses, and what it has had written."""
 
     def __init__(self, plan: Plan, state: Any, writings: list[Future[None]]) -> None:
         self.plan = plan
@@ -40,7 +40,7 @@ class Saved:
         self.errors: list[Exception | None] = []  # of the next writes
         self.may_write = threading.Event()
         self.may_write.set()
-        self.saver = Saver(plan, state, lambda: self.now)
+        self.manager = CheckpointManager(plan, state, lambda: self.now)
 
     def write(self, given: Checkpoint) -> None:
         """Take the place of ``checkpoint.write``."""
@@ -55,10 +55,10 @@ class Saved:
         self.now += self.copied
         return {}
 
-    def end_span(self, step: int, due: bool = False) -> None:
-        """Come to the end of a span."""
+    def end_call(self, step: int, due: bool = False) -> None:
+        """Come to the end of a call."""
         self.state.step = step
-        self.saver.after_span(due)
+        self.manager.maybe_save(due)
 
     def settle(self) -> None:
         """Wait until what is being written is written or has failed; nothing is raised."""
@@ -100,7 +100,7 @@ def make(prepared: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> Make
                 writings.append(super().submit(*words))
                 return writings[-1]
 
-        monkeypatch.setattr("hpcgan.training.saver.ThreadPoolExecutor", Thread)
+        monkeypatch.setattr("hpcgan.training.checkpoint_manager.ThreadPoolExecutor", Thread)
         saved = Saved(prepared(**keys), state, writings)
         state.arrays = saved.arrays
         monkeypatch.setattr(checkpoint, "write", saved.write)
@@ -112,19 +112,19 @@ def make(prepared: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> Make
 def test_a_checkpoint_is_written_while_the_training_goes_on(make: Make) -> None:
     saved = make()
     saved.may_write.clear()
-    saved.end_span(10, due=True)  # would never return if this thread had to write
-    saved.end_span(20)
+    saved.end_call(10, due=True)  # would never return if this thread had to write
+    saved.end_call(20)
     assert saved.written == []
     saved.may_write.set()
-    saved.saver.close()
+    saved.manager.close()
     assert saved.written == [10]
 
 
 def test_a_checkpoint_that_is_due_waits_for_the_last_one(make: Make) -> None:
     saved = make()
     saved.may_write.clear()
-    saved.end_span(10, due=True)
-    next_one = threading.Thread(target=saved.end_span, args=(20, True))
+    saved.end_call(10, due=True)
+    next_one = threading.Thread(target=saved.end_call, args=(20, True))
     next_one.start()
     next_one.join(0.1)
     assert next_one.is_alive()
@@ -133,7 +133,7 @@ def test_a_checkpoint_that_is_due_waits_for_the_last_one(make: Make) -> None:
     next_one.join(SECONDS)
     assert not next_one.is_alive()
     assert saved.written[0] == 10
-    saved.saver.close()
+    saved.manager.close()
     assert saved.written == [10, 20]
 
 
@@ -155,8 +155,8 @@ def test_two_checkpoints_are_never_written_at_once(
     monkeypatch.setattr(checkpoint, "write", write)
     monkeypatch.setattr(checkpoint_directory, "prune", prune_and_leave)
     for step in range(1, LAST):
-        saved.end_span(step, due=True)
-    saved.saver.close()
+        saved.end_call(step, due=True)
+    saved.manager.close()
     assert saved.written == [*range(1, LAST)]
 
 
@@ -172,15 +172,15 @@ def test_the_state_is_that_of_the_step_though_it_changes_while_it_is_written(
         write(given)
 
     monkeypatch.setattr(checkpoint, "write", write_later)
-    saver = Saver(plan, state)
+    manager = CheckpointManager(plan, state)
     state.step, state.rollbacks, state.discarded = 7, 2, 6
-    saver.after_span(True)
+    manager.maybe_save(True)
     state.step = 8
     for named in state.variables().values():
         for variable in named.values():
             variable.assign(variable + np.ones((), variable.dtype))
     goes_on.set()
-    saver.close()
+    manager.close()
     found = checkpoint.read(checkpoint.path_of(plan.checkpoints, 7))
     assert (found.step, found.images) == (7, 28)
     assert (found.rollbacks, found.discarded) == (2, 6)
@@ -197,32 +197,32 @@ def test_a_first_checkpoint_that_fails_ends_the_run_before_it_starts(
     saved = make()
     saved.errors = [disk_full()]
     with pytest.raises(RunError, match=r"make room$"):
-        saved.saver.save_now()
+        saved.manager.save_now()
     assert capsys.readouterr().out == ""
 
 
 def test_a_first_checkpoint_is_there_before_the_training_starts(make: Make) -> None:
     saved = make()
-    saved.saver.save_now()
+    saved.manager.save_now()
     assert saved.written == [0]
 
 
-def test_a_failure_is_told_and_tried_again_with_the_state_of_then(
+def test_a_failure_is_printed_and_tried_again_with_the_state_of_then(
     make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved = make()
     saved.errors = [disk_full()]
-    saved.end_span(10, due=True)
+    saved.end_call(10, due=True)
     saved.settle()
     assert capsys.readouterr().out == (
         f"hpcgan: warning: {disk_full()}; training goes on, and a checkpoint is tried again in "
         f"{RETRY_SECONDS:.0f} s (failure 1 of 3)\n"
     )
     saved.now += RETRY_SECONDS - 1
-    saved.end_span(20, due=True)  # not yet, though one is due
+    saved.end_call(20, due=True)  # not yet, though one is due
     saved.now += 1
-    saved.end_span(24)
-    saved.saver.close()
+    saved.end_call(24)
+    saved.manager.close()
     assert saved.written == [24]
     assert capsys.readouterr().out == ""
 
@@ -231,23 +231,23 @@ def test_a_success_between_failures_forgives_them(make: Make) -> None:
     saved = make(failures=2)
     saved.errors = [disk_full(), None, disk_full(), None]
     for step in (10, 20, 30, 40):
-        saved.end_span(step, due=True)
+        saved.end_call(step, due=True)
         saved.settle()
         saved.now += RETRY_SECONDS
-    saved.saver.close()
+    saved.manager.close()
     assert saved.written == [20, 40]
 
 
 def test_failures_in_a_row_end_the_run(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     saved = make(failures=2)
     saved.errors = [disk_full(), disk_full()]
-    saved.end_span(10, due=True)
+    saved.end_call(10, due=True)
     saved.settle()
     saved.now += RETRY_SECONDS
-    saved.end_span(11)
+    saved.end_call(11)
     saved.settle()
     with pytest.raises(RunError, match=r"make room \(2 attempts in a row failed\)$") as caught:
-        saved.end_span(12)
+        saved.end_call(12)
     assert caught.value.status == 1
     assert capsys.readouterr().out.count("warning") == 1
 
@@ -255,20 +255,20 @@ def test_failures_in_a_row_end_the_run(make: Make, capsys: pytest.CaptureFixture
 def test_every_error_of_the_files_is_the_disks_and_ends_with_status_1(make: Make) -> None:
     saved = make(failures=1)
     saved.errors = [DataError("step.h5: there is no directory checkpoints; make it first")]
-    saved.end_span(10, due=True)
+    saved.end_call(10, due=True)
     saved.settle()
     with pytest.raises(RunError, match="there is no directory") as caught:
-        saved.end_span(20)
+        saved.end_call(20)
     assert caught.value.status == 1
 
 
 def test_the_last_checkpoint_is_tried_whatever_failed_before(make: Make) -> None:
     saved = make()
     saved.errors = [disk_full()]
-    saved.end_span(10, due=True)
+    saved.end_call(10, due=True)
     saved.settle()
-    saved.end_span(LAST, due=True)
-    saved.saver.close()
+    saved.end_call(LAST, due=True)
+    saved.manager.close()
     assert saved.written == [LAST]
 
 
@@ -277,17 +277,17 @@ def test_a_last_checkpoint_that_fails_is_an_error_of_the_run(
 ) -> None:
     saved = make()
     saved.errors = [disk_full()]
-    saved.end_span(LAST, due=True)
+    saved.end_call(LAST, due=True)
     with pytest.raises(RunError, match="No space left"):
-        saved.saver.close()
+        saved.manager.close()
     assert capsys.readouterr().out == ""
 
 
 def test_what_is_being_written_is_waited_for_when_another_error_ends_the_run(make: Make) -> None:
     saved = make()
     saved.may_write.clear()
-    saved.end_span(10, due=True)
-    ends = threading.Thread(target=saved.saver.settle)
+    saved.end_call(10, due=True)
+    ends = threading.Thread(target=saved.manager.settle)
     ends.start()
     ends.join(0.1)
     assert ends.is_alive()
@@ -301,10 +301,10 @@ def test_what_is_being_written_is_waited_for_when_another_error_ends_the_run(mak
 def test_a_bug_of_the_writing_thread_is_raised_with_its_traceback(make: Make, ends: bool) -> None:
     saved = make()
     saved.errors = [ZeroDivisionError("a bug")]
-    saved.end_span(10, due=True)
+    saved.end_call(10, due=True)
     saved.settle()
     with pytest.raises(ZeroDivisionError) as caught:
-        saved.saver.close() if ends else saved.end_span(11)
+        saved.manager.close() if ends else saved.end_call(11)
     assert "in write" in "".join(traceback.format_exception(caught.value))
 
 
@@ -313,32 +313,32 @@ def test_old_checkpoints_are_deleted_but_for_multiples_of_keep_every(
 ) -> None:
     plan = prepared(keep=2, keep_every=20)
     state: Any = SimpleNamespace(step=0, rollbacks=0, discarded=0, arrays=lambda: {})
-    saver = Saver(plan, state)
-    saver.save_now()
+    manager = CheckpointManager(plan, state)
+    manager.save_now()
     for step in (10, 20, 30, 40, 50, 60, 70):
         state.step = step
-        saver.after_span(True)
-    saver.close()
+        manager.maybe_save(True)
+    manager.close()
     kept = sorted(int(path.stem[5:]) for path in plan.checkpoints.iterdir())
     assert kept == [0, 20, 40, 60, 70]
 
 
 def test_a_checkpoint_is_made_when_minutes_have_passed_since_the_last(make: Make) -> None:
     saved = make(every_minutes=2)
-    saved.end_span(10)
+    saved.end_call(10)
     saved.now += 119
-    saved.end_span(20)
+    saved.end_call(20)
     saved.now += 1
-    saved.end_span(30)
+    saved.end_call(30)
     saved.settle()
     saved.now += 60
-    saved.end_span(40, due=True)  # by steps: the minutes count from here
+    saved.end_call(40, due=True)  # by steps: the minutes count from here
     saved.settle()
     saved.now += 119
-    saved.end_span(50)
+    saved.end_call(50)
     saved.now += 1
-    saved.end_span(60)
-    saved.saver.close()
+    saved.end_call(60)
+    saved.manager.close()
     assert saved.written == [30, 40, 60]
 
 
@@ -347,19 +347,19 @@ def test_minutes_never_make_the_training_wait(make: Make) -> None:
     saved.may_write.clear()
     for step in (10, 20, 30):
         saved.now += 60
-        saved.end_span(step)  # would wait for ever
+        saved.end_call(step)  # would wait for ever
     saved.may_write.set()
     saved.settle()
-    saved.end_span(40)
-    saved.saver.close()
+    saved.end_call(40)
+    saved.manager.close()
     assert saved.written == [10, 40]
 
 
 def test_without_minutes_time_makes_no_checkpoint(make: Make) -> None:
     saved = make(every_steps="null")
     saved.now += 1e9
-    saved.end_span(10)
-    saved.saver.close()
+    saved.end_call(10)
+    saved.manager.close()
     assert saved.written == []
 
 
@@ -385,26 +385,26 @@ def test_the_best_interval_loses_the_least_time() -> None:
 def test_auto_goes_by_the_cost_of_the_last_checkpoint(make: Make) -> None:
     saved = make(every_minutes="auto", mtbf_hours=1)
     saved.copied = 0.5
-    saved.saver.save_now()
+    saved.manager.save_now()
     saved.now += 59
-    saved.end_span(10)
+    saved.end_call(10)
     saved.now += 1
     saved.copied = 2.0  # from now on 120 seconds are best
-    saved.end_span(20)
+    saved.end_call(20)
     saved.settle()
     saved.now += 119
-    saved.end_span(30)
+    saved.end_call(30)
     saved.now += 1
-    saved.end_span(40)
-    saved.saver.close()
+    saved.end_call(40)
+    saved.manager.close()
     assert saved.written == [0, 20, 40]
 
 
 def test_auto_of_a_run_that_goes_on_makes_one_after_ten_minutes(make: Make) -> None:
     saved = make(every_minutes="auto")
     saved.now += 599
-    saved.end_span(10)
+    saved.end_call(10)
     saved.now += 1
-    saved.end_span(20)
-    saved.saver.close()
+    saved.end_call(20)
+    saved.manager.close()
     assert saved.written == [20]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from run_place import Runs
+from tests.training.run_place import Runs
 
 from hpcgan.checkpoint import path_of
 from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError

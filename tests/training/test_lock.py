@@ -25,8 +25,8 @@ def refuses(world: World, run: Path) -> bool:
         with only_run(world, run):
             return False
     except RunError as error:
-        told = f"another run (process {os.getpid()} on "
-        return error.agreed and told in str(error)
+        message = f"another run (process {os.getpid()} on "
+        return error.on_all_ranks and message in str(error)
 
 
 def test_a_second_run_in_a_directory_is_refused_and_one_after_it_is_not(

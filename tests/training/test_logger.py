@@ -21,9 +21,10 @@ from hpcgan.config_file import from_yaml
 from hpcgan.errors import RunError
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
-from hpcgan.training.journal import Journal
+from hpcgan.training.breakdown import StepBreakdown
+from hpcgan.training.callback import Call
+from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan, prepare
-from hpcgan.training.split import Split
 from hpcgan.world import World
 
 CONTRACT = [
@@ -34,7 +35,7 @@ CONTRACT = [
     "discriminator_loss",
     "generator_loss",
 ]
-SPLIT = Split(0.5, 0.25, 0.125, 0.0625, 0.03125, 0.0, 0, 0.0)
+BREAKDOWN = StepBreakdown(0.5, 0.25, 0.125, 0.0625, 0.03125, 0.0, 0, 0.0)
 
 
 @pytest.fixture
@@ -60,17 +61,23 @@ def metrics(plan: Plan) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def log_steps(journal: Journal, state: State, *steps: int) -> None:
-    """Write a line at each of ``steps``, with losses that tell it."""
+def made(*losses: tuple[float, float], skipped: int = 0) -> Call:
+    """Return a call of some updates that were left out and some with losses, D's and G's."""
+    table = np.array([*[(np.nan, np.nan)] * skipped, *losses], np.float32)
+    return Call(0, len(table), table, np.isnan(table[:, 0]), False)
+
+
+def log_steps(logger: Logger, state: State, *steps: int) -> None:
+    """Write a line at each of ``steps``, with losses that depend on it."""
     for step in steps:
         state.step = step
-        journal.advance(np.array([[step, step], [step + 0.5, step + 1]]), 0)
-        journal.log(SPLIT)
-    journal.close()
+        logger.count(made((step, step), (step + 0.5, step + 1)))
+        logger.log(BREAKDOWN)
+    logger.close()
 
 
 def test_a_line_holds_what_the_contract_promises(plan: Plan, state: State, world: World) -> None:
-    log_steps(Journal(plan, state, world), state, 2, 5)
+    log_steps(Logger(plan, state, world), state, 2, 5)
     lines = metrics(plan)
     assert all(list(line)[:6] == CONTRACT for line in lines)
     assert [line["step"] for line in lines] == [2, 5]
@@ -79,18 +86,18 @@ def test_a_line_holds_what_the_contract_promises(plan: Plan, state: State, world
     assert [line["generator_loss"] for line in lines] == [2.5, 5.5]
 
 
-def test_speed_and_split_are_those_since_the_line_before(
+def test_speed_and_breakdown_are_those_since_the_line_before(
     plan: Plan, state: State, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The clock shows 100 at the start, 102 and 102.5 at the lines, 103 at the end.
     clock = iter([100.0, 102.0, 102.5, 103.0])
-    monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: next(clock))
-    journal = Journal(plan, state, world)
-    journal.advance(np.zeros((2, 2)), 0)
+    monkeypatch.setattr("hpcgan.training.logger.time.monotonic", lambda: next(clock))
+    logger = Logger(plan, state, world)
+    logger.count(made(*[(0, 0)] * 2))
     state.step = 2
-    journal.log(SPLIT._replace(wait_seconds=0.33333))
-    journal.advance(np.zeros((3, 2)), 0)
-    log_steps(journal, state, 5)
+    logger.log(BREAKDOWN._replace(wait_seconds=0.33333))
+    logger.count(made(*[(0, 0)] * 3))
+    log_steps(logger, state, 5)
     lines = metrics(plan)
     assert [line["wall_seconds"] for line in lines] == [2.0, 2.5]
     assert [line["images_per_second"] for line in lines] == [12.0, 72.0]
@@ -110,11 +117,11 @@ def test_speed_and_split_are_those_since_the_line_before(
 def test_a_rank_that_lags_in_two_lines_is_named(
     plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    journal = Journal(plan, state, world)
+    logger = Logger(plan, state, world)
     for state.step, behind in enumerate([0.3, 0.05, 0.4, 0.5], start=1):
-        journal.advance(np.zeros((1, 2)), 0)
-        journal.log(SPLIT._replace(slowest_rank_behind=behind))
-    journal.close()
+        logger.count(made((0, 0)))
+        logger.log(BREAKDOWN._replace(slowest_rank_behind=behind))
+    logger.close()
     lines = [text for text in capsys.readouterr().out.splitlines() if text.startswith("step ")]
     lag = f"  rank 0 on {world.host} lags: its work takes 50% longer than the others'"
     assert [lag in text for text in lines] == [False, False, False, True]
@@ -124,17 +131,17 @@ def test_a_rank_that_lags_in_two_lines_is_named(
 def test_updates_that_were_left_out_are_counted_and_have_no_losses(
     plan: Plan, state: State, world: World
 ) -> None:
-    journal = Journal(plan, state, world)
-    journal.advance(np.zeros((0, 2)), 2)
+    logger = Logger(plan, state, world)
+    logger.count(made(skipped=2))
     state.step = 2
-    journal.log(SPLIT)  # no update was made: there is nothing to tell yet
-    journal.advance(np.array([[1.0, 2.0]]), 1)
+    logger.log(BREAKDOWN)  # no update was made: there is nothing to log yet
+    logger.count(made((1, 2), skipped=1))
     state.step = 4
-    journal.log(SPLIT)
-    journal.advance(np.array([[3.0, 4.0]]), 0)
+    logger.log(BREAKDOWN)
+    logger.count(made((3, 4)))
     state.step = 5
-    journal.log(SPLIT)
-    journal.close()
+    logger.log(BREAKDOWN)
+    logger.close()
     line, after = metrics(plan)
     assert (line["step"], line["skipped_updates"]) == (4, 3)
     assert (after["step"], after["skipped_updates"]) == (5, 0)
@@ -149,9 +156,9 @@ def test_a_resumed_run_keeps_the_lines_up_to_its_step_and_the_clock_goes_on(
     text = "".join(json.dumps(line) + "\n" for line in before)
     (plan.run_dir / "metrics.jsonl").write_text(text + '{"step": 8, "wall_sec')
     clock = iter([100.0, 101.5, 102.0])
-    monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("hpcgan.training.logger.time.monotonic", lambda: next(clock))
     state.step = 4
-    log_steps(Journal(plan, state, world), state, 6)
+    log_steps(Logger(plan, state, world), state, 6)
     lines = metrics(plan)
     assert lines[:2] == before[:2]
     assert [line["step"] for line in lines] == [2, 4, 6]
@@ -180,7 +187,7 @@ def test_what_a_killed_run_left_of_its_last_line_spoils_nothing(
     content = f"{json.dumps(first)}\n{end}".encode(errors="surrogateescape")
     (plan.run_dir / "metrics.jsonl").write_bytes(content)
     state.step = 5
-    log_steps(Journal(plan, state, world), state, 6)
+    log_steps(Logger(plan, state, world), state, 6)
     lines = metrics(plan)
     assert lines[0] == first
     assert lines[-1]["step"] == 6
@@ -191,14 +198,14 @@ def test_what_a_killed_run_left_of_its_last_line_spoils_nothing(
 def test_a_run_that_starts_again_drops_all_lines(plan: Plan, state: State, world: World) -> None:
     plan.run_dir.mkdir()
     (plan.run_dir / "metrics.jsonl").write_text('{"step": 2, "wall_seconds": 1.0}\n')
-    Journal(plan, state, world).close()
+    Logger(plan, state, world).close()
     assert metrics(plan) == []
 
 
 def test_the_configuration_is_written_with_its_shards(
     plan: Plan, state: State, world: World
 ) -> None:
-    Journal(plan, state, world).close()
+    Logger(plan, state, world).close()
     written = from_yaml((plan.run_dir / "config.yaml").read_text(), "config.yaml")
     assert written == plan.config
     assert written.data.shards == 3
@@ -207,10 +214,10 @@ def test_the_configuration_is_written_with_its_shards(
 def test_a_grid_of_64_samples_from_the_runs_latents_is_drawn(
     plan: Plan, state: State, world: World
 ) -> None:
-    journal = Journal(plan, state, world)
+    logger = Logger(plan, state, world)
     state.step = 500
-    journal.draw()
-    journal.close()
+    logger.write_samples()
+    logger.close()
     latents = noise.sampling_latents(plan.config.seed, 0, 2)[:64]
     expected = pictures.grid(np.array(state.generator(latents, training=False)))
     with Image.open(plan.run_dir / "samples" / "step_00000500.png") as drawn:
@@ -221,10 +228,10 @@ def test_a_grid_of_64_samples_from_the_runs_latents_is_drawn(
 def test_tensorboard_shows_the_losses_the_speed_and_the_grids(
     plan: Plan, state: State, world: World
 ) -> None:
-    journal = Journal(plan, state, world)
+    logger = Logger(plan, state, world)
     state.step = 2
-    journal.draw()
-    log_steps(journal, state, 2, 5)
+    logger.write_samples()
+    log_steps(logger, state, 2, 5)
     board = EventAccumulator(
         str(plan.run_dir / "tensorboard"), size_guidance={"tensors": 0, "images": 0}
     )
@@ -235,7 +242,7 @@ def test_tensorboard_shows_the_losses_the_speed_and_the_grids(
         "images_per_second",
         "samples",
         "skipped_updates",
-        *Split._fields,
+        *StepBreakdown._fields,
     }
     losses = [
         (event.step, float(tf.make_ndarray(event.tensor_proto)))
@@ -248,23 +255,23 @@ def test_tensorboard_shows_the_losses_the_speed_and_the_grids(
     assert (width, height) == (b"64", b"64")
 
 
-def test_a_run_directory_that_cannot_be_made_is_told(
+def test_a_run_directory_that_cannot_be_made_is_an_error(
     plan: Plan, state: State, world: World
 ) -> None:
     plan.run_dir.write_text("a file")
     with pytest.raises(RunError) as caught:
-        Journal(plan, state, world)
+        Logger(plan, state, world)
     message = str(caught.value)
     assert message.startswith(f"{plan.run_dir}: the run directory cannot be written: ")
     assert "\n" not in message
 
 
 @pytest.mark.parametrize("what", ["moved", "deleted", "replaced"])
-def test_a_run_directory_that_is_no_longer_there_is_told_with_where_it_is(
+def test_a_run_directory_that_is_no_longer_there_is_an_error_that_names_where_it_is(
     plan: Plan, state: State, world: World, what: str
 ) -> None:
-    journal = Journal(plan, state, world)
-    journal.check_place()
+    logger = Logger(plan, state, world)
+    logger.check_place()
     moved = plan.run_dir.rename(plan.run_dir.with_name("moved"))
     where = str(moved / "metrics.jsonl")
     if what == "deleted":
@@ -273,7 +280,7 @@ def test_a_run_directory_that_is_no_longer_there_is_told_with_where_it_is(
     if what == "replaced":
         shutil.copytree(moved, plan.run_dir)
     with pytest.raises(RunError) as caught:
-        journal.check_place()
+        logger.check_place()
     assert str(caught.value) == (
         f"{plan.run_dir / 'metrics.jsonl'}: was moved, deleted or replaced while the run wrote to "
         f"it; it is now {where}: put the run directory back, and the same command goes on from the "
@@ -281,14 +288,16 @@ def test_a_run_directory_that_is_no_longer_there_is_told_with_where_it_is(
     )
 
 
-def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
+def test_the_log_names_where_it_starts_each_line_and_where_all_is(
     plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log_steps(Journal(plan, state, world), state, 2)
+    log_steps(Logger(plan, state, world, "3 shards per rank, 3 at a time"), state, 2)
     opening, ranks, data, line, end, result = capsys.readouterr().out.splitlines()
     assert opening == f"hpcgan: small: a new run, in {plan.run_dir}"
     assert ranks.startswith("hpcgan: 1 rank on 1 node, ")
-    assert ranks.endswith(" a rank; 12 images a step; mlp, simultaneous")
+    assert ranks.endswith(
+        " per rank; 12 images per step; mlp, simultaneous; 3 shards per rank, 3 at a time"
+    )
     assert data.startswith(
         "hpcgan: data: 40 samples (8, 8, 1) uint8 in 3 contiguous shards of 13 to 14 samples; all "
         "are seen in 4 steps; in memory (auto: 2.6 KB a node, "
@@ -308,10 +317,10 @@ def test_the_log_tells_where_it_starts_each_line_and_where_all_is(
 def test_a_run_that_is_stopped_has_a_result_too(
     plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    journal = Journal(plan, state, world)
+    logger = Logger(plan, state, world)
     state.step = 3
-    journal.advance(np.zeros((3, 2)), 0)
-    journal.stop("SIGUSR1 (rank 0)")
+    logger.count(made(*[(0, 0)] * 3))
+    logger.stop("SIGUSR1 (rank 0)")
     result = capsys.readouterr().out.splitlines()[-1]
     assert result.startswith("hpcgan-result: images_per_second=")
     assert " steps=3 last_step=3 images=36 " in result
@@ -319,21 +328,21 @@ def test_a_run_that_is_stopped_has_a_result_too(
     assert (last["event"], last["why"]) == ("stopped", "SIGUSR1 (rank 0)")
 
 
-def test_the_history_tells_what_happened_and_what_had_changed(
+def test_the_history_has_what_happened_and_what_had_changed(
     plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log_steps(Journal(plan, state, world), state, 2, 5)
+    log_steps(Logger(plan, state, world), state, 2, 5)
     changed = dataclasses.replace(
         plan.config, train=dataclasses.replace(plan.config.train, steps=9)
     )
     found = Checkpoint(Path("c.h5"), 2, 24, changed, (8, 8, 1), "uint8", plan.data, 0, 0, {})
     state.step = 2
-    journal = Journal(dataclasses.replace(plan, found=found), state, world)
-    journal.advance(np.ones((1, 2)), 2)
+    logger = Logger(dataclasses.replace(plan, found=found), state, world)
+    logger.count(made((1, 1), skipped=2))
     state.step, state.rollbacks = 1, 1
-    journal.rewind("it went wrong")
+    logger.rewind("it went wrong")
     assert [line["step"] for line in metrics(plan)] == []
-    log_steps(journal, state, 3)
+    log_steps(logger, state, 3)
     (line,) = metrics(plan)
     assert (line["step"], line["generator_loss"], line["skipped_updates"]) == (3, 3.5, 0)
     text = (plan.run_dir / "history.jsonl").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from run_place import Runs
+from tests.training.run_place import Runs
 
 from hpcgan.errors import CheckpointError, ConfigError, DataError
 from hpcgan.training.plan import prepare

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from hpcgan.training.breakdown import StepBreakdown
 from hpcgan.training.result import result_line
-from hpcgan.training.split import Split
 
 
 def _facts(*lines):
     """Return the facts of a run of two hosts with these (speed, loss, slowest rank)."""
-    told = [
+    metrics = [
         {"images_per_second": speed, "discriminator_loss": loss, "generator_loss": 2 * loss}
         for speed, loss, _ in lines
     ]
-    splits = [Split(3.0, 0.5, 0.25, 0.0, 0.25, 0.0, rank, 0.1 * rank) for *_, rank in lines]
-    line = result_line(["a", "b", "a"], 96, (10, 60), 25.0, told, splits)
+    breakdowns = [
+        StepBreakdown(3.0, 0.5, 0.25, 0.0, 0.25, 0.0, rank, 0.1 * rank) for *_, rank in lines
+    ]
+    line = result_line(["a", "b", "a"], 96, (10, 60), 25.0, metrics, breakdowns)
     program, *facts = line.split(" ")
     assert program == "hpcgan-result:"
     return dict(fact.split("=") for fact in facts)
@@ -43,7 +45,7 @@ def test_the_first_line_in_which_the_update_is_compiled_does_not_count():
     }
 
 
-def test_a_run_with_one_line_tells_that_one():
+def test_a_run_with_one_line_has_the_figures_of_that_one():
     facts = _facts((10.0, 9.0, 1))
     assert (facts["images_per_second"], facts["slowest_rank"]) == ("10.0", "1")
 

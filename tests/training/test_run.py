@@ -13,7 +13,7 @@ from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint, path_of
 from hpcgan.errors import RunError
 from hpcgan.gan.state import State
-from hpcgan.training import loop
+from hpcgan.training import run
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.training.stop import Request
 from hpcgan.world import World
@@ -42,39 +42,38 @@ def test_what_was_restored_is_not_held_by_the_run(
     ]
     assert len(arrays) > 10
 
-    class Walk:
+    class Run:
         def __init__(self, world: World, plan: Plan, state: State, *rest: Any) -> None:
             assert state.step == 7
 
-        def walk(self) -> None:
+        def fit(self) -> None:
             gc.collect()
             assert [array for array in arrays if array() is not None] == []
 
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(loop, "Run", Walk)
-    loop.train(world, plan, Request(None, {}))
+    monkeypatch.setattr(run, "Run", Run)
+    run.train(world, plan, Request(None, {}))
 
 
-@pytest.mark.parametrize("agreed", [True, False])
+@pytest.mark.parametrize("on_all_ranks", [True, False])
 def test_an_error_of_all_ranks_waits_for_what_is_being_written(
-    world: World, plan: Plan, monkeypatch: pytest.MonkeyPatch, agreed: bool
+    world: World, plan: Plan, monkeypatch: pytest.MonkeyPatch, on_all_ranks: bool
 ) -> None:
-    error, settled = RunError("not finite"), []
-    error.agreed = agreed
+    error, settled = RunError("not finite", on_all_ranks), []
 
-    class Walk:
+    class Run:
         def __init__(self, *words: Any) -> None:
             pass
 
-        def walk(self) -> None:
+        def fit(self) -> None:
             raise error
 
         def settle(self) -> None:
             settled.append(True)
 
-    monkeypatch.setattr(loop, "Run", Walk)
+    monkeypatch.setattr(run, "Run", Run)
     with pytest.raises(RunError):
-        loop.train(world, plan, Request(None, {}))
-    assert settled == [True] * agreed  # one of this rank ends all at once
+        run.train(world, plan, Request(None, {}))
+    assert settled == [True] * on_all_ranks  # one of this rank ends all at once

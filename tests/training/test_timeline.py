@@ -13,17 +13,17 @@ _DONE = [
     Slice(1, 0, 100.0, 102.0, 4),
     Slice(1, 1, 102.0, 110.0, 4),
 ]
-_EXCHANGED = [
+_REDUCED = [
     Slice(0, 7, 103.0, 106.0, 4),
     Slice(0, 8, 107.0, 107.5, 4),
     Slice(1, 7, 105.0, 106.0, 4),
     Slice(1, 8, 106.5, 107.5, 4),
-    Slice(1, 6, 99.0, 99.5, 3),  # of an exchange that rank 0 has forgotten
+    Slice(1, 6, 99.0, 99.5, 3),  # of an all-reduce that rank 0 has forgotten
 ]
 
 
 def _events():
-    return json.loads(json.dumps(list(trace(["north", "south"], _DONE, _EXCHANGED))))
+    return json.loads(json.dumps(list(trace(["north", "south"], _DONE, _REDUCED))))
 
 
 def test_each_rank_is_a_process():
@@ -31,7 +31,7 @@ def test_each_rank_is_a_process():
     assert names == {0: "rank 0 on north", 1: "rank 1 on south"}
 
 
-def test_what_each_rank_did_is_told_in_microseconds_from_the_first():
+def test_times_are_microseconds_from_the_first():
     found = [
         (e["name"], e["ts"] / 1e6, e["dur"] / 1e6, e["args"]["step"])
         for e in sorted(_events(), key=lambda e: e.get("ts", 0))
@@ -72,19 +72,19 @@ def test_events_of_a_rank_are_beside_or_inside_one_another():
                 )
 
 
-def test_one_rank_exchanges_nothing():
-    events = list(trace(["north"], _DONE[:2], _EXCHANGED[:2]))
+def test_one_rank_has_no_all_reduces():
+    events = list(trace(["north"], _DONE[:2], _REDUCED[:2]))
     assert [e["name"] for e in events if e["ph"] == "X"] == ["update", "journal"]
 
 
-def test_an_exchange_that_some_rank_has_forgotten_is_left_out():
+def test_an_all_reduce_that_some_rank_has_forgotten_is_left_out():
     drawn = {(e["pid"], e["ts"]) for e in _events() if e["name"] == "all-reduce"}
     assert drawn == {(rank, begin) for rank in (0, 1) for begin in (6_000_000, 8_000_000)}
 
 
-def test_nothing_is_computed_within_an_exchange_that_ends_after_the_next():
+def test_nothing_is_computed_within_an_all_reduce_that_ends_after_the_next():
     done = [Slice(rank, 1, 0.0, 10.0, 4) for rank in (0, 1)]
-    exchanged = [Slice(rank, *times, 4) for rank in (0, 1) for times in ((0, 2, 8), (1, 3, 5))]
-    events = trace(["north", "south"], done, exchanged)
+    reduced = [Slice(rank, *times, 4) for rank in (0, 1) for times in ((0, 2, 8), (1, 3, 5))]
+    events = trace(["north", "south"], done, reduced)
     computed = [(e["ts"] / 1e6, e["dur"] / 1e6) for e in events if e["name"] == "compute"]
     assert computed == [(0.0, 2.0), (8.0, 2.0)] * 2

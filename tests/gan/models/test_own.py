@@ -14,7 +14,7 @@ _SHAPE = (4, 4, 1)
 _GOOD = """
 import keras
 from keras import layers
-from hpcgan.gan.models.layers import SynchronisedBatchNormalization
+from hpcgan.gan.models.normalisation import SynchronisedBatchNormalization
 
 def generator(config, shape):
     latent = keras.Input((config.latent_dim,))
@@ -104,13 +104,18 @@ def steps(config, shape):
             return keras.ops.cast(x > 0, "float32")
     return of_sample(config, shape, Step(name="step"))
 
+def synchronised(config, shape, *others):
+    latent = keras.Input((config.latent_dim,))
+    x = layers.Dense(16, name="one")(latent)
+    norm = SynchronisedBatchNormalization(name="norm")
+    x = keras.Sequential([norm, *others], name="net")(x)
+    return keras.Model(latent, layers.Reshape(shape)(x))
+
 def synchronised_and_random(config, shape):
-    return with_scale(
-        config,
-        shape,
-        keras.Sequential([SynchronisedBatchNormalization(name="norm")], name="net"),
-        Scale([layers.Dropout(0.5, name="drop")], name="inside"),
-    )
+    return synchronised(config, shape, layers.Dropout(0.5, name="drop"))
+
+def synchronised_in_a_layer(config, shape):
+    return with_scale(config, shape, SynchronisedBatchNormalization(name="norm"))
 
 def synchronised_d(config, shape):
     return of_sample(config, shape, SynchronisedBatchNormalization(name="norm"))
@@ -173,6 +178,11 @@ def test_the_other_network_is_the_familys(module):
     assert _names(networks.discriminator) == ["any/one/kernel", "any/one/bias"]
 
 
+def test_a_generator_of_known_layers_may_have_synchronised_normalisation(module):
+    generator = build(_config(module, generator="synchronised"), _SHAPE, 0).generator
+    assert _names(generator)[-2:] == ["net/norm/gamma", "net/norm/beta"]
+
+
 def test_a_weight_that_is_frozen_need_not_be_used(module):
     generator = build(_config(module, generator="frozen"), _SHAPE, 0).generator
     assert _names(generator) == ["one/kernel", "one/bias"]
@@ -215,7 +225,8 @@ def test_the_seed_decides_the_weights_of_the_users_networks(module):
         ("discriminator", "only_in_use", r": nothing .* its weight .*/training/bias, which"),
         ("discriminator", "steps", r": its logit has no gradient by the samples"),
         ("generator", "counting", r"has a variable generator/scale/count of int32, .* float32"),
-        ("generator", "synchronised_and_random", r"must then have no random layers, such as drop"),
+        ("generator", "synchronised_and_random", r"and a layer drop that may mix their samples"),
+        ("generator", "synchronised_in_a_layer", r"and a layer scale that may mix their samples"),
         ("discriminator", "synchronised_d", r"synchronised normalisation, .* generator alone"),
         ("generator", "broken", r"fails: ZeroDivisionError: division by zero"),
         ("generator", "nothing", r"returns NoneType, not a keras\.Model"),

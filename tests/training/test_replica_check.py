@@ -1,0 +1,110 @@
+"""The comparison of all ranks' networks: when it is made, and which rank it names."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpcgan.errors import RunError
+from hpcgan.training.callback import Call
+from hpcgan.training.replica_check import ReplicaCheck
+
+
+def state(more: float = 0.0) -> Any:
+    """Return the networks of a rank, whose numbers are by ``more`` larger than others'."""
+    arrays = {"generator": {"kernel": np.arange(4.0) + more, "bias": np.zeros(1)}}
+    return SimpleNamespace(step=0, arrays=lambda: arrays)
+
+
+def given_by(rank: int, more: float) -> Any:
+    """Return what another rank gives to be compared."""
+    given: list[Any] = []
+    world: Any = SimpleNamespace(host=f"node{rank}")
+    world.gather_json = lambda own: given.append(own) or [own]
+    ReplicaCheck(world, state(more), None).check()
+    return given[0]
+
+
+class Ranks:
+    """The ranks as rank 0 sees them: numbers of the others are by ``more`` larger than its own."""
+
+    host = "node0"
+
+    def __init__(self, *more: float) -> None:
+        self.more = more
+        self.comparisons = 0
+        self.state = state()
+
+    def gather_json(self, own: Any) -> list[Any]:
+        """Return what every rank gives."""
+        self.comparisons += 1
+        return [own, *(given_by(rank, more) for rank, more in enumerate(self.more, start=1))]
+
+
+def made(ranks: Ranks, period: int | None = None) -> ReplicaCheck:
+    return ReplicaCheck(ranks, ranks.state, period)  # type: ignore[arg-type]
+
+
+def call(first: int, steps: int) -> Call:
+    return Call(first, steps, np.zeros((steps, 2)), np.zeros(steps, bool), False)
+
+
+def test_ranks_that_hold_the_same_go_on() -> None:
+    ranks = Ranks(0.0, 0.0)
+    made(ranks).check()
+    assert ranks.comparisons == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ((0.0, 1e-7, 0.0), "rank 2 on node2 differ"),
+        ((1.0, 1.0), "rank 0 on node0 differ"),
+        ((0.0, 1.0, 0.0, 2.0), "rank 2 on node2, 4 on node4 differ"),
+        ((1.0,), "rank 1 on node1 differ"),  # of two nobody knows which is right
+    ],
+)
+def test_those_that_differ_from_most_are_named(more: tuple[float, ...], named: str) -> None:
+    ranks = Ranks(*more)
+    check = made(ranks)
+    ranks.state.step = 7
+    with pytest.raises(RunError) as caught:
+        check.check()
+    assert str(caught.value).startswith(f"after step 7 the networks of {named} from those of ")
+    assert caught.value.on_all_ranks
+
+
+def test_the_last_step_at_which_all_were_the_same_is_named() -> None:
+    ranks = Ranks(0.0)
+    check = made(ranks)
+    ranks.state.step = 20
+    check.check()
+    ranks.more = (1.0,)
+    ranks.state.step = 30
+    with pytest.raises(RunError, match="from a checkpoint of step 20 or before"):
+        check.check()
+    ranks.state.step = 10  # gone back to a checkpoint, which all have read
+    check.reset()
+    ranks.state.step = 30
+    with pytest.raises(RunError, match="from a checkpoint of step 10 or before"):
+        check.check()
+
+
+def test_ranks_are_compared_where_a_multiple_of_the_period_is_passed() -> None:
+    ranks = Ranks(0.0)
+    check = made(ranks, 10)
+    found = []
+    for first, steps in [(0, 9), (9, 1), (10, 9), (19, 2), (21, 25), (46, 4)]:
+        before = ranks.comparisons
+        check.after_call(call(first, steps))
+        found.append(ranks.comparisons - before)
+    assert found == [0, 1, 0, 1, 1, 1]
+
+
+def test_without_a_period_they_are_not() -> None:
+    ranks = Ranks(1.0)
+    made(ranks).after_call(call(0, 1000))
+    assert ranks.comparisons == 0
