@@ -1,37 +1,35 @@
-"""What the two programs of a study share: their command line and file, the networks and samples of
-a configuration, and calls of the compiled update, as in ``hpcgan train`` without checkpoints and
-journal."""
+"""What the two programs of a study share: their command line and file, and a trainer of a
+configuration's networks on its samples, as in ``hpcgan train`` without log and checkpoints."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
 from hpcgan.config_file import load
-from hpcgan.data.residency import label_shards, opened_shards
+from hpcgan.data.residency import Shard, opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.files import write_whole
-from hpcgan.gan.conditions import as_input
 from hpcgan.scaling.runs import Start, to_json
 from hpcgan.training import plan as plans
 from hpcgan.training.plan import Plan
+from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    from hpcgan.gan.state import State
+    from hpcgan.parallel import Strategy
+    from hpcgan.training.callback import Callback
+    from hpcgan.training.trainer import Trainer
 
-    from hpcgan.data.feed import Feed
-    from hpcgan.gan.update import Update
-
-
-Make = Callable[["World", "Calls", float], dict[str, Any]]
+Make = Callable[[World, "Given", float], dict[str, Any]]
 
 
 def main(kind: type[Start], make: Make) -> int:
@@ -44,7 +42,7 @@ def parse(kind: type[Start], make: Make, words: list[str]) -> argparse.Namespace
 
     Args:
         kind: of the file that it writes.
-        make: is given the ranks, the calls and AMOUNT; returns what the file holds besides the
+        make: is given the ranks, what to train and AMOUNT; returns what the file holds besides the
             attributes of ``Start``.
         words: CONFIG.yaml OUT.json weak|strong AMOUNT, and what is for the configuration. AMOUNT is
             of seconds to measure, or of images to train on.
@@ -58,8 +56,8 @@ def parse(kind: type[Start], make: Make, words: list[str]) -> argparse.Namespace
 
     def run(world: World, given: argparse.Namespace) -> None:
         started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        with _opened(world, given) as (found, config):
-            own = make(world, found, given.amount)
+        with _opened(world, given) as (training, config):
+            own = make(world, training, given.amount)
         start = kind(given.kind, started, world.gather_json(world.host), config, **own)
         world.on_root(lambda: write_whole(given.out, to_json(start).encode()))
 
@@ -68,8 +66,8 @@ def parse(kind: type[Start], make: Make, words: list[str]) -> argparse.Namespace
 
 
 @contextmanager
-def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls, dict[str, Any]]]:
-    """Give the calls that can be made, and the configuration as sections and keys.
+def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Given, dict[str, Any]]]:
+    """Give what is to be trained, and the configuration as sections and keys.
 
     All ranks must enter it together; what is wrong is raised on all of them.
     """
@@ -81,65 +79,26 @@ def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls
     nowhere = arguments.out.with_suffix(".none")
     plan = plans.prepare(world, arguments.config, overrides, nowhere, "never")
     world.together(lambda: prepare_tensorflow(world))
+    from hpcgan.gan.state import State
+
     with opened_shards(world, plan.config, plan.source, plan.division) as shards:
-        from hpcgan.data.feed import Feed
-
-        per_step = plan.config.train.batch_size * plan.config.train.discriminator_steps
-        feeds = [Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)]
-        if plan.config.model.condition != "none":
-            feeds.append(_labels(plan, per_step))
-        yield Calls(world, plan, feeds), config
+        state = world.together(lambda: State(plan.config, plan.source.sample_shape))
+        yield Given(world, plan, state, shards), config
 
 
-class Calls:
-    """The networks, the samples that they learn from, and how far they have come.
+@dataclass(frozen=True)
+class Given:
+    """The networks and the samples that a program trains, without log and checkpoints."""
 
-    All ranks must make it and call its methods in the same order.
+    world: World
+    plan: Plan
+    state: State
+    shards: Mapping[int, Shard]
 
-    Attributes:
-        plan: the run.
-        state: the networks.
-        step: updates of G that were made.
-        skipped: of these, those that were left out, since their numbers were not finite.
-    """
+    def trainer(
+        self, strategy: Strategy, timer: Timer, callbacks: Sequence[Callback] = ()
+    ) -> Trainer:
+        """Return a trainer by some way of training."""
+        from hpcgan.training.trainer import Trainer
 
-    def __init__(self, world: World, plan: Plan, feeds: list[Feed]) -> None:
-        """Build the networks."""
-        from hpcgan.gan.state import State
-
-        self.plan = plan
-        self.state = world.together(lambda: State(plan.config, plan.source.sample_shape))
-        self.step = self.skipped = 0
-        self._feeds = feeds
-
-    def call(self, update: Update, batch: list[tf.Tensor]) -> None:
-        """Make a call of an update and wait for its end, as training does."""
-        import tensorflow as tf
-
-        samples, *labels = batch
-        report = update.run(samples, tf.constant(self.step, tf.int64), *labels)
-        report.losses.numpy()
-        self.skipped += int((report.skipped.numpy() > 0).sum())
-        self.step += samples.shape[0]
-
-    def batches(self, calls: Iterable[int]) -> Iterator[list[tf.Tensor]]:
-        """Return the batches, samples and labels, of calls with these numbers of steps.
-
-        All must be taken before others are asked for, since feeds make one after the other.
-        """
-        spans, first = [], self.step
-        for steps in calls:
-            spans.append((first, steps))
-            first += steps
-        feeds = [feed.batches(spans) for feed in self._feeds]
-        return (list(batch) for batch in zip(*feeds, strict=True))
-
-
-def _labels(plan: Plan, per_step: int) -> Feed:
-    """Return the feed of the samples' labels."""
-    from hpcgan.data.feed import Feed
-
-    division = plan.division
-    labels = {s: as_input(plan.config.model, own) for s, own in division.labels.items()}
-    shards = label_shards(plan.config, division, labels)
-    return Feed(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
+        return Trainer(self.world, self.plan, self.state, strategy, self.shards, timer, callbacks)

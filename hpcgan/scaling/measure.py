@@ -1,13 +1,13 @@
-"""Time the steps of a run with the exchange and without it: one start of a scaling study.
+"""Time the steps of a run with and without communication: one start of a scaling study.
 
     mpirun -n 4 python -m hpcgan.scaling.measure CONFIG.yaml OUT.json weak|strong SECONDS
         [--section.key VALUE ...]
 
 ``hpcgan scale`` starts it. All ranks train the networks of the configuration on its data: first
-without the exchange, each rank with its own gradients, the no-communication baseline; then with the
-ring. They take no turns, since Horovod, once started, cannot be ended, and its thread looks for
-tensors on each rank's core even while nothing is exchanged: a baseline beside it would be slower
-than it is. Repeats of the whole even out what else changes.
+each rank with its own gradients, the no-communication baseline; then with the ring. They do not
+alternate, since Horovod, once started, cannot be ended, and its thread looks for tensors on each
+rank's core even while nothing is exchanged: a baseline beside it would be slower than it is.
+Repeats of the whole even out what else changes.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hpcgan.exchange import Exchange, alone
+from hpcgan.all_reduce import AllReduce, identity
 from hpcgan.packages import version_of
 from hpcgan.scaling import calls
-from hpcgan.scaling.calls import Calls
+from hpcgan.scaling.calls import Given
 from hpcgan.scaling.runs import Run, Segment
-from hpcgan.training.calls import steps_a_call
+from hpcgan.training.callback import Call, Callback
+from hpcgan.training.calls import steps_per_call
+from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from hpcgan.gan.update import Update
+    from hpcgan.parallel import Strategy
 
 # Segments of each way that count: their median allows two that something else disturbed.
 _SEGMENTS = 5
@@ -40,17 +41,15 @@ _SINGLE = 20
 _PACKAGES = ("hpcgan", "tensorflow", "keras", "horovod", "mpi4py", "numpy")
 
 
-def measure(world: World, found: Calls, seconds: float) -> dict[str, Any]:
+def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
     """Time both ways, ``seconds`` each; return a ``Run``'s attributes. All ranks must call it."""
-    from hpcgan.parallel import synchronous
+    from hpcgan.parallel.synchronous import over_ring
 
-    bench, plan = Bench(world, found), found.plan
+    bench, plan = Bench(given), given.plan
     baseline = bench.way(bench.baseline, seconds)
     compute = bench.singles(seconds)
     # Made after the baseline is compiled, since layers that talk to other ranks get the ring by it.
-    ring = synchronous.make_update(
-        world, plan.config, found.state, plan.source.dtype, plan.division.hosted
-    )
+    ring = over_ring(world, plan.config, given.state, plan.source.dtype, plan.division.hosted)
     exchange = bench.way(ring, seconds)
     per_shard = plan.images_per_step // len(plan.division.sizes)
     return {
@@ -74,71 +73,120 @@ class Bench:
     """The ways in which steps are timed.
 
     All ranks must make it and call its methods in the same order.
+
+    Attributes:
+        baseline: the way of ranks that never talk.
+        sizes: bytes of each all-reduce of a step, which the baseline leaves out.
+        skipped: timed steps in which an update was left out, since its numbers were not finite.
     """
 
-    def __init__(self, world: World, found: Calls) -> None:
-        """Make the update of the no-communication baseline."""
-        from hpcgan.gan.update import Update
+    def __init__(self, given: Given) -> None:
+        """Make the no-communication baseline."""
+        from hpcgan.parallel.synchronous import Synchronous
 
-        self._world, self._calls = world, found
-        config = found.plan.config
+        self._given, self._world = given, given.world
         self._pace = 0.0  # seconds of a step of the last way, about
         self.skipped = 0
-        self.sizes: list[int] = []  # bytes of what the baseline does not send in a step
-
-        def counted(width: int) -> Exchange:
-            """Return the exchange of a rank alone, which notes its bytes, ``width`` per number."""
-
-            def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
-                self.sizes.append(width * vector.shape.num_elements())
-                return alone(vector, scale)
-
-            return keep
-
-        halves = None if config.parallel.compression == "none" else counted(2)
-        hosted, dtype = found.plan.division.hosted, found.plan.source.dtype
+        self.sizes: list[int] = []
+        config, hosted = given.plan.config, given.plan.division.hosted
+        halves = None if config.parallel.compression == "none" else self._counted(2)
         # Each rank averages over its own shards, as if there were no others.
         own = replace(config, data=replace(config.data, shards=len(hosted)))
-        self.baseline = world.together(
-            lambda: Update(own, found.state, dtype, hosted, counted(4), halves)
+        dtype = given.plan.source.dtype
+        self.baseline = self._world.together(
+            lambda: Synchronous(own, given.state, dtype, hosted, self._counted(4), halves)
         )
 
-    def way(self, update: Update, seconds: float) -> list[Segment]:
-        """Return what counts of a way: ``seconds`` of it, after its compilation and warm-up."""
-        self._segment(update, self._calls.batches([1]), 1)
-        first = self._segment(update, self._calls.batches([1] * 3), 3)
-        self._pace = max(first.seconds) / first.steps
-        steps = steps_a_call(self._pace)
-        number = max(1, round(seconds / _SEGMENTS / (steps * self._pace)))
-        batches = self._calls.batches([steps] * (_SEGMENTS + 1) * number)
-        self._segment(update, batches, number)  # the first calls of this length
-        skipped = self._calls.skipped
-        found = [self._segment(update, batches, number) for _ in range(_SEGMENTS)]
-        self.skipped += self._calls.skipped - skipped
-        return found
+    def _counted(self, width: int) -> AllReduce:
+        """Return the all-reduce of a rank alone, which notes its bytes, ``width`` per number."""
 
-    def _segment(self, update: Update, batches: Iterator[list[tf.Tensor]], number: int) -> Segment:
-        """Make calls of an update, which all ranks begin together, and time them."""
-        self._world.barrier()
-        began, waited, first = time.perf_counter(), 0.0, self._calls.step
-        for _ in range(number):
-            asked = time.perf_counter()
-            batch = next(batches)
-            waited += time.perf_counter() - asked
-            self._calls.call(update, batch)
-        own = (time.perf_counter() - began, waited)
-        seconds, waits = zip(*self._world.gather_json(own), strict=True)
-        return Segment(self._calls.step - first, list(seconds), list(waits))
+        def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+            self.sizes.append(width * vector.shape.num_elements())
+            return identity(vector, scale)
+
+        return keep
+
+    def way(self, strategy: Strategy, seconds: float) -> list[Segment]:
+        """Return what counts of a way: ``seconds`` of it, after its compilation and warm-up."""
+        self._segments(strategy, 1, steps=1, calls=1)
+        first = self._segments(strategy, 1, steps=1, calls=3).segments[0]
+        self._pace = max(first.seconds) / first.steps
+        steps = steps_per_call(self._pace)
+        calls = max(1, round(seconds / _SEGMENTS / (steps * self._pace)))
+        timed = self._segments(strategy, 1 + _SEGMENTS, steps, calls)
+        # The first one has the first calls of this length.
+        self.skipped += sum(timed.skipped[1:])
+        return timed.segments[1:]
+
+    def _segments(self, strategy: Strategy, number: int, steps: int, calls: int) -> SegmentTimer:
+        """Train for segments of calls, each of ``steps`` steps, and time them."""
+        timer = Timer()
+        segments = SegmentTimer(self._world, timer, calls)
+        trainer = self._given.trainer(strategy, timer, [segments])
+        segments.begin()
+        trainer.fit(self._given.state.step + number * calls * steps, most=steps)
+        return segments
 
     def singles(self, seconds: float) -> list[list[float]]:
-        """Return the seconds of single steps without exchange, of each rank."""
+        """Return the seconds of single steps without communication, of each rank."""
         number = min(_SINGLE, max(2, int(seconds / _SEGMENTS / self._pace)))
-        found = []
-        for batch in self._calls.batches([1] * number):
-            began = time.perf_counter()
-            self._calls.call(self.baseline, batch)
-            found.append(time.perf_counter() - began)
-        return self._world.gather_json(found)
+        timer = Timer()
+        calls = CallTimer(timer)
+        trainer = self._given.trainer(self.baseline, timer, [calls])
+        trainer.fit(self._given.state.step + number, most=1)
+        return self._world.gather_json(calls.seconds)
+
+
+class SegmentTimer(Callback):
+    """Times segments of calls, which all ranks begin together.
+
+    Attributes:
+        segments: those that have ended.
+        skipped: steps in which an update was left out, in each of them.
+    """
+
+    def __init__(self, world: World, timer: Timer, calls: int) -> None:
+        """Prepare segments of ``calls`` calls of the trainer that has ``timer``."""
+        self._world, self._timer, self._calls = world, timer, calls
+        self.segments: list[Segment] = []
+        self.skipped: list[int] = []
+
+    def begin(self) -> None:
+        """Begin a segment. All ranks must call it."""
+        self._world.barrier()
+        self._timer.reset()
+        self._made: list[Call] = []
+        self._began = time.perf_counter()
+
+    def after_call(self, call: Call) -> None:
+        """Count a call; end the segment if it was its last, and begin the next."""
+        self._made.append(call)
+        if len(self._made) < self._calls:
+            return
+        own = (time.perf_counter() - self._began, self._timer.seconds["input"])
+        seconds, waits = zip(*self._world.gather_json(own), strict=True)
+        steps = sum(each.steps for each in self._made)
+        self.segments.append(Segment(steps, list(seconds), list(waits)))
+        self.skipped.append(sum(int(each.skipped.sum()) for each in self._made))
+        self.begin()
+
+
+class CallTimer(Callback):
+    """Times each call of this rank, without waiting for others.
+
+    Attributes:
+        seconds: of each call.
+    """
+
+    def __init__(self, timer: Timer) -> None:
+        """Read ``timer``, the trainer's."""
+        self._timer = timer
+        self.seconds: list[float] = []
+
+    def after_call(self, call: Call) -> None:
+        """Take the time of a call."""
+        self.seconds.append(self._timer.seconds["update"])
+        self._timer.reset()
 
 
 if __name__ == "__main__":

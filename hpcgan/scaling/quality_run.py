@@ -3,8 +3,8 @@
     mpirun -n 4 python -m hpcgan.scaling.quality_run CONFIG.yaml OUT.json weak|strong IMAGES
         [--section.key VALUE ...]
 
-``hpcgan scale weak|strong --quality IMAGES`` starts it. It makes the same updates as ``hpcgan
-train`` with this configuration, without checkpoints and journal. At each quality point all ranks
+``hpcgan scale weak|strong --quality IMAGES`` starts it. It makes the same steps as ``hpcgan
+train`` with this configuration, without log and checkpoints. At each quality point all ranks
 wait while rank 0 evaluates the samples: that, the start and the compilation are not counted.
 """
 
@@ -23,13 +23,14 @@ from hpcgan.data.source import Source
 from hpcgan.errors import RunError
 from hpcgan.metrics.frechet import frechet_distance, principal_components
 from hpcgan.scaling import calls
-from hpcgan.scaling.calls import Calls
+from hpcgan.scaling.calls import Given
 from hpcgan.scaling.runs import Quality, QualityPoint
-from hpcgan.training.calls import steps_a_call
+from hpcgan.training.calls import steps_per_call
+from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
 if TYPE_CHECKING:
-    from hpcgan.gan.update import Update
+    from hpcgan.training.trainer import Trainer
 
 # Quality points after the one before training.
 _POINTS = 8
@@ -40,27 +41,25 @@ _SAMPLES = 2048
 _VALUES = 2**25
 
 
-def train(world: World, found: Calls, images: float) -> dict[str, Any]:
+def train(world: World, given: Given, images: float) -> dict[str, Any]:
     """Train for ``images`` or a few more; return the quality points. All ranks must call it.
 
     Raises:
         UserError: data cannot be read, or generated samples are not finite (on all ranks).
     """
-    from hpcgan.parallel import synchronous
+    from hpcgan.parallel.synchronous import over_ring
 
-    plan, state = found.plan, found.state
+    plan, state = given.plan, given.state
     checkpoint.restore(world, state, None)
-    hosted, dtype = plan.division.hosted, plan.source.dtype
-    ring = synchronous.make_update(world, plan.config, state, dtype, hosted)
+    ring = over_ring(world, plan.config, state, plan.source.dtype, plan.division.hosted)
+    trainer = given.trainer(ring, Timer())
     evaluators: list[Evaluator] = []  # rank 0 has one
-    world.on_root(lambda: evaluators.append(Evaluator(plan.source, found)))
-    most = _warm_up(world, found, ring)
+    world.on_root(lambda: evaluators.append(Evaluator(plan.source, given)))
+    most = _warm_up(given, trainer)
     seconds, points = 0.0, []
     steps = math.ceil(images / plan.images_per_step)
     for end in np.unique(np.linspace(0, steps, _POINTS + 1).round().astype(int)).tolist():
-        whole, rest = divmod(end - found.step, most)
-        if end:
-            seconds += _make(world, found, ring, [most] * whole + [rest] * (rest > 0))
+        seconds += _fit(given, trainer, end, most) if end else 0.0
         distance = world.on_root(lambda: evaluators[0].distance())
         points.append(QualityPoint(end * plan.images_per_step, seconds, distance))
     return {"points": points}
@@ -69,9 +68,9 @@ def train(world: World, found: Calls, images: float) -> dict[str, Any]:
 class Evaluator:
     """Compares the generator's samples with the data; rank 0 alone."""
 
-    def __init__(self, source: Source, found: Calls) -> None:
+    def __init__(self, source: Source, given: Given) -> None:
         """Read samples from all over the data; raise ``DataError`` if they cannot be read."""
-        self._found = found
+        self._given = given
         values = math.prod(source.sample_shape)
         self._number = max(2 * _COMPONENTS, min(_SAMPLES, _VALUES // values))
         real = spread(source, self._number)
@@ -83,14 +82,14 @@ class Evaluator:
         from hpcgan.gan import noise
         from hpcgan.gan.sampling import sampling_inputs
 
-        config, state = self._found.plan.config, self._found.state
+        config, state = self._given.plan.config, self._given.state
         drawn = []
         for block in range(-(-self._number // noise.BLOCK)):
             inputs, _ = sampling_inputs(config.model, config.seed, block)
             drawn.append(self._space.project(np.array(state.sampler(inputs, training=False))))
         samples = np.concatenate(drawn)[: self._number]
         if not np.isfinite(samples).all():
-            raise RunError(f"after step {self._found.step} samples are no longer finite")
+            raise RunError(f"after step {state.step} samples are no longer finite")
         return frechet_distance(samples, self._real)
 
 
@@ -103,24 +102,24 @@ def spread(source: Source, number: int) -> np.ndarray:
     return np.concatenate([reader.read(piece).copy() for piece in pieces])
 
 
-def _warm_up(world: World, found: Calls, ring: Update) -> int:
-    """Compile the update and return the steps of a call; the networks stay as they were."""
-    before = found.state.arrays()
-    _make(world, found, ring, [1])
-    most = steps_a_call(_make(world, found, ring, [1]))
-    _make(world, found, ring, [most])
-    found.state.load(before, "the start")
-    found.step = 0
+def _warm_up(given: Given, trainer: Trainer) -> int:
+    """Compile the steps and return those of a call; the networks stay as they were."""
+    state = given.state
+    before = state.arrays()
+    _fit(given, trainer, 1, 1)
+    most = steps_per_call(_fit(given, trainer, 2, 1))
+    _fit(given, trainer, 2 + most, most)
+    state.load(before, "the start")
+    state.step = 0
     return most
 
 
-def _make(world: World, found: Calls, ring: Update, lengths: list[int]) -> float:
-    """Make calls of ``lengths`` steps each, and return the seconds of the slowest rank."""
-    world.barrier()
+def _fit(given: Given, trainer: Trainer, last: int, most: int) -> float:
+    """Train to step ``last`` in calls of ``most`` steps; return the slowest rank's seconds."""
+    given.world.barrier()
     began = time.perf_counter()
-    for batch in found.batches(lengths):
-        found.call(ring, batch)
-    return max(world.gather_json(time.perf_counter() - began))
+    trainer.fit(last, most)
+    return max(given.world.gather_json(time.perf_counter() - began))
 
 
 if __name__ == "__main__":

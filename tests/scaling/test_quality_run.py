@@ -21,7 +21,7 @@ def test_samples_are_those_of_the_same_training(world: World, data_file: Path) -
     from hpcgan.gan.sampling import sampling_inputs
     from hpcgan.gan.state import State
     from hpcgan.metrics.frechet import frechet_distance, principal_components
-    from hpcgan.training import loop
+    from hpcgan.training import run
     from hpcgan.training.plan import prepare
     from hpcgan.training.stop import Request
 
@@ -40,7 +40,7 @@ def test_samples_are_those_of_the_same_training(world: World, data_file: Path) -
     assert seconds == sorted(seconds)
 
     plan = prepare(world, str(config), [], place / "run", "never")
-    loop.train(world, plan, Request(None))
+    run.train(world, plan, Request(None))
     state = State(plan.config, plan.source.sample_shape)
     checkpoint.restore(world, state, checkpoint.read(place / "run/checkpoints/step_00000012.h5"))
     with h5py.File(data_file) as file:
