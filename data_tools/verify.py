@@ -45,7 +45,7 @@ def verify(world: World, files: list[str], images: str, labels: str | None) -> N
                 print(f"{file}: {line}", flush=True)
     if problems:
         error = RunError(f"{problems} problem{'s' if problems > 1 else ''} in {len(files)} files")
-        error.agreed = True
+        error.on_all_ranks = True
         raise error
 
 

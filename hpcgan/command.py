@@ -100,11 +100,11 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
         if getattr(arguments, "checks_launch", True):
             launch.check(world)
         if wrong:
-            wrong.agreed = True  # all ranks have the same words
+            wrong.on_all_ranks = True  # all ranks have the same words
             raise wrong
         return arguments, arguments.run(world, arguments) or 0
     except UserError as error:
-        if not error.agreed:
+        if not error.on_all_ranks:
             where = f"rank {world.rank} of {world.size}: " if world.size > 1 else ""
             world.abort(error.status, f"{program}: {where}{error}\n")
         if world.is_root:

@@ -162,5 +162,5 @@ def _short(text: str) -> str:
 
 def _agreed(message: str) -> LaunchError:
     error = LaunchError(message)
-    error.agreed = True
+    error.on_all_ranks = True
     return error

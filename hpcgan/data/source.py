@@ -205,7 +205,7 @@ def _unlike(file: str, sizes: dict[str, int | None]) -> DataError:
     error = DataError(
         f"{file}: {what}; put the data where all nodes see it, or the same copy on each"
     )
-    error.agreed = True
+    error.on_all_ranks = True
     return error
 
 

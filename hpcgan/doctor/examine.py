@@ -125,7 +125,7 @@ class _Examination:
         got = self._tell(sent, _WANTED, 2 * self._seconds)
         if "message" in got:
             wrong: UserError = getattr(errors, got["kind"])(got["message"])
-            wrong.agreed = True
+            wrong.on_all_ranks = True
             raise wrong
         return data.Wanted(**got["wanted"])
 

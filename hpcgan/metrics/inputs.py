@@ -58,7 +58,7 @@ def open_samples(world: World, data: DataConfig, like: Checkpoint) -> Source:
             f"{source.files[0]}: '{data.images}' holds samples of shape {source.sample_shape}, "
             f"but those of {like.path} have shape {like.sample_shape}"
         )
-        error.agreed = True
+        error.on_all_ranks = True
         raise error
     return source
 

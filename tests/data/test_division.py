@@ -61,7 +61,7 @@ def refusal(divide: Divide, kind: type[UserError], **values) -> str:
     with pytest.raises(kind) as caught:
         divide(**values)
     assert "\n" not in str(caught.value)
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
     return str(caught.value)
 
 

@@ -114,7 +114,7 @@ def test_a_file_that_holds_nan_is_told_when_it_is_loaded(world: World, tmp_path:
         file["labels"] = np.zeros(10, np.int32)
     with pytest.raises(DataError) as caught:
         streams(world, 1, files=[str(path)], shards=2, residency="memory")
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
     assert str(caught.value).startswith(f"{path}: sample 6 of 'images' holds values that are not")
 
 
@@ -155,7 +155,7 @@ try:
     with opened_shards(world, config, source, division):
         raise AssertionError
 except DataError as error:
-    assert error.agreed
+    assert error.on_all_ranks
     print(str(error).replace(str(os.getpid()), "PID"))
 print(os.listdir(stage))
 """

@@ -61,7 +61,7 @@ def test_samples_of_another_shape_are_refused(
 ) -> None:
     with pytest.raises(DataError) as caught:
         open_samples(world, DataConfig([str(data_file)]), like)
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
     assert str(caught.value) == (
         f"{data_file}: 'images' holds samples of shape (8, 8, 1), but those of {like.path} have "
         "shape (4, 5, 1)"

@@ -426,7 +426,7 @@ def test_a_run_that_begins_from_a_checkpoint_of_elsewhere_has_it_in_its_own_dire
 
 def _raise_agreed(run):
     error = RunError("killed before its first step")
-    error.agreed = True
+    error.on_all_ranks = True
     raise error
 
 
