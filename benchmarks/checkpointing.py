@@ -29,7 +29,7 @@ from hpcgan.world import World
 
 EVERY_STEPS = 100
 STEPS_PER_TURN = 10
-PAIRS = 6
+PAIRS = 60
 
 
 @dataclass(frozen=True)

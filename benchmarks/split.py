@@ -26,7 +26,7 @@ from hpcgan.world import World
 
 STEPS_PER_CALL = {"mlp": 100, "dcgan": 6}  # at most, as training chooses them
 STEPS_PER_TURN = {"mlp": 200, "dcgan": 50}
-PAIRS = {"mlp": 10, "dcgan": 3}
+PAIRS = {"mlp": 80, "dcgan": 10}
 
 Turn = Callable[[], float]
 
