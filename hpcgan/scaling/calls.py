@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from hpcgan.data.feed import Feed
     from hpcgan.gan.update import Update
 
-
 Make = Callable[["World", "Calls", float], dict[str, Any]]
 
 
@@ -44,8 +43,7 @@ def parse(kind: type[Start], make: Make, words: list[str]) -> argparse.Namespace
 
     Args:
         kind: of the file that it writes.
-        make: is given the ranks, the calls and AMOUNT; returns what the file holds besides the
-            attributes of ``Start``.
+        make: returns, from ranks, calls and AMOUNT, what the file holds besides ``Start``.
         words: CONFIG.yaml OUT.json weak|strong AMOUNT, and what is for the configuration. AMOUNT is
             of seconds to measure, or of images to train on.
     """

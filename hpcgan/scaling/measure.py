@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
 # Segments of each way that count: their median allows two that something else disturbed.
 _SEGMENTS = 5
-# Single steps of each rank that are timed, for their variation.
-_SINGLE = 20
+_SINGLE = 20  # single steps of each rank that are timed, for their variation
 _PACKAGES = ("hpcgan", "tensorflow", "keras", "horovod", "mpi4py", "numpy")
 
 
@@ -71,10 +70,7 @@ def measure(world: World, found: Calls, seconds: float) -> dict[str, Any]:
 
 
 class Bench:
-    """The ways in which steps are timed.
-
-    All ranks must make it and call its methods in the same order.
-    """
+    """The ways in which steps are timed; all ranks must call its methods in the same order."""
 
     def __init__(self, world: World, found: Calls) -> None:
         """Make the update of the no-communication baseline."""
