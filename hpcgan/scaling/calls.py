@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hpcgan.data.feed import Feed
     from hpcgan.gan.update import Update
 
-Make = Callable[["World", "Calls", float], dict[str, Any]]
+Make = Callable[[World, "Calls", float], dict[str, Any]]
 
 
 def main(kind: type[Start], make: Make) -> int:
