@@ -3,7 +3,7 @@
     python -m benchmarks.links
 
 Two hosts are made on this machine, a rank and a core each (``benchmarks.two_hosts``). The DCGAN and
-the MLP of 28x28, 64 samples a rank, are trained over each of several links, by
+the MLP of 28x28, 64 samples per rank, are trained over each of several links, by
 ``hpcgan.scaling.measure``, in interleaved repeats. The model is fitted to the two over a link that
 is as fast as this machine copies; what it then predicts for the others, from their rate and delay
 alone, stands beside what was measured there.
@@ -128,7 +128,7 @@ def over(model: Model, cable: Cable) -> Model:
 def tell(found: Found, fast: dict[str, Point], fitted: Fit) -> None:
     """Print the fit, and what is predicted beside what was measured."""
     values = ", ".join(f"{name} {value:.3g}" for name, value in fitted.unknowns.items())
-    print(f"2 hosts, a rank and a core each, {BATCH} samples a rank; medians of {REPEATS} starts")
+    print(f"2 hosts, a rank and a core each, {BATCH} samples per rank; medians of {REPEATS} starts")
     print(f"fitted over the link without a limit: {values}")
     print(f"{'link':<12}{'model':<7}{'measured':>11}{'predicted':>11}{'error':>8}  of it exchange")
     worst = 0.0

@@ -124,7 +124,7 @@ def _parts(axes: Any, rows: Sequence[Row]) -> None:
         axes.bar(names, heights, 0.6, bottoms, label=_PARTS[part][0], color=_PARTS[part][1])
         bottoms = [low + high for low, high in zip(bottoms, heights, strict=True)]
     axes.grid(False, axis="x")
-    axes.set(title="time of a step (ms)", xlabel="ranks", ylim=(0, 1.45 * max(bottoms)))
+    axes.set(title="time of a step (ms)", xlabel="ranks", ylim=(0, 1.6 * max(bottoms)))
     axes.legend(loc="upper left", reverse=True)
 
 
@@ -195,7 +195,7 @@ def _draw_estimates(
     axes.errorbar(ranks, middle, [low, high], fmt=style, label=label, capsize=3, elinewidth=1.2)
     for row, place, height in zip(rows, ranks, middle, strict=True):
         if row.oversubscribed:
-            axes.plot(place, height, style.rstrip("-"), markerfacecolor="white")
+            axes.plot(place, height, style.rstrip("-"), markerfacecolor="white", zorder=3)
     return middle
 
 

@@ -77,7 +77,6 @@ class Fit:
     model: Model
     unknowns: dict[str, float]  # the values that were fitted, by their names in UNKNOWNS
     errors: list[float]  # (model - measured) / measured of the points' steps, in their order
-    batches: int  # how many different ones the compute time per sample comes from
 
 
 def fit(points: Sequence[Point], **known: Any) -> Fit:
@@ -106,11 +105,10 @@ def fit(points: Sequence[Point], **known: Any) -> Fit:
             f"{len(exchanging)} points with more than one rank; measure "
             f"{len(names) - len(exchanging)} more numbers of ranks with hpcgan scale"
         )
-    start, batches = _without_fit(points)
-    start = replace(start, **known)
+    start = replace(_without_fit(points), **known)
     values = _least_squares(exchanging, names, start)
     model = replace(start, **values)
-    return Fit(model, values, _errors(points, model), batches)
+    return Fit(model, values, _errors(points, model))
 
 
 def predict_step(model: Model, point: Point) -> Step:
@@ -127,14 +125,14 @@ def predict_step(model: Model, point: Point) -> Step:
     return own.step(point.ranks)
 
 
-def _without_fit(points: Sequence[Point]) -> tuple[Model, int]:
-    """Return the model with what needs no fit, and the number of different batches."""
+def _without_fit(points: Sequence[Point]) -> Model:
+    """Return the model with what needs no fit."""
     per_node = max(point.ranks // point.nodes for point in points)
     full = [point for point in points if point.ranks // point.nodes == per_node]
     one_batch = len({point.samples for point in full}) == 1
-    fixed, per_sample, batches = _compute(points if one_batch else full)
+    fixed, per_sample = _compute(points if one_batch else full)
     largest = max(full, key=lambda point: point.samples)
-    model = Model(
+    return Model(
         samples=largest.samples,
         compute_fixed=fixed,
         compute_per_sample=per_sample,
@@ -143,22 +141,20 @@ def _without_fit(points: Sequence[Point]) -> tuple[Model, int]:
         exchanges=largest.exchanges,
         ranks_per_node=per_node,
     )
-    return model, batches
 
 
-def _compute(points: Sequence[Point]) -> tuple[float, float, int]:
-    """Return the fixed seconds of computing, those per sample, and the number of batches.
+def _compute(points: Sequence[Point]) -> tuple[float, float]:
+    """Return the fixed seconds of computing and those per sample.
 
     Non-negative least squares of the relative errors; with one batch, all counts as a sample's.
     """
     samples = np.array([point.samples for point in points], float)
     seconds = np.array([point.limit_seconds for point in points])
-    batches = len(set(samples))
-    if batches == 1:
-        return 0.0, float(np.mean(seconds) / samples[0]), 1
+    if len(set(samples)) == 1:
+        return 0.0, float(np.mean(seconds) / samples[0])
     columns = np.stack([1 / seconds, samples / seconds], axis=1)
     (fixed, per_sample), _ = optimize.nnls(columns, np.ones(len(points)))
-    return float(fixed), float(per_sample), batches
+    return float(fixed), float(per_sample)
 
 
 def _variation(points: Sequence[Point]) -> float:

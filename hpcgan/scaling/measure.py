@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
 # Segments of each way that count: their median allows two that something else disturbed.
 _SEGMENTS = 5
-# Single steps of each rank that are timed, for their variation.
-_SINGLE = 20
+_SINGLE = 20  # single steps of each rank that are timed, for their variation
 _PACKAGES = ("hpcgan", "tensorflow", "keras", "horovod", "mpi4py", "numpy")
 
 

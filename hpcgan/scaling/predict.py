@@ -68,7 +68,7 @@ def write(
         possible = [size for size in sizes if size <= batch]
         if len(possible) < len(sizes):
             print(f"strong scaling: at most {batch} ranks can share a batch of {batch} samples")
-        if fitted.batches == 1:
+        if len({point.samples for point in points}) == 1:
             raise ConfigError(
                 "all points had one batch per rank, which does not show how long a smaller one "
                 "takes; measure more numbers of ranks with hpcgan scale strong"

@@ -32,10 +32,8 @@ from hpcgan.world import World
 if TYPE_CHECKING:
     from hpcgan.training.trainer import Trainer
 
-# Quality points after the one before training.
-_POINTS = 8
-# Principal components of the data in which distances are taken.
-_COMPONENTS = 32
+_POINTS = 8  # quality points after the one before training
+_COMPONENTS = 32  # principal components of the data in which distances are taken
 # Samples, generated and of the data, that are compared, at most; and their values, for memory.
 _SAMPLES = 2048
 _VALUES = 2**25

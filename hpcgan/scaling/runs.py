@@ -171,11 +171,7 @@ def read_runs(directory: Path) -> dict[Path, Run]:
 
 
 def read_quality(directory: Path, timed: dict[Path, Run]) -> list[Quality]:
-    """Return the training runs of a study; an empty list if it has none.
-
-    Args:
-        directory: of the study.
-        timed: its timed runs, whose configurations these must have.
+    """Return the training runs of a study, with the configurations of its timed ones; perhaps none.
 
     Raises:
         ConfigError: a file is not of this kind, or of another configuration.
@@ -187,11 +183,7 @@ def read_quality(directory: Path, timed: dict[Path, Run]) -> list[Quality]:
 
 
 def read_start(path: Path, kind: type[AnyStart]) -> AnyStart:
-    """Return the start of a file, a ``Run`` or ``Quality``.
-
-    Raises:
-        ConfigError: it cannot be read, or is of another kind.
-    """
+    """Return the start of a file, a ``Run`` or ``Quality``; errors as of ``read_json``."""
 
     def build(content: dict[str, Any]) -> AnyStart:
         for name, item in kind.lists.items():
@@ -205,11 +197,10 @@ def read_start(path: Path, kind: type[AnyStart]) -> AnyStart:
 
 
 def read_json(path: Path, what: str, build: Callable[[Any], T], remedy: str) -> T:
-    """Return what ``build`` makes of the content of a JSON file.
+    """Return what ``build`` makes of a JSON file, which should be a ``what``.
 
     Raises:
-        ConfigError: the file cannot be read, or its content is of another kind; the message says
-            what it should be, and the remedy.
+        ConfigError: it cannot be read, or is none; the message ends with the remedy.
     """
     try:
         return build(json.loads(path.read_text(encoding="utf-8")))

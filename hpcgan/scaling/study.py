@@ -152,24 +152,21 @@ def _start(
         return done.returncode, last_line(done.stdout)
     if not path.exists():
         return 1, f"it wrote no file: {last_line(done.stdout)}"
-    return 0, _result(path) if program == "measure" else _quality_result(path)
+    return 0, _describe(path, program)
 
 
-def _result(path: Path) -> str:
-    """Return a line about what was measured."""
+def _describe(path: Path, program: str) -> str:
+    """Return a line about what a start found."""
+    if program == "quality_run":
+        points = read_start(path, Quality).points
+        last = points[-1]
+        return (
+            f"Fréchet distance {last.frechet:.4g} after {last.images} images and "
+            f"{last.seconds:.1f} s, {points[0].frechet:.4g} before"
+        )
     found = read_start(path, Run)
     shared = "; more ranks than cores" if found.oversubscribed else ""
     return (
         f"{1e3 * found.step:.2f} ms per step, {found.baseline_step / found.step:.1%} of the "
         f"no-communication baseline, {found.images / found.step:.4g} images/s{shared}"
-    )
-
-
-def _quality_result(path: Path) -> str:
-    """Return a line about what a training run reached."""
-    points = read_start(path, Quality).points
-    first, last = points[0], points[-1]
-    return (
-        f"Fréchet distance {last.frechet:.4g} after {last.images} images and {last.seconds:.1f} s, "
-        f"{first.frechet:.4g} before"
     )

@@ -86,10 +86,7 @@ class Comparison:
     curves: dict[int, list[Quality]]  # of each number of ranks, its runs
 
     def distances(self, ranks: int) -> tuple[float, float] | None:
-        """Return the Fréchet distances at ``images`` and at ``seconds``, medians of the runs.
-
-        None if these ranks have not trained.
-        """
+        """Return the distances at ``images`` and at ``seconds``, medians of the runs, if any."""
         if ranks not in self.curves:
             return None
         runs = self.curves[ranks]

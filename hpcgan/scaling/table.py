@@ -50,10 +50,10 @@ def cells(row: Row) -> list[list[str]]:
     """Return a line of the table: of each cell its value and the bounds of its interval, if any."""
     found = [[str(row.ranks) + "*" * row.oversubscribed], [str(row.nodes)], [str(len(row.runs))]]
     for name, each in [*row.estimates.items(), *((k, Estimate(v)) for k, v in row.parts.items())]:
-        digits = ".0f" if each.value >= 100 else "#.3g"
+        numbers = [number for number in (each.value, each.low, each.high) if number is not None]
+        digits = ".0f" if max(numbers) >= 100 else "#.3g"
         digits = ".1%" if name.endswith("efficiency") else digits
-        bounds = (each.value, each.low, each.high)
-        found.append([f"{bound:{digits}}" for bound in bounds if bound is not None])
+        found.append([f"{number:{digits}}" for number in numbers])
     return found + [["-" if each is None else f"{each:.4g}"] for each in _distances(row)]
 
 

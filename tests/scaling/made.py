@@ -16,7 +16,7 @@ def made(
     nodes: int = 1,
     **changes: Any,
 ) -> Run:
-    """Return a run of 8 samples a shard.
+    """Return a run of 8 samples per shard.
 
     Args:
         kind: weak, or strong with 4 shards.

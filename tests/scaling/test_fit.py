@@ -114,7 +114,6 @@ def test_compute_times_come_from_the_fullest_nodes_and_all_their_batches() -> No
         point(replace(full, samples=16), 2),
     ]
     found = fit(points)
-    assert found.batches == 2
     assert found.model.compute_fixed == pytest.approx(0.02)
     assert found.model.compute_per_sample == pytest.approx(2e-3)
     assert found.model.samples == 64

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hpcgan.errors import ConfigError, RunError
-from hpcgan.scaling import draw, predict, report
+from hpcgan.scaling import predict, report
 from hpcgan.scaling.fit import Point
 from hpcgan.scaling.model import Model
 from hpcgan.scaling.predict import strong, text, weak
@@ -100,15 +99,6 @@ def test_the_table_names_the_bottleneck_of_each_size() -> None:
     assert float(cells["exchange"]) == pytest.approx(1e3 * true.exchange, abs=0.01)
     assert float(cells["step"]) == pytest.approx(1e3 * true.total, abs=0.01)
     assert float(cells["samples/s"]) == pytest.approx(16 * 64 / true.total, rel=1e-3)
-
-
-def test_curves_are_drawn() -> None:
-    one, other = weak(MODEL, WEAK, SIZES, 64), strong(MODEL, STRONG, (1, 2, 8), 128)
-    two = draw.prediction([one, other])
-    assert two.startswith(b"\x89PNG")
-    # Width and height, the first numbers of a PNG file: a line of curves for each.
-    width, height = struct.unpack(">II", two[16:24])
-    assert struct.unpack(">II", draw.prediction([one])[16:24]) == (width, height // 2)
 
 
 def test_both_kinds_of_a_study_are_predicted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -68,6 +68,13 @@ def test_bounds_of_intervals_stand_in_their_places() -> None:
     assert f"  110 [{low:.0f}, {high:.0f}]  " in table.text(rows)
 
 
+def test_a_wide_interval_has_whole_numbers() -> None:
+    (row,) = summarize([made(step=0.09), made(step=0.1)])
+    value, low, high = table.cells(row)[3]
+    assert (value, float(low), float(high)) == ("95", round(float(low)), round(float(high)))
+    assert float(high) > 100
+
+
 def test_the_table_marks_more_ranks_than_cores() -> None:
     runs = [made(), made(ranks=2, step=0.125, baseline=0.1125, oversubscribed=True)]
     lines = table.text(summarize(runs)).splitlines()
