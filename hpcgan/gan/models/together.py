@@ -23,10 +23,11 @@ from hpcgan.gan.models.normalisation import (
     synchronised,
 )
 from hpcgan.gan.models.spectral import SpectralConv2D, SpectralDense, SpectralEmbedding
+from hpcgan.gan.models.volume import Sums, WithEnergy, WithRoots
 
 # Bytes of the outputs of all layers that a batch of several shards may have, about: memory is then
 # bounded, and the batch is large enough to be fast.
-_PASS_BYTES = 2**28
+PASS_BYTES = 2**28
 
 # Each layer of these types treats each sample by itself, or each shard.
 _SEPARATE = (
@@ -38,7 +39,10 @@ _SEPARATE = (
     SpectralDense,
     SpectralEmbedding,
     SumPooling2D,
+    Sums,
     SynchronisedBatchNormalization,
+    WithEnergy,
+    WithRoots,
     layers.Activation,
     layers.Add,
     layers.Average,
@@ -98,7 +102,7 @@ _SEPARATE = (
 
 def mixing_layer(network: keras.Model) -> str | None:
     """Return the name of a layer that may mix samples of several shards; None without any."""
-    return next((each.name for each in _layers(network) if type(each) not in _SEPARATE), None)
+    return next((each.name for each in _layers(network) if not _is_separate(each)), None)
 
 
 def shards_together(networks: Sequence[keras.Model], hosted: int, batch: int) -> int:
@@ -116,15 +120,29 @@ def shards_together(networks: Sequence[keras.Model], hosted: int, batch: int) ->
     if any(mixing_layer(each) for each in networks):
         return 1
     of_sample = sum(4 * math.prod(shape) for each in networks for shape in _output_shapes(each))
-    most = max(1, _PASS_BYTES // (batch * of_sample))
+    most = max(1, PASS_BYTES // (batch * of_sample))
     return next(number for number in range(min(hosted, most), 0, -1) if hosted % number == 0)
+
+
+def _is_separate(layer: keras.Operation) -> bool:
+    """Return whether a layer is known to treat each sample by itself, or each shard."""
+    if type(layer) not in _SEPARATE:
+        return False
+    # A user's own activation may do anything, and so may a softmax over the samples.
+    is_keras = _is_of_keras(getattr(layer, "activation", None) or keras.activations.linear)
+    return is_keras and 0 not in tf.nest.flatten(getattr(layer, "axis", -1))
+
+
+def _is_of_keras(thing: object) -> bool:
+    return thing.__module__.startswith("keras.")
 
 
 def _layers(network: keras.Model) -> Iterator[keras.Operation]:
     """Yield the layers and operations that a network consists of, those inside of others too."""
     inside = network.layers if isinstance(network, keras.Sequential) else network.operations
     for each in inside:
-        is_network = isinstance(each, keras.Sequential) or hasattr(each, "operations")
+        # A user's own subclass may do other things with its layers.
+        is_network = isinstance(each, keras.Model) and _is_of_keras(type(each))
         yield from _layers(each) if is_network else [each]
 
 

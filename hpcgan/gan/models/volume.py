@@ -32,7 +32,7 @@ _ROOT_OFFSET = 1e-4
 _SMALLEST_ENERGY = 1e-6
 
 
-class _WithEnergy(keras.Layer):
+class WithEnergy(keras.Layer):
     """The latent vectors with their energies and the logarithms of these.
 
     The depth of a shower's maximum grows with the logarithm.
@@ -46,7 +46,7 @@ class _WithEnergy(keras.Layer):
         return tf.concat([latent, energy, logarithm], 1)
 
 
-class _WithRoots(keras.Layer):
+class WithRoots(keras.Layer):
     """The sample and about its square root, in which small cells count."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -55,7 +55,7 @@ class _WithRoots(keras.Layer):
         return tf.concat([inputs, root], -1)
 
 
-class _Sums(keras.Layer):
+class Sums(keras.Layer):
     """Each sample's sum, and its sums along the first axis."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -95,7 +95,7 @@ def _generator(
     latent, energy = inputs = parts.generator_inputs(config)
     coarsest = len(sizes) - 1
     shape = (*sizes[-1], widths[-1])
-    x = latent if energy is None else _WithEnergy(dtype="float32", name="energy")([latent, energy])
+    x = latent if energy is None else WithEnergy(dtype="float32", name="energy")([latent, energy])
     x = layers.Dense(math.prod(shape), use_bias=False, name=f"dense_{coarsest}")(x)
     x = layers.Reshape(shape, name=f"reshape_{coarsest}")(x)
     x = _normalise_and_activate(x, config, coarsest)
@@ -145,7 +145,7 @@ def _discriminator(
     """Return D: a convolution at each level, leaky ReLU and dropout; then the outputs."""
     sample, labels = inputs = parts.discriminator_inputs(config, sample_shape)
     showers = config.condition == "regression"
-    x = _WithRoots(dtype="float32", name="roots")(sample) if showers else sample
+    x = WithRoots(dtype="float32", name="roots")(sample) if showers else sample
     for level, filters in enumerate(widths):
         kernel, stride = (3, 1) if level == 0 else (_KERNEL, 2)
         x = layers.Conv3D(
@@ -156,7 +156,7 @@ def _discriminator(
     x = layers.Flatten(name="flatten")(x)
     if not showers:
         return parts.network("discriminator", inputs, parts.class_outputs(config, x, labels))
-    sums = _Sums(dtype="float32", name="sums")(sample)
+    sums = Sums(dtype="float32", name="sums")(sample)
     x = layers.Concatenate(dtype="float32", name="features")([x, sums])
     outputs = [layers.Dense(1, dtype="float32", name=name)(x) for name in ("logit", "energy")]
     return parts.network("discriminator", inputs, outputs)
