@@ -23,7 +23,7 @@ from statistics import median
 import h5py
 
 from benchmarks.data import many_digits
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
@@ -105,16 +105,18 @@ def turns(world: World, plan: Plan, stack: ExitStack) -> Callable[[bool], Turn]:
 
     All ranks must call it, and then what it returns, equally often.
     """
-    from hpcgan.data.feed import Feed
+    from hpcgan.data.prefetcher import Prefetcher
     from hpcgan.gan.state import State
     from hpcgan.parallel import synchronous
     from hpcgan.training.saver import Saver
 
     state = State(plan.config, plan.source.sample_shape)
-    hosted, dtype = plan.division.hosted, plan.source.dtype
+    hosted, dtype = plan.assignment.hosted, plan.source.dtype
     update = synchronous.make_update(world, plan.config, state, dtype, hosted)
-    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
-    feed = Feed(shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype)
+    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.assignment))
+    feed = Prefetcher(
+        shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype
+    )
     spans = ((first, STEPS_A_TURN) for first in itertools.count(0, STEPS_A_TURN))
     batches = feed.batches(spans)
     saver = Saver(plan, state) if world.is_root else None

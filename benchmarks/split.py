@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.checkpointing import write
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
@@ -86,7 +86,7 @@ def turns(world: World, plan: Plan, lines: list[list[int]], stack: ExitStack) ->
         lines: the steps of each call, for each line of the journal in a turn.
         stack: closes the data.
     """
-    from hpcgan.data.feed import Feed
+    from hpcgan.data.prefetcher import Prefetcher
     from hpcgan.gan.state import State
     from hpcgan.parallel import synchronous
     from hpcgan.parallel.marks import Marks
@@ -94,14 +94,16 @@ def turns(world: World, plan: Plan, lines: list[list[int]], stack: ExitStack) ->
     from hpcgan.training.stopwatch import Stopwatch
 
     state = State(plan.config, plan.source.sample_shape)
-    hosted, dtype = plan.division.hosted, plan.source.dtype
+    hosted, dtype = plan.assignment.hosted, plan.source.dtype
     marks = Marks()
     plain = synchronous.make_update(world, plan.config, state, dtype, hosted)
     marked = synchronous.make_update(world, plan.config, state, dtype, hosted, marks)
     stopwatch = Stopwatch(marks)
     splits = Splits(world, stopwatch)
-    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
-    feed = Feed(shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype)
+    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.assignment))
+    feed = Prefetcher(
+        shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype
+    )
     batches = feed.batches(spans(itertools.chain.from_iterable(lines)))
 
     def without() -> float:

@@ -21,8 +21,8 @@ import h5py
 from benchmarks.data import many_digits
 from benchmarks.measure import rates
 from hpcgan.config import Config, DataConfig, ModelConfig
-from hpcgan.data.division import divide_data
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.assignment import assign_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.data.source import open_source
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.world import World
@@ -65,7 +65,7 @@ def training(world: World, path: str, stack: ExitStack) -> dict[str, Callable[[]
 
     All ranks must call it, and then what it returns, in the same order.
     """
-    from hpcgan.data.feed import Feed
+    from hpcgan.data.prefetcher import Prefetcher
     from hpcgan.gan.state import State
     from hpcgan.parallel import synchronous
 
@@ -79,9 +79,11 @@ def training(world: World, path: str, stack: ExitStack) -> dict[str, Callable[[]
         data = DataConfig(
             files=[path], shards=world.size, residency=residency, shuffle="chunks", shuffle_chunks=1
         )
-        resolved, division = divide_data(world, Config(data=data), source, None)
-        shards = stack.enter_context(opened_shards(world, resolved, source, division))
-        feed = Feed(shards.values(), config.train.batch_size, source.sample_shape, source.dtype)
+        resolved, assignment = assign_shards(world, Config(data=data), source, None)
+        shards = stack.enter_context(opened_shards(world, resolved, source, assignment))
+        feed = Prefetcher(
+            shards.values(), config.train.batch_size, source.sample_shape, source.dtype
+        )
         spans = ((first, STEPS_A_CALL) for first in itertools.count(0, STEPS_A_CALL))
         return feed.batches(spans)
 

@@ -17,6 +17,7 @@ from hpcgan.errors import DataError
 from hpcgan.files import default_chunk
 
 
+@hdf5_limits.served
 def samples(file: str, images: str) -> Iterator[Any]:
     """Yield what is wrong with a file's samples but for their values, and what is known of them.
 
@@ -44,6 +45,7 @@ def samples(file: str, images: str) -> Iterator[Any]:
         yield known | {"problems": [problem] if problem else []}
 
 
+@hdf5_limits.served
 def values(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
     """Yield what is wrong with the values of some samples, which are read a chunk at a time.
 
@@ -69,6 +71,7 @@ def values(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
     yield {"unreadable": unreadable, "not_finite": not_finite}
 
 
+@hdf5_limits.served
 def labels(file: str, name: str, count: int) -> Iterator[Any]:
     """Yield what is wrong with the labels of ``count`` samples, ``problems``, and their dtype.
 

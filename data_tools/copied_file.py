@@ -11,12 +11,14 @@ from typing import Any
 import h5py
 import numpy as np
 
+from hpcgan import hdf5_limits
 from hpcgan.data import checks
 from hpcgan.errors import DataError
 
 _MOST_ATTRIBUTE = 60_000  # bytes; HDF5 has room for 64 KiB, with what it says of them
 
 
+@hdf5_limits.served
 def arrays(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield name, shape, dtype and samples of a chunk of the images, and of the labels if any.
 
@@ -44,12 +46,14 @@ def arrays(file: str, images: str, labels: str | None) -> Iterator[Any]:
         yield found
 
 
+@hdf5_limits.served
 def has_labels(file: str) -> Iterator[Any]:
     """Yield whether a file has a dataset "labels"."""
     with h5py.File(file, "r", locking=False) as opened:
         yield checks.has_dataset(opened, "labels")
 
 
+@hdf5_limits.served
 def attributes(file: str, name: str) -> Iterator[Any]:
     """Yield the attributes of a dataset that are numbers or texts, but for very large ones.
 

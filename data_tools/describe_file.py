@@ -21,6 +21,7 @@ _MOST_LABELS = 12  # that are listed one by one
 _MOST_ATTRIBUTE = 2**16  # bytes; HDF5 itself allows more only for newer files
 
 
+@hdf5_limits.served
 def lines(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield what a file holds, a list of texts; it is read a chunk at a time.
 
@@ -39,6 +40,7 @@ def lines(file: str, images: str, labels: str | None) -> Iterator[Any]:
         yield [printable(line) for line in told]
 
 
+@hdf5_limits.served
 def preview(file: str, images: str) -> Iterator[Any]:
     """Yield a file's first samples.
 

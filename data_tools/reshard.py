@@ -24,16 +24,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_tools import writer
+from data_tools import copied_file, writer
 from data_tools.layout import Attributes, Compression, Layout
 from data_tools.writer import Content
 from hpcgan.config import DataConfig
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import divide
 from hpcgan.data.source import Source, list_files, open_source
-from hpcgan.errors import ConfigError, DataError
+from hpcgan.errors import ConfigError
 from hpcgan.files import default_chunk, partial_path, writing
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.hdf5 import call_on_data
 from hpcgan.world import World
 
 BUCKET = 2**28  # bytes of samples that are put in order in memory
@@ -166,7 +166,7 @@ class Samples:
     def read(self, run: range) -> dict[str, np.ndarray]:
         """Return the samples, and labels if there are any, of a run."""
         images = np.empty((len(run), *self.source.sample_shape), self.source.dtype)
-        edges = self.source.edges
+        edges = self.source.chunk_offsets
         inner = edges[(edges > run.start) & (edges < run.stop)].tolist()
         bounds = [run.start, *inner, run.stop]
         for first, stop in pairwise(bounds):
@@ -191,7 +191,7 @@ class Samples:
 
 def _attributes(file: str, name: str) -> dict[str, Any]:
     """Return the attributes of a dataset."""
-    found, arrays = _ask("attributes", file, name)
+    found, arrays = call_on_data(copied_file.attributes, file, name)
     rest = iter(arrays)
     values: dict[str, Any] = {}
     for key in found["names"]:
@@ -205,15 +205,7 @@ def _attributes(file: str, name: str) -> dict[str, Any]:
 
 def _has_labels(source: Source) -> bool:
     """Return whether the first file has a dataset "labels"."""
-    return bool(_ask("has_labels", source.files[0])[0])
-
-
-def _ask(function: str, file: str, *words: str) -> tuple[Any, list[np.ndarray]]:
-    """Have the process that reads HDF5 call a function of ``copied_file``."""
-    try:
-        return ask(f"data_tools.copied_file:{function}", file, *words)
-    except Hdf5Error as error:
-        raise DataError(f"{file}: not readable as HDF5: {error}") from None
+    return bool(call_on_data(copied_file.has_labels, source.files[0])[0])
 
 
 class Shuffled:
@@ -249,7 +241,7 @@ class Shuffled:
     def scatter(self, rank: int, ranks: int) -> None:
         """Append each sample of this rank's part to its bucket."""
         source = self._samples.source
-        for piece in divide("contiguous", source.edges, ranks, [rank])[rank]:
+        for piece in divide("contiguous", source.chunk_offsets, ranks, [rank])[rank]:
             run = range(int(piece[0]), int(piece[-1]) + 1)
             images = self._samples.read(run)[source.images]
             buckets = self._places[run.start : run.stop] // self._size

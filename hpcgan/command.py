@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -64,11 +63,10 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     Args:
         program: its name, which begins what it says.
         parse: returns the arguments, whose ``run`` is called with the ranks and the arguments,
-            and returns the exit status, or None for 0. They may have ``starting``, which is
-            called with the arguments and returns a context to start MPI in, and a
-            ``checks_launch`` that is False for a command that looks at the launch itself. A
-            ``needs_ranks`` that is False is for a command of one process, which runs without
-            MPI: its ``run`` is called with the arguments alone.
+            and returns the exit status, or None for 0. They may have a ``checks_launch`` that is
+            False for a command that looks at the launch itself. A ``needs_ranks`` that is False is
+            for a command of one process, which runs without MPI: its ``run`` is called with the
+            arguments alone.
 
     Returns:
         The exit status: 1 also if stdout could not be written, unless the arguments have
@@ -93,9 +91,7 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
         wrong, arguments = error, argparse.Namespace(needs_ranks=is_of_many)
     if not getattr(arguments, "needs_ranks", True):
         return arguments, _run_alone(program, arguments, wrong)
-    starting = getattr(arguments, "starting", lambda _: nullcontext())
-    with starting(arguments):
-        world = World()
+    world = World()
     try:
         if getattr(arguments, "checks_launch", True):
             launch.check(world)

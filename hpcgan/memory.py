@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,8 +22,16 @@ def free_memory() -> int:
 
 def free_shared_memory() -> int:
     """Return bytes that the ranks of this node can still share."""
-    space = os.statvfs(SHARED)
-    return min(space.f_bavail * space.f_frsize, free_memory())
+    return min(shutil.disk_usage(SHARED).free, free_memory())
+
+
+def format_bytes(count: float) -> str:
+    """Return bytes in a unit that leaves few digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
 
 
 def _available() -> int:

@@ -65,14 +65,14 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(
     assert seen == [("out.bin.partial", False), (tmp_path.name, True)]
 
 
-def test_a_directory_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_is_missing_is_reported(tmp_path: Path) -> None:
     out = tmp_path / "missing" / "out.bin"
     with pytest.raises(DataError) as caught:
         write_whole(out, b"")
     assert str(caught.value) == f"{out}: there is no directory {out.parent}; make it first"
 
 
-def test_a_directory_in_place_of_a_file_is_told(tmp_path: Path) -> None:
+def test_a_directory_in_place_of_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         write_whole(tmp_path, b"")
     assert str(caught.value) == f"{tmp_path}: is a directory; name a file"
@@ -112,7 +112,7 @@ def test_room_is_asked_for_only_where_it_is_missing(number: int, advice: str) ->
     assert str(caught.value) == f"out: cannot be written: {os.strerror(number)}; {advice}"
 
 
-def test_an_error_of_several_lines_is_told_in_one() -> None:
+def test_an_error_of_several_lines_is_reported_in_one() -> None:
     with (
         pytest.raises(RunError, match=r"^out: cannot be written: one two three; make room"),
         writing(Path("out")),

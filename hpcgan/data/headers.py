@@ -23,6 +23,7 @@ SHUFFLED_GZIP = [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
 _DTYPES = ("uint8", "float32")
 
 
+@hdf5_limits.served
 def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield one file's number of samples, samples of HDF5's chunks if any, shape and dtype.
 
@@ -58,6 +59,7 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
         }
 
 
+@hdf5_limits.served
 def labels(file: str, name: str) -> Iterator[Any]:
     """Yield all labels of a file."""
     with h5py.File(file, "r", locking=False) as opened:
@@ -67,6 +69,7 @@ def labels(file: str, name: str) -> Iterator[Any]:
         yield array[:]
 
 
+@hdf5_limits.served
 def places(file: str, images: str) -> Iterator[Any]:
     """Yield where a file's samples are.
 
@@ -88,6 +91,7 @@ def places(file: str, images: str) -> Iterator[Any]:
         yield value
 
 
+@hdf5_limits.served
 def rows(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
     """Yield rows of a file as HDF5 gives them."""
     with h5py.File(file, "r", locking=False) as opened:

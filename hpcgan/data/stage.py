@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from hpcgan.data.chunks import ChunkReader
-from hpcgan.data.shards import Piece
+from hpcgan.data.shards import ChunkSlice
 from hpcgan.errors import DataError
 from hpcgan.files import expanded
 from hpcgan.world import World
@@ -28,16 +28,18 @@ _Extent = tuple[int, int, int]
 
 
 @contextmanager
-def staged(world: World, where: str, reader: ChunkReader, pieces: list[Piece]) -> Iterator[None]:
+def staged(
+    world: World, where: str, reader: ChunkReader, slices: list[ChunkSlice]
+) -> Iterator[None]:
     """Let ``reader`` read copies on the node's own disk; delete them in the end.
 
-    All ranks must enter it; those of a node with the same ``pieces``. What a killed run left in
+    All ranks must enter it; those of a node with the same ``slices``. What a killed run left in
     the same place is deleted too.
 
     Raises:
         DataError: there is no room, or a copy is not what was copied; the same on all ranks.
     """
-    extents = world.together(lambda: _extents(reader, pieces))
+    extents = world.together(lambda: _extents(reader, slices))
     own: list[_Own] = []
     try:
         world.together(lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None)
@@ -112,7 +114,7 @@ def _delete_left(place: Path) -> None:
                 os.close(descriptor)
 
 
-def _extents(reader: ChunkReader, pieces: list[Piece]) -> list[_Extent]:
+def _extents(reader: ChunkReader, slices: list[ChunkSlice]) -> list[_Extent]:
     """Return the parts of files to copy, none larger than ``_PART``, ascending."""
     runs: list[tuple[int, int, int]] = []  # (number of the file, first byte, last byte + 1)
     for file, path in reader.paths.items():
@@ -123,9 +125,9 @@ def _extents(reader: ChunkReader, pieces: list[Piece]) -> list[_Extent]:
         if reader.places[file] is None:
             runs.append((file, 0, Path(path).stat().st_size))
     source = reader.source
-    for piece in pieces:
-        file, first = source.locate(int(piece[0]))
-        last = first + int(piece[-1]) - int(piece[0])
+    for chunk_slice in slices:
+        file, first = source.locate(int(chunk_slice[0]))
+        last = first + int(chunk_slice[-1]) - int(chunk_slice[0])
         places = reader.places[file]
         if places is not None:
             runs += [(file, *bytes_) for bytes_ in places.find(first, last, source.sample_bytes)]

@@ -72,6 +72,6 @@ def pieces(source: Source) -> Iterator[np.ndarray]:
         DataError: they cannot be read.
     """
     reader = ChunkReader(source, range(len(source.files)))
-    for begin, end in pairwise(source.edges.tolist()):
+    for begin, end in pairwise(source.chunk_offsets.tolist()):
         if begin < end:
             yield reader.read(range(begin, end))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
 from hpcgan.config_file import load
-from hpcgan.data.residency import label_shards, opened_shards
+from hpcgan.data.placement import in_memory_shards, opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.gan.conditions import as_input
 from hpcgan.training import plan as plans
@@ -22,7 +22,7 @@ from hpcgan.world import World
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from hpcgan.data.feed import Feed
+    from hpcgan.data.prefetcher import Prefetcher
     from hpcgan.gan.update import Update
 
 
@@ -63,11 +63,11 @@ def opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls,
     nowhere = arguments.out.with_suffix(".none")
     plan = plans.prepare(world, arguments.config, overrides, nowhere, "never")
     world.together(lambda: prepare_tensorflow(world))
-    with opened_shards(world, plan.config, plan.source, plan.division) as shards:
-        from hpcgan.data.feed import Feed
+    with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
+        from hpcgan.data.prefetcher import Prefetcher
 
         per_step = plan.config.train.batch_size * plan.config.train.discriminator_steps
-        feeds = [Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)]
+        feeds = [Prefetcher(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)]
         if plan.config.model.condition != "none":
             feeds.append(_labels(plan, per_step))
         yield Calls(world, plan, feeds), config
@@ -85,7 +85,7 @@ class Calls:
         skipped: of these, those that were left out, since their numbers were not finite.
     """
 
-    def __init__(self, world: World, plan: Plan, feeds: list[Feed]) -> None:
+    def __init__(self, world: World, plan: Plan, feeds: list[Prefetcher]) -> None:
         """Build the networks."""
         from hpcgan.gan.state import State
 
@@ -120,11 +120,11 @@ class Calls:
         return (list(batch) for batch in zip(*feeds, strict=True))
 
 
-def _labels(plan: Plan, per_step: int) -> Feed:
+def _labels(plan: Plan, per_step: int) -> Prefetcher:
     """Return the feed of the samples' labels."""
-    from hpcgan.data.feed import Feed
+    from hpcgan.data.prefetcher import Prefetcher
 
-    division = plan.division
-    labels = {s: as_input(plan.config.model, own) for s, own in division.labels.items()}
-    shards = label_shards(plan.config, division, labels)
-    return Feed(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
+    assignment = plan.assignment
+    labels = {s: as_input(plan.config.model, own) for s, own in assignment.labels.items()}
+    shards = in_memory_shards(plan.config, assignment, labels)
+    return Prefetcher(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)

@@ -76,7 +76,7 @@ def train(world: World, found: Calls, images: int) -> list[Mark]:
 
     plan, state = found.plan, found.state
     checkpoint.restore(world, state, None)
-    hosted, dtype = plan.division.hosted, plan.source.dtype
+    hosted, dtype = plan.assignment.hosted, plan.source.dtype
     ring = synchronous.make_update(world, plan.config, state, dtype, hosted)
     judges: list[Judge] = []  # rank 0 has one
     world.on_root(lambda: judges.append(Judge(plan.source, found)))
@@ -130,7 +130,7 @@ def spread(source: Source, number: int) -> np.ndarray:
     """Return samples in equal distances from the first on, at most ``number`` of them."""
     wanted = np.unique(np.linspace(0, len(source) - 1, number).astype(np.int64))
     reader = ChunkReader(source, range(len(source.files)))
-    chunk = np.searchsorted(source.edges, wanted, "right")
+    chunk = np.searchsorted(source.chunk_offsets, wanted, "right")
     pieces = np.split(wanted, np.flatnonzero(np.diff(chunk)) + 1)
     return np.concatenate([reader.read(piece).copy() for piece in pieces])
 

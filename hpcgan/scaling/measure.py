@@ -91,7 +91,7 @@ class Bench:
             return keep
 
         halves = None if config.parallel.compression == "none" else counted(2)
-        hosted, dtype = found.plan.division.hosted, found.plan.source.dtype
+        hosted, dtype = found.plan.assignment.hosted, found.plan.source.dtype
         # Each rank averages over its own shards, as if there were no others.
         own = replace(config, data=replace(config.data, shards=len(hosted)))
         self._limit = world.together(
@@ -107,7 +107,7 @@ class Bench:
         compute = self._singles(seconds)
         # Made now that the limit is compiled: layers that talk to other ranks get the ring from it.
         ring = synchronous.make_update(
-            world, plan.config, self._calls.state, plan.source.dtype, plan.division.hosted
+            world, plan.config, self._calls.state, plan.source.dtype, plan.assignment.hosted
         )
         exchange = self._way(ring, seconds)
         return Run(
@@ -120,8 +120,8 @@ class Bench:
             config=config,
             images=plan.images_per_step,
             samples=plan.images_per_step
-            // len(plan.division.sizes)
-            * max(world.gather_json(len(plan.division.hosted))),
+            // len(plan.assignment.sizes)
+            * max(world.gather_json(len(plan.assignment.hosted))),
             gradient_bytes=sum(self._sizes),
             exchanges=len(self._sizes),
             exchange=exchange,

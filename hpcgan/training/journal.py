@@ -252,7 +252,7 @@ def _opening(plan: Plan, world: World, step: int) -> str:
         f"hpcgan: {_placement(world)}; {plan.images_per_step} images a step; "
         f"{config.model.name}, {config.train.update}\n"
         f"hpcgan: data: {len(plan.source)} samples {plan.source.sample_shape} "
-        f"{plan.source.dtype} in {plan.division.describe(config)}"
+        f"{plan.source.dtype} in {plan.assignment.describe(config)}"
     )
 
 

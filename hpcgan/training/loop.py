@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from hpcgan import checkpoint
-from hpcgan.data.feed import Feed
-from hpcgan.data.residency import Shard, label_shards, opened_shards
+from hpcgan.data.placement import Shard, in_memory_shards, opened_shards
+from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.errors import DataError, RunError, Stopped, UserError
 from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
@@ -60,7 +60,7 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
         checkpoint.restore(world, state, plan.found)
         if plan.found:
             plan.found.groups.clear()  # rank 0 would hold the state twice to the end
-        with opened_shards(world, config, plan.source, plan.division) as shards:
+        with opened_shards(world, config, plan.source, plan.assignment) as shards:
             run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
             try:
                 run.walk()
@@ -98,10 +98,10 @@ class Run:
         config, source = plan.config, plan.source
         marks = Marks()
         self._update = synchronous.make_update(
-            world, config, state, source.dtype, plan.division.hosted, marks
+            world, config, state, source.dtype, plan.assignment.hosted, marks
         )
         per_step = config.train.batch_size * config.train.discriminator_steps
-        self._samples = Feed(shards.values(), per_step, source.sample_shape, source.dtype)
+        self._samples = Prefetcher(shards.values(), per_step, source.sample_shape, source.dtype)
         self._labels = _label_feed(plan, per_step)
         self._skips = Skips(config.watch, config.train.precision)
         self._seconds = 0.0  # of a step, in the last call
@@ -278,14 +278,14 @@ class Run:
                 print(f"hpcgan: the timeline of all ranks is {path}", flush=True)
 
 
-def _label_feed(plan: Plan, per_step: int) -> Feed | None:
+def _label_feed(plan: Plan, per_step: int) -> Prefetcher | None:
     """Return the feed of the samples' labels, if the networks take any."""
-    model, division = plan.config.model, plan.division
+    model, assignment = plan.config.model, plan.assignment
     if model.condition == "none":
         return None
-    labels = {shard: as_input(model, own) for shard, own in division.labels.items()}
-    shards = label_shards(plan.config, division, labels)
-    return Feed(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
+    labels = {shard: as_input(model, own) for shard, own in assignment.labels.items()}
+    shards = in_memory_shards(plan.config, assignment, labels)
+    return Prefetcher(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
 
 
 def _next(batches: Iterator[tf.Tensor], step: int) -> tf.Tensor:

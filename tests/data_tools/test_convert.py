@@ -188,7 +188,7 @@ def test_one_process_and_three_write_what_the_source_holds(converted, name: str)
     assert ", chunks of 2, written by 3 ranks at " in said[name]
 
 
-def test_nothing_else_is_left_and_classes_are_told(converted) -> None:
+def test_nothing_else_is_left_and_classes_are_reported(converted) -> None:
     place, cases, said = converted
     for ranks in ("one", "three"):
         left = {path.name for path in (place / ranks).iterdir()}

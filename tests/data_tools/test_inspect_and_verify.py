@@ -213,7 +213,7 @@ def test_samples_that_hdf5_does_not_survive_are_named(
     assert found["labels"] == "int64"
 
 
-def test_a_chunk_that_says_to_be_elsewhere_is_told(here: Path, capsys) -> None:
+def test_a_chunk_that_says_to_be_elsewhere_is_reported(here: Path, capsys) -> None:
     path = make("a.h5", "f4")
     content, place = path.read_bytes(), struct.pack("<2I5Q", 192, 0, 4, 0, 0, 0, 0)
     assert content.count(place) == 1

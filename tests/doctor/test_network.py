@@ -7,14 +7,14 @@ import dataclasses
 import numpy as np
 
 from hpcgan.doctor import network
-from hpcgan.doctor.network import Link, Network, summand
+from hpcgan.doctor.network import Network, summand
 
-_FACTS = Network("node1", True, 2e-5, 4e-3, 2**22, 1000.0, [])
+_FACTS = Network("node1", "right", 2e-5, 4e-3, 1000.0, {})
 
 
 def judged(ranks: list[Network], nodes: int = 1):
     """Return the findings by check."""
-    return {each.check: each for each in network.judge(ranks, nodes)}
+    return network.judge(ranks, nodes)
 
 
 def pair(**change) -> list[Network]:
@@ -29,17 +29,24 @@ def test_a_fast_exchange_is_ok_and_has_its_figures():
     assert found["all-reduce"].figures["bytes_per_second"] == 2**22 / 4e-3
     assert (
         found["all-reduce"].text
-        == "right; 20 us for one number, 4.00 ms for 4 MiB (8.39 Gbit/s a rank)"
+        == "right; 20 us for one number, 4.00 ms for 4 MiB (8.39 Gbit/s per rank)"
     )
 
 
 def test_wrong_sums_have_failed_and_the_rank_is_named():
-    found = judged(pair(is_right=False))["all-reduce"]
+    found = judged(pair(sums="wrong"))["all-reduce"]
     assert found.status == "failed"
     assert found.text.startswith("gives wrong sums on rank 1 on node2 (1 of 2 ranks)")
 
 
-def test_long_waits_are_told():
+def test_an_all_reduce_that_does_not_end_has_failed_and_the_rank_is_named():
+    found = judged([_FACTS, Network("node2", "late")])
+    assert list(found) == ["all-reduce"]
+    assert found["all-reduce"].status == "failed"
+    assert found["all-reduce"].text.startswith("did not end in time on rank 1 on node2")
+
+
+def test_long_waits_are_warnings():
     found = judged(pair(latency=0.005), nodes=2)["all-reduce"]
     assert found.status == "warning"
     assert "5000 us for one number" in found.text
@@ -49,17 +56,17 @@ def test_long_waits_are_told():
 
 
 def test_links_are_judged_against_1_gbit_per_second():
-    links = [Link("node1 - node2", 124e6), Link("node2 - node3", 1.2e9)]
+    links = {"node1 - node2": 124e6, "node2 - node3": 1.2e9}
     found = judged(pair(links=links), nodes=3)["links"]
     assert found.status == "warning"
     assert found.text == "1 of 2 below the expected 1 Gbit/s: node1 - node2 992 Mbit/s"
-    found = judged(pair(links=links[1:]), nodes=2)["links"]
+    found = judged(pair(links={"node2 - node3": 1.2e9}), nodes=2)["links"]
     assert found.status == "ok"
     assert "node2 - node3 with 9.6 Gbit/s" in found.text
 
 
 def test_a_link_that_nothing_comes_through_has_failed():
-    links = [Link("node1 - node2", 1.2e9), Link("node2 - node3", 0.0)]
+    links = {"node1 - node2": 1.2e9, "node2 - node3": 0.0}
     found = judged(pair(links=links), nodes=3)["links"]
     assert (found.status, found.text) == (
         "failed",

@@ -11,11 +11,12 @@ import pytest
 from hpcgan.doctor import slurm
 from hpcgan.doctor.slurm import Job
 
-_JOB = Job("7", 3600.0, is_told=True, is_batch=True, signal="B:USR1@120")
+_JOB = Job("7", 3600.0, knows_end=True, is_batch=True, signal="B:USR1@120")
 
 
 def judged(job: Job | None, is_by_mpirun: bool = False) -> dict[str, tuple[str, str]]:
-    return {each.check: (each.status, each.text) for each in slurm.judge(job, is_by_mpirun)}
+    found = slurm.judge(job, is_by_mpirun)
+    return {check: (each.status, each.text) for check, each in found.items()}
 
 
 def test_outside_a_job_there_is_nothing_to_say():
@@ -37,7 +38,7 @@ def test_a_signal_to_the_batch_script_is_ok():
         ({"signal": "R:USR1"}, False, "warning", "--signal=R:USR1 reaches the ranks"),
         ({"signal": "RB:USR1@60"}, True, "ok", "--signal=RB:USR1@60, to the batch script"),
         ({"signal": ""}, False, "ok", "none found; a run stops by itself"),
-        ({"signal": "", "is_told": False}, False, "warning", "no --signal in the batch script"),
+        ({"signal": "", "knows_end": False}, False, "warning", "no --signal in the batch script"),
     ],
 )
 def test_other_signals(change, by_mpirun, status, text):
@@ -47,11 +48,11 @@ def test_other_signals(change, by_mpirun, status, text):
 
 
 def test_without_a_batch_script_no_signal_is_asked_for():
-    job = dataclasses.replace(_JOB, signal="", is_batch=False, is_told=False)
+    job = dataclasses.replace(_JOB, signal="", is_batch=False, knows_end=False)
     assert "signal" not in judged(job)
 
 
-def test_little_time_is_told():
+def test_little_time_is_a_warning():
     job = dataclasses.replace(_JOB, seconds_left=120.0)
     assert judged(job)["time left"] == ("warning", "job 7: 2 minutes")
     job = dataclasses.replace(_JOB, seconds_left=None)
@@ -76,10 +77,10 @@ def test_facts_come_from_slurms_commands(tmp_path: Path, monkeypatch, left, seco
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     job = slurm.gather({"SLURM_JOB_ID": "7"})
-    assert job == Job("7", seconds, is_told=False, is_batch=True, signal="B:USR1@120")
+    assert job == Job("7", seconds, knows_end=False, is_batch=True, signal="B:USR1@120")
 
 
-def test_a_job_without_slurms_commands_is_still_told(tmp_path, monkeypatch):
+def test_a_job_without_slurms_commands_is_still_described(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     job = slurm.gather({"SLURM_JOB_ID": "7", "SBATCH_SIGNAL": "USR1@9"})
-    assert job == Job("7", None, is_told=False, is_batch=False, signal="USR1@9")
+    assert job == Job("7", None, knows_end=False, is_batch=False, signal="USR1@9")

@@ -112,7 +112,7 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-def test_what_is_missing_or_damaged_is_told_in_one_line(python, place: Path) -> None:
+def test_what_is_missing_or_damaged_is_reported_in_one_line(python, place: Path) -> None:
     with h5py.File(place / "few.h5", "w") as file:
         file["labels"] = np.zeros(40, int)
     done = python("-c", _ALL_CASES, json.dumps(list(CASES)))
