@@ -13,7 +13,6 @@ random access to compressed chunks is not.
 from __future__ import annotations
 
 import shutil
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +31,7 @@ from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import divide
 from hpcgan.data.source import Source, list_files, open_source
 from hpcgan.errors import ConfigError
-from hpcgan.files import default_chunk, partial_path, writing
+from hpcgan.files import partial_path, writing
 from hpcgan.hdf5 import call_on_data
 from hpcgan.world import World
 
@@ -51,7 +50,7 @@ class Resharding:
         parts: files to write.
         shuffle: whether to put the samples in random order.
         seed: of that order.
-        chunk: samples a chunk; None for about 1 MiB.
+        chunk: samples per chunk; None for about 1 MiB.
         compression: of the chunks.
     """
 
@@ -101,10 +100,6 @@ def _check(wanted: Resharding, samples: int) -> None:
     """Refuse values out of bounds, and places that cannot be written to."""
     if not 1 <= wanted.parts <= samples:
         raise ConfigError(f"--parts is {wanted.parts}; it must be from 1 to {samples}")
-    if wanted.chunk is not None and wanted.chunk < 1:
-        raise ConfigError(f"--chunk is {wanted.chunk}; it must be at least 1")
-    if wanted.seed < 0:
-        raise ConfigError(f"--seed is {wanted.seed}; it must be at least 0")
     if wanted.seed and not wanted.shuffle:
         raise ConfigError(f"--seed is {wanted.seed}, of the order of --shuffle; give both")
     sources = {Path(file).resolve() for file in list_files(wanted.files)}
@@ -121,19 +116,12 @@ def _write_parts(world: World, wanted: Resharding, samples: Samples, content: Co
     total = len(samples.source)
     for part in range(wanted.parts):
         run = range(total * part // wanted.parts, total * (part + 1) // wanted.parts)
-        start = time.perf_counter()
 
         def of_part(own: range, first: int = run.start) -> dict[str, np.ndarray]:
             return content(range(first + own.start, first + own.stop))
 
         layout = samples.layout(len(run), wanted)
-        written = writer.write(wanted.path(part), layout, of_part, world)
-        seconds = time.perf_counter() - start
-        lines.append(
-            f"{wanted.path(part)}: {len(run)} samples, {written} bytes, compression "
-            f"{wanted.compression}, chunks of {layout.chunk_samples}, written by {world.size} "
-            f"rank{'s' if world.size > 1 else ''} at {len(run) / seconds:.0f} samples/s"
-        )
+        lines.append(writer.write(wanted.path(part), layout, of_part, world))
     return lines
 
 
@@ -153,15 +141,14 @@ class Samples:
         self._attributes = world.together(self._read_attributes)
 
     def layout(self, samples: int, wanted: Resharding) -> Layout:
-        """Return the layout of a file of so many of the samples."""
+        """Return the layout of a file of some number of the samples."""
         stored = "u1" if self.source.dtype == "uint8" else "<f4"
         datasets: dict[str, tuple[tuple[int, ...], str]] = {
             wanted.images: (self.source.sample_shape, stored)
         }
         if self._labels is not None:
             datasets[str(self.source.labels)] = ((), self._labels.dtype.newbyteorder("<").str)
-        chunk = wanted.chunk or default_chunk(self.source.sample_bytes, samples)
-        return Layout(samples, datasets, chunk, wanted.compression, self._attributes)
+        return Layout(samples, datasets, wanted.chunk, wanted.compression, self._attributes)
 
     def read(self, run: range) -> dict[str, np.ndarray]:
         """Return the samples, and labels if there are any, of a run."""
@@ -234,7 +221,7 @@ class Shuffled:
         try:
             writer.check_room(out, len(source) * source.sample_bytes)
         except Exception:
-            with suppress(OSError):  # what went wrong is to be told
+            with suppress(OSError):  # the first error counts
                 out.rmdir()
             raise
 

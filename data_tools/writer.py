@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,7 +32,7 @@ from hpcgan.world import World
 Content = Callable[[range], dict[str, np.ndarray]]
 
 
-def write(out: Path, layout: Layout, content: Content, world: World) -> int:
+def write(out: Path, layout: Layout, content: Content, world: World) -> str:
     """Write a file with all ranks. All ranks must call it, with the same arguments.
 
     Args:
@@ -42,19 +43,26 @@ def write(out: Path, layout: Layout, content: Content, world: World) -> int:
         world: the ranks.
 
     Returns:
-        The file's bytes.
+        A line to print.
 
     Raises:
         DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
         RunError: the file cannot be written; an old one is then as it was.
         UserError: what ``content`` raises on any rank.
     """
+    start = time.perf_counter()
     world.on_root(lambda: _delete_left(out))
     if layout.compression == "none":
         _write_in_place(out, layout, content, world)
     else:
         _write_in_parts(out, layout, content, world)
-    return int(world.on_root(lambda: out.stat().st_size))
+    speed = layout.samples / (time.perf_counter() - start)
+    note = f", {layout.note}" if layout.note else ""
+    return (
+        f"{out}: {layout.samples} samples{note}; {world.on_root(lambda: out.stat().st_size)} "
+        f"bytes, compression {layout.compression}, chunks of {layout.chunk_samples}, written by "
+        f"{world.size} rank{'s' if world.size > 1 else ''} at {speed:.0f} samples/s"
+    )
 
 
 def _delete_left(out: Path) -> None:
@@ -89,7 +97,7 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
         world.on_root(lambda: _publish(out, partial))
     except Exception:
         if world.is_root:
-            with suppress(OSError):  # what went wrong is to be told
+            with suppress(OSError):  # the first error counts
                 partial.unlink()
         raise
 

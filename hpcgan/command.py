@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,18 @@ class _Misuse(ConfigError):
     def __init__(self, message: str, needs_ranks: bool | None) -> None:
         super().__init__(message)
         self.needs_ranks = needs_ranks is not False
+
+
+def whole_number(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """Return the type of an option: a whole number within bounds."""
+
+    def read(word: str) -> int:
+        if not re.fullmatch("-?[0-9]+", word) or not least <= int(word) <= most:
+            bounds = f"from {least}" + (f" to {most}" if most != 2**63 - 1 else "")
+            raise argparse.ArgumentTypeError(f"{word!r} is no whole number {bounds}")
+        return int(word)
+
+    return read
 
 
 def _path(word: str) -> Path:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpcgan.command import whole_number
 from hpcgan.config import Config
 from hpcgan.config_file import load, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError, RunError
@@ -62,10 +63,10 @@ def add(commands: Any, train: argparse.ArgumentParser) -> None:
         "[--dry-run]",
         allow_abbrev=False,
     )
-    parser.add_argument("--nodes", type=_number, default=1, metavar="N")
-    parser.add_argument("--ranks-per-node", type=_number, default=1, metavar="N")
-    parser.add_argument("--cores-per-rank", type=_number, default=1, metavar="N")
-    parser.add_argument("--gpus-per-node", type=_number, default=0, metavar="N")
+    parser.add_argument("--nodes", type=whole_number(1), default=1, metavar="N")
+    parser.add_argument("--ranks-per-node", type=whole_number(1), default=1, metavar="N")
+    parser.add_argument("--cores-per-rank", type=whole_number(1), default=1, metavar="N")
+    parser.add_argument("--gpus-per-node", type=whole_number(1), default=0, metavar="N")
     parser.add_argument("--time", default="01:00:00", metavar="T", help="default: 01:00:00")
     parser.add_argument(
         "--site", type=Path, metavar="FILE", help=f"the cluster's settings; default: {SITE}"
@@ -284,10 +285,3 @@ def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
         f"  scancel --batch --signal=USR1 {job}  a checkpoint now, and back into the queue\n"
         f"  scancel {job}                        the end"
     )
-
-
-def _number(word: str) -> int:
-    """Return a whole number from 1."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
-    return int(word)

@@ -20,8 +20,6 @@ from hpcgan.errors import DataError
 GZIP = [h5py.h5z.FILTER_DEFLATE]
 SHUFFLED_GZIP = [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
 
-_DTYPES = ("uint8", "float32")
-
 
 @hdf5_limits.served
 def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
@@ -35,25 +33,22 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
         raise DataError(f"{file}: not readable as HDF5: {error}") from None
     with opened:
         array = checks.dataset(opened, file, images)
-        shape = array.shape
-        if shape is None or len(shape) not in (4, 5) or 0 in shape[1:]:
-            raise DataError(
-                f"{file}: dataset '{images}' has shape {shape}; it must be (N, H, W, C) "
-                "or (N, D, H, W, C)"
-            )
-        if array.dtype.name not in _DTYPES:
-            raise DataError(
-                f"{file}: dataset '{images}' has dtype {array.dtype.name}; it must be uint8 "
-                "or float32"
-            )
+        wrong = checks.wrong_samples(array, images)
+        if wrong:
+            raise DataError(f"{file}: dataset {wrong}")
         checks.check_claim(array, file)
         checks.check_filters(array, file)
         if labels is not None:
-            _check_labels(checks.dataset(opened, file, labels), shape[0], file, labels)
+            of_samples = checks.dataset(opened, file, labels)
+            wrong = checks.wrong_labels(of_samples, labels, array.shape[0])
+            if wrong:
+                raise DataError(f"{file}: dataset {wrong}")
+            checks.check_claim(of_samples, file)
+            checks.check_filters(of_samples, file)
         yield {
-            "length": shape[0],
+            "length": array.shape[0],
             "chunk": array.chunks[0] if array.chunks else None,
-            "shape": list(shape[1:]),
+            "shape": list(array.shape[1:]),
             "dtype": array.dtype.name,
             "others": _others(array, file),
         }
@@ -73,9 +68,9 @@ def labels(file: str, name: str) -> Iterator[Any]:
 def places(file: str, images: str) -> Iterator[Any]:
     """Yield where a file's samples are.
 
-    The value has the array's ``shape`` and ``dtype``. With ``rows`` (samples a chunk) and
+    The value has the array's ``shape`` and ``dtype``. With ``rows`` (samples per chunk) and
     ``filters``, the arrays are where each chunk begins and how many bytes it has; without, HDF5
-    has to be asked for the samples. ``view`` lists the first and last row + 1 that each file of
+    has to read the samples. ``view`` lists the first and last row + 1 that each file of
     a virtual dataset fills, and that file.
     """
     with h5py.File(file, "r", locking=False) as opened:
@@ -105,7 +100,7 @@ def rows(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
 def _places(
     opened: h5py.File, array: h5py.Dataset, file: str
 ) -> tuple[np.ndarray, np.ndarray, int, list[int]] | None:
-    """Return chunks' places, sizes, samples and filters, or None if HDF5 has to be asked."""
+    """Return chunks' places, sizes, samples and filters, or None if HDF5 has to read them."""
     if not checks.array_bytes(array):
         return None
     if array.chunks is None:
@@ -124,21 +119,6 @@ def _places(
     if not as_written or offsets.min() < 0:
         return None
     return offsets, sizes, int(array.chunks[0]), filters
-
-
-def _check_labels(array: Any, samples: int, file: str, name: str) -> None:
-    """Refuse labels of another length, shape or kind."""
-    if array.shape != (samples,):
-        raise DataError(
-            f"{file}: dataset '{name}' has shape {array.shape}; for {samples} samples it must "
-            f"be ({samples},)"
-        )
-    if array.dtype.kind not in "iu" and array.dtype.name != "float32":
-        raise DataError(
-            f"{file}: dataset '{name}' has dtype {array.dtype.name}; labels are integers or float32"
-        )
-    checks.check_claim(array, file)
-    checks.check_filters(array, file)
 
 
 def _others(array: h5py.Dataset, path: str) -> list[str]:

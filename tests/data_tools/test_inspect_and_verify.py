@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools import cli, verify
+from data_tools import check_file, cli, verify
 from hpcgan import hdf5
 
 COUNT = 10
@@ -201,12 +201,12 @@ def test_samples_that_hdf5_does_not_survive_are_named(
 ) -> None:
     make("a.h5", "f4")
 
-    def ask(function: str, *words: object) -> tuple[object, list[np.ndarray]]:
-        if function.endswith("values"):
+    def call(function: hdf5.Function, *words: object) -> tuple[object, list[np.ndarray]]:
+        if function is check_file.values:
             raise hdf5.Hdf5Error("HDF5 crashes on it")
-        return hdf5.ask(function, *words)
+        return hdf5.call(function, *words)
 
-    monkeypatch.setattr(verify, "ask", ask)
+    monkeypatch.setattr(verify, "call", call)
     found = verify.check("a.h5", "images", None)
     problem = "samples 0 to 7 of 'images': HDF5 crashes on it; no more of them are read"
     assert found["problems"] == [problem]
