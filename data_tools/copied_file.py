@@ -57,10 +57,9 @@ def has_labels(file: str) -> Iterator[Any]:
 def attributes(file: str, name: str) -> Iterator[Any]:
     """Yield the attributes of a dataset that are numbers or texts, but for very large ones.
 
-    The value has their ``names``, and ``texts``, strings and lists of strings by name; all others
-    come as arrays, in the order of the names.
+    They come as arrays, texts with U+FFFD for bytes that are none; the value has their names.
     """
-    names, texts = [], {}
+    names = []
     with h5py.File(file, "r", locking=False) as opened:
         found = checks.dataset(opened, file, name).attrs
         for key in found:
@@ -70,15 +69,9 @@ def attributes(file: str, name: str) -> Iterator[Any]:
             if header.dtype.kind in "biufS":
                 yield np.asarray(found[key])
             elif h5py.check_string_dtype(header.dtype):
-                texts[key] = _readable(found[key])
+                content = np.char.encode(np.asarray(found[key], str), "utf-8", "surrogateescape")
+                yield np.char.decode(content, "utf-8", "replace")
             else:
                 continue
             names.append(key)
-        yield {"names": names, "texts": texts}
-
-
-def _readable(text: Any) -> Any:
-    """Return a text, or an array of texts as lists, with U+FFFD for bytes that are none."""
-    if isinstance(text, str):
-        return text.encode(errors="surrogateescape").decode(errors="replace")
-    return [_readable(each) for each in text]
+        yield names

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -176,18 +175,13 @@ class Samples:
         return {name: _attributes(self.source.files[0], name) for name in names}
 
 
-def _attributes(file: str, name: str) -> dict[str, Any]:
+def _attributes(file: str, name: str) -> dict[str, np.ndarray]:
     """Return the attributes of a dataset."""
-    found, arrays = call_on_data(copied_file.attributes, file, name)
-    rest = iter(arrays)
-    values: dict[str, Any] = {}
-    for key in found["names"]:
-        text = found["texts"].get(key)
-        if isinstance(text, list):
-            values[key] = np.array(text, h5py.string_dtype())
-        else:
-            values[key] = next(rest) if text is None else text
-    return values
+    names, values = call_on_data(copied_file.attributes, file, name)
+    return {
+        key: value.astype(h5py.string_dtype()) if value.dtype.kind == "U" else value
+        for key, value in zip(names, values, strict=True)
+    }
 
 
 def _has_labels(source: Source) -> bool:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from data_tools.layout import Layout
 from hpcgan.errors import DataError
-from hpcgan.files import hdf5_on_disk, partial_path, writing
+from hpcgan.files import hdf5_on_disk, partial_path, write_at, writing
 from hpcgan.terminal import is_watched
 from hpcgan.world import World
 
@@ -136,7 +136,7 @@ def _fill(
         for index, arrays in _own_chunks(layout, content, world):
             with writing(out):
                 for row, name in zip(offsets, layout.datasets, strict=True):
-                    _write_at(descriptor, arrays[name], int(row[index]))
+                    write_at(descriptor, arrays[name], int(row[index]))
 
 
 def _own_chunks(
@@ -155,14 +155,6 @@ def _own_chunks(
             missing = layout.chunk_samples - len(samples)
             whole[name] = np.pad(array, [(0, missing)] + [(0, 0)] * len(shape))
         yield index, whole
-
-
-def _write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
-    """Write all bytes of ``array`` at ``offset``; one call of the system may write fewer."""
-    rest = array.reshape(-1).view(np.uint8).data
-    while rest:
-        count = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[count:], offset + count
 
 
 def _publish(out: Path, partial: Path) -> None:
@@ -203,7 +195,7 @@ def _compress(out: Path, part: Path, layout: Layout, content: Content, world: Wo
             for name in layout.datasets:
                 mask, encoded = encode(name, arrays[name])
                 with writing(out):
-                    _write_at(descriptor, encoded, end)
+                    write_at(descriptor, encoded, end)
                 end += encoded.nbytes
                 sizes[-1].append((encoded.nbytes, mask))
     return sizes

@@ -230,6 +230,28 @@ class _Disk(io.RawIOBase):
             self._error = self._error or error
 
 
+def read_at(descriptor: int, out: np.ndarray, offset: int) -> None:
+    """Fill ``out`` with bytes of a file; one call of the system may read fewer.
+
+    Raises:
+        EOFError: the file has fewer.
+    """
+    rest = out.reshape(-1).view(np.uint8).data
+    while rest:
+        count = os.preadv(descriptor, [rest], offset)
+        if not count:
+            raise EOFError("the file ends before them: it is truncated")
+        rest, offset = rest[count:], offset + count
+
+
+def write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
+    """Write all bytes of ``array`` at ``offset``; one call of the system may write fewer."""
+    rest = array.reshape(-1).view(np.uint8).data
+    while rest:
+        count = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[count:], offset + count
+
+
 def write_datasets(out: Path, datasets: dict[str, np.ndarray]) -> None:
     """Write arrays that fit in memory twice to HDF5, each a dataset chunked along its first axis.
 

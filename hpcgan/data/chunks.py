@@ -20,6 +20,7 @@ from hpcgan.data import headers
 from hpcgan.data.shards import ChunkSlice
 from hpcgan.data.source import Source
 from hpcgan.errors import DataError
+from hpcgan.files import read_at
 from hpcgan.hdf5 import Hdf5Error, call
 
 
@@ -134,7 +135,7 @@ class ChunkReader:
                 part = out[low - start : high - start]
                 if not places.filters:
                     skipped = (low - begin) * self.source.sample_bytes
-                    _read_bytes(descriptor, part, int(places.offsets[chunk]) + skipped)
+                    read_at(descriptor, part, int(places.offsets[chunk]) + skipped)
                 else:
                     part[:] = self._decoded(descriptor, places, chunk)[low - begin : high - begin]
         finally:
@@ -152,7 +153,7 @@ class ChunkReader:
     def _decoded(self, descriptor: int, places: Places, chunk: int) -> np.ndarray:
         """Return the samples of a chunk that was compressed."""
         stored = np.empty(int(places.sizes[chunk]), np.uint8)
-        _read_bytes(descriptor, stored, int(places.offsets[chunk]))
+        read_at(descriptor, stored, int(places.offsets[chunk]))
         length = places.rows * self.source.sample_bytes
         stream = zlib_ng.decompressobj()
         # Never much more than a chunk, whatever the bytes promise to become. The one byte more
@@ -187,13 +188,3 @@ class ChunkReader:
                     f"{self.paths[file]}: sample {row} of '{self.source.images}' holds values "
                     "that are not finite; hpcgan-data verify lists all of them"
                 )
-
-
-def _read_bytes(descriptor: int, out: np.ndarray, offset: int) -> None:
-    """Fill ``out`` with bytes of a file; one call of the system may read fewer."""
-    rest = out.reshape(-1).view(np.uint8).data
-    while rest:
-        count = os.preadv(descriptor, [rest], offset)
-        if not count:
-            raise EOFError("the file ends before them: it is truncated")
-        rest, offset = rest[count:], offset + count

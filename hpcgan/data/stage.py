@@ -15,10 +15,12 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import ChunkSlice
 from hpcgan.errors import DataError
-from hpcgan.files import expanded
+from hpcgan.files import expanded, read_at, write_at
 from hpcgan.world import World
 
 _PART = 2**26  # bytes copied at once
@@ -161,31 +163,24 @@ def _copy(reader: ChunkReader, directory: Path, share: list[_Extent]) -> None:
     """Copy parts of files and compare what arrived."""
     for file, begin, size in share:
         path, out = reader.source.files[file], _copy_path(directory, reader, file)
+        content, arrived = np.empty(size, np.uint8), np.empty(size, np.uint8)
         try:
             with Path(path).open("rb") as original:
-                content = os.pread(original.fileno(), size, begin)
+                read_at(original.fileno(), content, begin)
             descriptor = os.open(out, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                _write(descriptor, content, begin)
-                arrived = os.pread(descriptor, size, begin)
+                write_at(descriptor, content, begin)
+                os.fdatasync(descriptor)
+                # Read back what the disk holds, not what the system remembers.
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                read_at(descriptor, arrived, begin)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be staged to {directory} (data.stage): {error.strerror}"
             ) from None
-        if len(content) < size:
-            raise DataError(f"{path}: ends before byte {begin + size}: it is truncated")
-        if arrived != content:
+        except EOFError:
+            raise DataError(f"{path}: ends before byte {begin + size}: it is truncated") from None
+        if not np.array_equal(arrived, content):
             raise DataError(f"{path}: its copy in {directory} differs: is that disk healthy?")
-
-
-def _write(descriptor: int, content: bytes, offset: int) -> None:
-    """Write all bytes to the disk; one call of the system may write fewer."""
-    rest = memoryview(content)
-    while rest:
-        written = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[written:], offset + written
-    os.fdatasync(descriptor)
-    # Read back what the disk holds, not what the system remembers.
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

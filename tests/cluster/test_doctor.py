@@ -140,13 +140,13 @@ _NEVER = ["python", "-m", "tests.stopped_doctor", "1:never", "doctor"]
 
 
 def test_a_rank_that_never_starts_mpi_is_named_by_mpirun(cluster: Cluster, place: Path) -> None:
-    launcher = [_MPIRUN[0], "--timeout", "5", "--report-state-on-timeout", *_MPIRUN[1:]]
+    launcher = [_MPIRUN[0], "--timeout", "10", "--report-state-on-timeout", *_MPIRUN[1:]]
     done = cluster.on("login", *launcher, *_NEVER, place=place)
     assert done.returncode != 0
     assert done.stdout == ""
     states = {
         words[words.index("Node:") + 1]: words[words.index("State:") + 1]
-        for words in (line.split() for line in done.stderr.splitlines())
+        for words in map(str.split, done.stderr.splitlines())
         if "State:" in words
     }
     assert states == {"node1": "SYNC", "node2": "RUNNING"}  # SYNC REGISTERED
@@ -155,7 +155,7 @@ def test_a_rank_that_never_starts_mpi_is_named_by_mpirun(cluster: Cluster, place
 def test_a_node_whose_rank_never_starts_mpi_is_named_by_slurm(
     cluster: Cluster, place: Path
 ) -> None:
-    launcher = ["env", "SLURM_PMIX_TIMEOUT=5", *_SRUN, "--time=1"]
+    launcher = ["env", "SLURM_PMIX_TIMEOUT=10", *_SRUN, "--time=1"]
     done = cluster.on("login", *launcher, *_NEVER, place=place)
     assert done.returncode != 0
     assert done.stdout == ""

@@ -128,7 +128,7 @@ def test_a_rank_that_stops_is_named_and_all_ends(python, where, says):
 def test_a_rank_that_never_starts_mpi_is_named_by_mpirun(tmp_path):
     """As docs/doctor.md has it: the others wait inside MPI, where they can say nothing."""
     mpirun, *words = launching.mpirun(3)
-    words = ["--timeout", "5", "--report-state-on-timeout", *words, sys.executable]
+    words = ["--timeout", "10", "--report-state-on-timeout", *words, sys.executable]
     done = subprocess.run(
         [mpirun, *words, "-m", "tests.stopped_doctor", "1:never", "doctor"],
         cwd=tmp_path,
@@ -139,9 +139,9 @@ def test_a_rank_that_never_starts_mpi_is_named_by_mpirun(tmp_path):
     )
     assert done.returncode != 0
     assert done.stdout == ""
-    states = [line.split() for line in done.stderr.splitlines() if "State: " in line]
-    assert ["".join(words[words.index("State:") + 1 :][:2]) for words in states] == [
-        "SYNCREGISTERED",
-        "RUNNINGExitCode",
-        "SYNCREGISTERED",
-    ]
+    states = {
+        words[words.index("Rank:") + 1]: words[words.index("State:") + 1]
+        for words in map(str.split, done.stderr.splitlines())
+        if "State:" in words
+    }
+    assert states == {"0": "SYNC", "1": "RUNNING", "2": "SYNC"}  # SYNC REGISTERED
