@@ -1,4 +1,4 @@
-"""What ``verify`` asks of a file, for the process that reads HDF5 (``hpcgan.hdf5_process``).
+"""What ``verify`` looks for in a file, for the process that reads HDF5 (``hpcgan.hdf5_process``).
 
 Unlike a run, which ends with the first thing that is wrong, it goes on and lists all.
 """

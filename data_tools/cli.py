@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: the words after the program's name; None for those of this process.
+        argv: the arguments after the program's name; None for those of this process.
 
     Returns:
         The exit status: 0, or that of the user error, whose one line went to stderr.

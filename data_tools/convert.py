@@ -101,7 +101,7 @@ def _open(conversion: Conversion, world: World) -> Images:
 
 def _open_source(conversion: Conversion, world: World) -> Images:
     given, source = conversion, conversion.source
-    if not (source.is_file() or source.is_dir()):  # a pipe may never say a word
+    if not (source.is_file() or source.is_dir()):  # reading a pipe may never end
         raise DataError(f"{source}: there is no such file or folder")
     kind = given.format or _format_of(source)
     if (given.size or given.crop or given.grey) and kind not in ("folder", "tfrecord"):
@@ -157,4 +157,4 @@ def _format_of(source: Path) -> Format:
     if is_idx(source):
         return "idx"
     hint = "a picture alone; give its folder" if source.suffix.lower() in SUFFIXES else "unknown"
-    raise DataError(f"{source}: its format is {hint}; --format says it: {', '.join(FORMATS)}")
+    raise DataError(f"{source}: its format is {hint}; set --format: {', '.join(FORMATS)}")

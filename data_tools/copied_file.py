@@ -1,4 +1,4 @@
-"""What ``convert`` and ``reshard`` ask of the HDF5 files that they copy.
+"""What ``convert`` and ``reshard`` take from the HDF5 files that they copy.
 
 For the process that reads HDF5 (``hpcgan.hdf5_process``).
 """
@@ -15,7 +15,7 @@ from hpcgan import hdf5_limits
 from hpcgan.data import checks
 from hpcgan.errors import DataError
 
-_MOST_ATTRIBUTE = 60_000  # bytes; HDF5 has room for 64 KiB, with what it says of them
+_MOST_ATTRIBUTE = 60_000  # bytes; HDF5 has room for 64 KiB, with their header
 
 
 @hdf5_limits.served

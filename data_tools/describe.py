@@ -1,6 +1,6 @@
-"""The command ``inspect``: what data files hold, told for people.
+"""The command ``inspect``: what data files hold, as text for people.
 
-The files are read by the process that may die of them; ``describe_file`` is what it does.
+The files are read by a process that damage may kill, with the functions of ``describe_file``.
 """
 
 from __future__ import annotations

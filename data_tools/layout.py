@@ -29,7 +29,7 @@ class Layout:
         compression: of the chunks; gzip and lzf come with the shuffle filter where values have
             several bytes.
         attributes: of the datasets.
-        note: what the samples are, in a few words, for a line to print.
+        note: what the samples are, in short, for a line to print.
 
     Raises:
         ConfigError: HDF5 does not allow chunks of this size.

@@ -170,7 +170,7 @@ class Samples:
         return None if self.source.labels is None else self.source.read_labels()
 
     def _read_attributes(self) -> Attributes:
-        """Return the numbers and texts that the first file says of its datasets."""
+        """Return the attributes of the first file's datasets."""
         names = filter(None, (self.source.images, self.source.labels))
         return {name: _attributes(self.source.files[0], name) for name in names}
 

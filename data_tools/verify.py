@@ -1,7 +1,7 @@
 """The command ``verify``: read every chunk of data files and list what is wrong with them.
 
 HDF5 may crash or never return on damaged files, where no Python code can catch it. So another
-process reads them; ``check_file`` is what it does. If that dies of a file, that is what is wrong.
+process reads them, with the functions of ``check_file``; if a file kills it, that is the problem.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import numpy as np
 from hpcgan.errors import ConfigError, DataError, RunError, UserError
 
 USER_BLOCK = 512  # bytes before the HDF5 content that HDF5 leaves to us; the fewest it allows
-# Errors where room may be what is missing; None: HDF5 does not tell.
+# Errors where room may be what is missing; None: HDF5 does not report it.
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
 _CHUNK_BYTES = 2**20  # HDF5's default chunk cache holds this much
 
@@ -178,7 +178,7 @@ def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
 
 
 class _Disk(io.RawIOBase):
-    """A file that never tells HDF5 of a full disk.
+    """A file that hides a full disk from HDF5.
 
     HDF5 reports it while it closes objects, where Python cannot catch it. What is written after
     the first error is lost, and so is the file: ``check`` raises that error.

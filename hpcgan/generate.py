@@ -37,7 +37,7 @@ def generate(
     """Write ``count`` samples of the checkpoint ``path`` to ``out``.
 
     All ranks must call it. The samples have the data's dtype: in .h5 and .npz they are named
-    ``images``, and the labels that they were asked for ``labels``: a data file that can be trained
+    ``images``, and their labels ``labels``: a data file that can be trained
     on; .png shows the samples in one grid. Those of .h5 need not fit in memory.
 
     Args:
@@ -77,7 +77,7 @@ def _check(count: int, out: Path, seed: int) -> None:
 
 
 def _check_networks(found: Checkpoint, label: float | None, trusted: bool) -> None:
-    """Refuse a label that the networks do not know, and code that a file asks for."""
+    """Refuse a label that the networks do not know, and code that a file names."""
     model = found.config.model
     named = [each for each in (model.generator, model.discriminator) if each is not None]
     if named and not trusted:

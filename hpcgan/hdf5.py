@@ -2,9 +2,9 @@
 
 HDF5 may crash, never return or take all memory on a damaged file, where no Python code can catch
 it. So no rank opens such a file itself: it calls functions in a process (``hdf5_process``), which
-limits its own time and memory and may die. It is started by the first call, makes those of all
-threads one after the other, and ends when there has been none for a while. It is a fresh
-interpreter and no fork: ranks may not fork once MPI has started.
+limits its own time and memory, and which damage may kill. It is started by the first call, makes
+those of all threads one after the other, and ends when there has been none for a while. It is a
+fresh interpreter and no fork: ranks may not fork once MPI has started.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal
 
 
 class Hdf5Error(Exception):
-    """HDF5 cannot read a file; the text says why, on one line."""
+    """HDF5 cannot read a file; the text has the reason, on one line."""
 
 
 class _Died(Exception):
@@ -65,12 +65,12 @@ class Hdf5Process:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def call(self, function: Function, *words: Any) -> tuple[Any, list[np.ndarray]]:
+    def call(self, function: Function, *arguments: Any) -> tuple[Any, list[np.ndarray]]:
         """Call a function in the process, and return what it yields.
 
         Args:
             function: one of a module, marked by ``hdf5_limits.served``.
-            words: the arguments, which JSON can hold; the first one is the file.
+            arguments: the arguments, which JSON can hold; the first one is the file.
 
         Returns:
             The function's value, and its arrays.
@@ -81,7 +81,7 @@ class Hdf5Process:
             Hdf5Error: HDF5 could not read the file, or the process died of it.
         """
         # Names of files are seen from where this process is now.
-        call = [str(Path.cwd()), function.__module__, function.__name__, *words]
+        call = [str(Path.cwd()), function.__module__, function.__name__, *arguments]
         line = json.dumps(call).encode() + b"\n"
         with self._lock:
             for is_last in (False, True):
@@ -92,7 +92,7 @@ class Hdf5Process:
                     status = self.close()
                     # An earlier file may have harmed it, or it had just ended by itself.
                     if is_fresh or is_last or -status in _OUT_OF_TIME:
-                        raise _end(status, str(words[0])) from None
+                        raise _end(status, str(arguments[0])) from None
         raise AssertionError
 
     def close(self) -> int:
@@ -127,10 +127,10 @@ class Hdf5Process:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start the process and wait until it is ready."""
-        words = [sys.executable, "-m", "hpcgan.hdf5_process", *self._limits]
+        command = [sys.executable, "-m", "hpcgan.hdf5_process", *self._limits]
         try:
             self._process = subprocess.Popen(
-                words,
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | _ENVIRONMENT,
@@ -142,7 +142,7 @@ class Hdf5Process:
         except (OSError, _Died) as error:
             status = self.close()
             raise RunError(
-                f"{' '.join(words)}: could not be started to read HDF5 files "
+                f"{' '.join(command)}: could not be started to read HDF5 files "
                 f"({error or f'status {status}'}); try that command"
             ) from None
         return self._process
@@ -171,7 +171,7 @@ def _read_array(process: subprocess.Popen[bytes], header: dict[str, Any]) -> np.
 
 
 def _error(kind: str, message: str) -> Exception:
-    """Return the error that the function raised, or what HDF5 said."""
+    """Return the error that the function raised, or HDF5's."""
     known = getattr(errors, kind, None)
     return known(message) if known else Hdf5Error(message)
 
@@ -186,7 +186,7 @@ def _end(status: int, file: str) -> Hdf5Error | RunError:
     reason, advice = f"ended by {name}", "start it again"
     if -status == signal.SIGKILL:
         reason += f", as where memory runs out ({free_memory()} bytes are free)"
-        advice = "ask for more memory (sbatch --mem), or use fewer ranks a node"
+        advice = "ask for more memory (sbatch --mem), or use fewer ranks per node"
     if -status == signal.SIGXCPU:
         reason, advice = f"{reason}, a limit of its processor time", "raise it (ulimit -t)"
     return RunError(f"{file}: the process that reads it was {reason}; {advice}")
@@ -195,18 +195,18 @@ def _end(status: int, file: str) -> Hdf5Error | RunError:
 of_this_rank = Hdf5Process()
 
 
-def call_on_data(function: Function, file: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
+def call_on_data(function: Function, file: str, *arguments: Any) -> tuple[Any, list[np.ndarray]]:
     """Call a function in this rank's process that looks into a data file.
 
     Raises:
         DataError: HDF5 cannot read the file.
     """
     try:
-        return call(function, file, *words)
+        return call(function, file, *arguments)
     except Hdf5Error as error:
         raise DataError(f"{file}: not readable as HDF5: {error}") from None
 
 
-def call(function: Function, *words: Any) -> tuple[Any, list[np.ndarray]]:
+def call(function: Function, *arguments: Any) -> tuple[Any, list[np.ndarray]]:
     """Call a function in this rank's process, as ``Hdf5Process.call`` does."""
-    return of_this_rank.call(function, *words)
+    return of_this_rank.call(function, *arguments)

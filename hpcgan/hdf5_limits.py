@@ -18,7 +18,7 @@ _seconds = 0.0
 _memory = 0
 _work = 0
 
-# gzip makes at most 1,032 bytes of one; what a file says to hold beyond that was never written.
+# gzip makes at most 1,032 bytes of one; what a file claims beyond that was never written.
 _RATIO = 1100
 
 
@@ -66,7 +66,7 @@ def shortage() -> str:
     if free < _work:
         return (
             f"it needs {_work} bytes, and {free} are free; ask for more memory (sbatch --mem), or "
-            "use fewer ranks a node"
+            "use fewer ranks per node"
         )
     return ""
 

@@ -24,7 +24,7 @@ from hpcgan.errors import RunError, UserError
 from hpcgan.terminal import printable
 
 _IDLE = 60.0  # seconds after which it ends; its memory is better used by the run
-# What HDF5 says when it gets no memory; a filter that fails may have got none.
+# HDF5's texts when it gets no memory; a filter that fails may have got none.
 _OUT_OF_MEMORY = ("alloc", "filter returned failure", "memory")
 
 
@@ -56,7 +56,7 @@ def calls() -> Iterator[list[Any]]:
 
 def make(call: list[Any], replies: BinaryIO) -> None:
     """Make one call and send the reply."""
-    directory, module, name, *words = call
+    directory, module, name, *arguments = call
     function = getattr(importlib.import_module(module), name)
     hdf5_limits.allow(0)
     try:
@@ -64,7 +64,7 @@ def make(call: list[Any], replies: BinaryIO) -> None:
             raise ValueError(f"{module}.{name} may not be run here")
         os.chdir(directory)
         value = None
-        for each in function(*words):
+        for each in function(*arguments):
             if isinstance(each, np.ndarray):
                 array = np.require(each, requirements="C").reshape(each.shape)
                 send(replies, {"dtype": array.dtype.str, "shape": array.shape})
@@ -75,18 +75,18 @@ def make(call: list[Any], replies: BinaryIO) -> None:
     except UserError as error:
         reply = {"error": one_line(error), "kind": type(error).__name__}
     except Exception as error:  # damage has h5py raise anything; what it is matters to no one
-        reply = failure(error, words)
+        reply = failure(error, arguments)
     hdf5_limits.end()
     send(replies, reply)
 
 
-def failure(error: Exception, words: list[Any]) -> dict[str, Any]:
-    """Return the reply to a call about the file ``words[0]`` that ended with an error."""
+def failure(error: Exception, arguments: list[Any]) -> dict[str, Any]:
+    """Return the reply to a call about the file ``arguments[0]`` that ended with an error."""
     said = one_line(error)
     if isinstance(error, MemoryError) or any(sign in said for sign in _OUT_OF_MEMORY):
         shortage = hdf5_limits.shortage()
         if shortage:
-            text = f"{words[0]}: memory ran out while HDF5 read it: {shortage}"
+            text = f"{arguments[0]}: memory ran out while HDF5 read it: {shortage}"
             return {"error": printable(text), "kind": RunError.__name__}
         said = said or "it claims more than there is memory: it is damaged"
     return {"error": said or type(error).__name__, "kind": ""}
@@ -104,7 +104,7 @@ def send(replies: BinaryIO, reply: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    # When the rank is gone, the write that fails ends the process without a word.
+    # When the rank is gone, the write that fails ends the process silently.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     # Ctrl-C is the rank's to handle; its end is the end of the calls.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Datasets of other HDF5 files, which another process reads: it may die of damaged ones."""
+"""Datasets of other HDF5 files, which another process reads: damaged ones may kill it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def open_hdf5(source: Path, images: str, labels: str | None) -> Images:
 
 
 class _Rows:
-    """A dataset of which runs of rows are read when they are asked for."""
+    """A dataset of which runs of rows are read when they are needed."""
 
     def __init__(
         self, source: Path, name: str, shape: list[int], dtype: str, chunk: int | None
     ) -> None:
         self.shape, self.dtype, self.ndim = tuple(shape), np.dtype(dtype), len(shape)
         self._source, self._name = source, name
-        # Whole chunks of the file, which may be larger than those that are asked for.
+        # Whole chunks of the file, which may be larger than those that are needed.
         most = default_chunk(max(1, math.prod(shape[1:]) * self.dtype.itemsize), max(1, shape[0]))
         self._rows = (chunk or 1) * max(1, most // (chunk or 1))
         self._block = lru_cache(maxsize=1)(self._read)
@@ -80,9 +80,8 @@ class _Rows:
         """Return the rows of one block."""
         first = block * self._rows
         stop = min(first + self._rows, len(self))
-        words = (str(self._source), self._name, first, stop)
         try:
-            return call(headers.rows, *words)[1][0]
+            return call(headers.rows, str(self._source), self._name, first, stop)[1][0]
         except (Hdf5Error, DataError) as error:
             raise DataError(
                 f"{self._source}: samples {first} to {stop - 1} of '{self._name}' cannot be read: "

@@ -105,8 +105,8 @@ class _Example:
             return decode(content, self._origin, size, crop, grey)
         if height is None or width is None or height * width * (depth or 1) != len(content):
             raise DataError(
-                f"{self._origin}: its image is neither PNG nor JPEG, nor as many bytes as its "
-                "features height, width and depth say"
+                f"{self._origin}: its image is neither PNG nor JPEG, nor of the size that its "
+                "features height, width and depth give"
             )
         if size is not None or grey:
             raise DataError(f"{self._origin}: raw pixels are not resized or made grey")

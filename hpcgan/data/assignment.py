@@ -29,7 +29,7 @@ class ShardAssignment:
 
     Attributes:
         placement: where the samples are while the run uses them.
-        because: why, in a few words.
+        because: why, in short.
         slices: of each shard that this rank hosts; if they are shared or staged, its node.
         hosted: the shards of this rank.
         sizes: samples of every shard, of all ranks.
@@ -73,7 +73,7 @@ def assign_shards(
         world: the ranks.
         config: with ``data.shards`` resolved to a number.
         source: the data.
-        earlier: the data section of the run that is gone on from, if any.
+        earlier: the data section of the run that is resumed, if any.
 
     Returns:
         The configuration with all that was open in its data section, and the assignment.
@@ -166,7 +166,7 @@ def _choose(data: DataConfig, room: _Room, keeps_order: bool, names: str) -> Pla
     """Choose where the samples are kept.
 
     Args:
-        data: what the user asked for.
+        data: the user's section.
         room: on the nodes.
         keeps_order: whether the samples must be shuffled one by one, which cannot be streamed.
         names: of the files, for the error.

@@ -1,7 +1,7 @@
 """What is refused of a data file's datasets before anything of their size is made.
 
-For the process that reads HDF5 files (``hdf5_process``). A file of others may claim what its bytes
-cannot hold, or have HDF5 open other files.
+For the process that reads HDF5 files (``hdf5_process``). A file of others may claim more than its
+bytes can hold, or make HDF5 open other files.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def dataset(opened: Any, file: str, name: str, may_be_raw: bool = False) -> Any:
 
 
 def wrong_samples(array: Any, name: str) -> str:
-    """Return why an array cannot be samples, in words behind a file's name, or ""."""
+    """Return why an array cannot be samples, as text after a file's name, or ""."""
     shape, dtype = array.shape, array.dtype.name
     if shape is None or len(shape) not in (4, 5) or 0 in shape[1:]:
         return f"'{name}' has shape {shape}; it must be (N, H, W, C) or (N, D, H, W, C)"
@@ -194,7 +194,7 @@ def array_bytes(array: Any) -> int:
 
 
 def check_claim(array: Any, file: str) -> None:
-    """Refuse a dataset that says to hold more than its file can, before anyone makes room.
+    """Refuse a dataset that claims more than its file can hold, before anyone makes room.
 
     Raises:
         DataError: it does.
@@ -215,8 +215,8 @@ def check_claim(array: Any, file: str) -> None:
         fits = claimed == array.id.get_storage_size() and end <= room
     if not fits:
         raise DataError(
-            f"{file}: '{array.name}' says to hold {claimed} bytes (shape {array.shape}, chunks "
-            f"{array.chunks}), which a file of {room} bytes cannot: it is damaged"
+            f"{file}: '{array.name}' claims {claimed} bytes (shape {array.shape}, chunks "
+            f"{array.chunks}), which a file of {room} bytes cannot hold: it is damaged"
         )
 
 

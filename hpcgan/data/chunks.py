@@ -156,7 +156,7 @@ class ChunkReader:
         read_at(descriptor, stored, int(places.offsets[chunk]))
         length = places.rows * self.source.sample_bytes
         stream = zlib_ng.decompressobj()
-        # Never much more than a chunk, whatever the bytes promise to become. The one byte more
+        # Never much more than a chunk, whatever the bytes expand to. The one byte more
         # has zlib read on to its checksum at the end.
         content = stream.decompress(stored, length + 1)
         if len(content) != length or not stream.eof:
@@ -173,11 +173,11 @@ class ChunkReader:
             # HDF5 reads zeros where the file of a view is missing.
             if begin < stop and start < end and not os.path.isfile(path):  # noqa: PTH113
                 raise OSError(f"it is a view of {path}, which is gone")
-        words = (self.paths[file], self.source.images, start, stop)
-        out[:] = call(headers.rows, *words)[1][0]
+        arguments = (self.paths[file], self.source.images, start, stop)
+        out[:] = call(headers.rows, *arguments)[1][0]
 
     def _check_finite(self, rows: np.ndarray, file: int, chunk_slice: ChunkSlice) -> None:
-        """Refuse samples that hold NaN or infinity: they would spoil the networks for ever."""
+        """Refuse samples that hold NaN or infinity: the networks would not recover."""
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(rows.sum()):  # a false alarm, when it overflows, costs a second look
                 return

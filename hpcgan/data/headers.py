@@ -1,4 +1,4 @@
-"""What HDF5 knows of data files, for the process that reads them (``hdf5_process``).
+"""What data files hold, for the process that reads them (``hdf5_process``).
 
 Each function yields arrays and then a value that JSON can hold. What a file claims is compared
 with what its bytes can hold before anything of that size is made.
@@ -115,7 +115,7 @@ def _places(
         return None
     if filters not in ([], GZIP, SHUFFLED_GZIP):
         return None
-    # Chunks that were never written have no place; HDF5 knows what to put there.
+    # Chunks that were never written have no place; HDF5 fills them in.
     if not as_written or offsets.min() < 0:
         return None
     return offsets, sizes, int(array.chunks[0]), filters

@@ -1,7 +1,7 @@
 """Which samples a shard holds and in which order: pure functions of integers.
 
 The data is divided into logical shards, each of which is hosted by one rank. A shard walks
-through its samples for ever, one shuffled pass (epoch) after the other, and takes the next
+through its samples endlessly, one shuffled pass (epoch) after the other, and takes the next
 ``count`` of this stream at every step. So all shards make the same number of steps, however the
 data divides, no sample is left out, and the batch of a step is known without the steps before.
 

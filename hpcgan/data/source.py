@@ -80,7 +80,7 @@ class Source:
         return np.concatenate([*offsets, [len(self)]]).astype(np.int64)
 
     def identity(self, has_chunk_order: bool) -> str:
-        """Return in a few words what decides the order in which a shard uses its samples.
+        """Return in short what decides the order in which a shard uses its samples.
 
         Args:
             has_chunk_order: whether chunks are divided or shuffled, and not samples alone.
@@ -144,7 +144,7 @@ def list_files(names: list[str]) -> list[str]:
     """
     files: list[str] = []
     for name in map(expanded, names):
-        # Not by Path: it raises where one may not look, which is said later, with the file's name.
+        # Not by Path: it raises where one may not look, which is reported later by file.
         if os.path.exists(name) or not glob.has_magic(name):  # noqa: PTH110
             files.append(name)
             continue
@@ -161,7 +161,7 @@ def list_files(names: list[str]) -> list[str]:
 def _check_all_nodes_see(world: World, files: list[str]) -> None:
     """Refuse files that some nodes do not see as others do. All ranks must call it.
 
-    The ranks of a node share the files. What no node sees is left to who opens it.
+    The ranks of a node share the files. Files that no node sees are refused where they are opened.
 
     Raises:
         DataError: the same on all ranks.

@@ -45,7 +45,7 @@ def staged(
     own: list[_Own] = []
     try:
         world.together(lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None)
-        # Every rank asks the first one of its node for the directory.
+        # The first rank of each node has the directory.
         directories = world.gather_json(str(own[0].path) if own else None)
         directory = Path(directories[world.node_ranks[0]])
         share = extents[world.node_rank :: world.node_size]

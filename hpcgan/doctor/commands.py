@@ -1,4 +1,4 @@
-"""``hpcgan doctor``: its words, which lead to ``examine``."""
+"""``hpcgan doctor``: its command line, which leads to ``examine``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The doctor's way through its checks, on all ranks together.
 
     rank 0 reads the configuration -> facts of each rank -> exchange, timed
-    -> rank 0 judges and prints -> all end with its status
+    -> rank 0 evaluates and prints -> all end with its status
 
 Every exchange has a deadline. Who does not come is named, what has been found so far is printed,
 and all ranks end with status 1.
@@ -62,7 +62,7 @@ class _Examination:
         paths = self._agree(read)
         every = self._gather(self._facts(paths), _FACTS, self._seconds, "a look at its node")
         if self._world.is_root:
-            self._judge(every, paths)
+            self._evaluate(every, paths)
         if self._world.size > 1:
             self._examine_network()
         status = 1 if worst(self._findings) == "failed" else 0
@@ -74,7 +74,7 @@ class _Examination:
         """Look at this process alone, of several that MPI takes for one rank each; one prints."""
         if not launch.number(os.environ):
             paths = read()
-            self._judge([self._facts(paths)], paths)
+            self._evaluate([self._facts(paths)], paths)
             print(self._text(), flush=True)
         return 1
 
@@ -102,24 +102,24 @@ class _Examination:
             "storage": asdict(seen) if seen else None,
         }
 
-    def _judge(self, every: list[dict[str, Any]], paths: RunPaths) -> None:
-        """Judge the facts of all ranks, and those of the job."""
+    def _evaluate(self, every: list[dict[str, Any]], paths: RunPaths) -> None:
+        """Evaluate the facts of all ranks, and those of the job."""
         places = [placement.Placement(**each["placement"]) for each in every]
         nodes = [storage.Storage(**each["storage"]) for each in every if each["storage"]]
         programs = [software.Software(**each["software"]) for each in every]
-        self._findings |= placement.judge(places, os.environ) | software.judge(programs)
-        self._findings |= storage.judge(nodes, paths)
-        self._findings |= slurm.judge(slurm.gather(), not launch.is_by_srun(os.environ))
+        self._findings |= placement.evaluate(places, os.environ) | software.evaluate(programs)
+        self._findings |= storage.evaluate(nodes, paths)
+        self._findings |= slurm.evaluate(slurm.gather(), not launch.is_by_srun(os.environ))
 
     def _examine_network(self) -> None:
-        """Have the ranks exchange; judge on rank 0."""
+        """Have the ranks exchange; evaluate on rank 0."""
         own = network.gather(self._world, self._ranks, self._seconds, _LINKS)
         # A link that is too slow is given up late, and not by all ranks.
         every = self._gather(asdict(own), _MEASURED, 2 * self._seconds, "the exchange")
         if not self._world.is_root:
             return
         measured = [network.Network(**each) for each in every]
-        self._findings |= network.judge(measured, len(set(self._world.hosts)))
+        self._findings |= network.evaluate(measured, len(set(self._world.hosts)))
         if any(each.sums == "late" for each in measured):  # MPI may hang as it ends, too
             self._give_up()
 

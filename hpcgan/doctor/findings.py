@@ -1,4 +1,4 @@
-"""What the doctor says: findings, as lines for people and as JSON for programs."""
+"""What the doctor prints: findings, as lines for people and as JSON for programs."""
 
 from __future__ import annotations
 

@@ -115,8 +115,8 @@ def _speed(ranks: Deadline, other: int, end: float, tag: int) -> float:
     return speed
 
 
-def judge(ranks: list[Network], nodes: int) -> Findings:
-    """Judge the facts of all ranks, at least two, which are on a number of nodes."""
+def evaluate(ranks: list[Network], nodes: int) -> Findings:
+    """Evaluate the facts of all ranks, at least two, which are on a number of nodes."""
     late = [rank for rank, each in enumerate(ranks) if each.sums == "late"]
     if late:
         text = f"did not end in time on rank {late[0]} on {ranks[late[0]].host}"
@@ -131,7 +131,7 @@ def judge(ranks: list[Network], nodes: int) -> Findings:
 
 
 def _sums(ranks: list[Network], nodes: int) -> Finding:
-    """Judge the all-reduce."""
+    """Evaluate the all-reduce."""
     wrong = [rank for rank, each in enumerate(ranks) if each.sums == "wrong"]
     if wrong:
         return failed(
@@ -164,7 +164,7 @@ def _sums(ranks: list[Network], nodes: int) -> Finding:
 
 
 def _slow_links(links: dict[str, float]) -> Finding:
-    """Judge the links between nodes."""
+    """Evaluate the links between nodes."""
     slowest, speed = min(links.items(), key=lambda link: link[1])
     if speed == 0:
         return failed(
@@ -185,7 +185,7 @@ def _slow_links(links: dict[str, float]) -> Finding:
 
 
 def _clocks(ranks: list[Network]) -> Finding:
-    """Judge the clocks, read when an all-reduce ended."""
+    """Evaluate the clocks, read when an all-reduce ended."""
     middle = statistics.median(each.clock for each in ranks)
     furthest = max(ranks, key=lambda each: abs(each.clock - middle))
     skew = max(each.clock for each in ranks) - min(each.clock for each in ranks)

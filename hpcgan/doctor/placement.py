@@ -24,7 +24,7 @@ class Placement:
 
     Attributes:
         host: its node's name.
-        node: the lowest rank of its node, which tells nodes apart.
+        node: the lowest rank of its node, which identifies the node.
         node_rank: its number on its node.
         bound: the processors that it may use.
         cores: those that it can count on, without taking another rank's.
@@ -75,8 +75,8 @@ def _gpus() -> list[str]:
     return found
 
 
-def judge(ranks: list[Placement], environment: Mapping[str, str]) -> Findings:
-    """Judge the facts of all ranks, with rank 0's environment."""
+def evaluate(ranks: list[Placement], environment: Mapping[str, str]) -> Findings:
+    """Evaluate the facts of all ranks, with rank 0's environment."""
     nodes = defaultdict(list)
     for each in ranks:
         nodes[each.node].append(each)
@@ -92,7 +92,7 @@ def judge(ranks: list[Placement], environment: Mapping[str, str]) -> Findings:
 def _ranks(
     ranks: list[Placement], nodes: list[list[Placement]], environment: Mapping[str, str]
 ) -> Finding:
-    """Judge how many ranks there are, and on which nodes."""
+    """Evaluate how many ranks there are, and on which nodes."""
     wrong = launch.problem(len(ranks), environment)
     if wrong:
         return failed(*wrong.split("; ", 1))
@@ -109,7 +109,7 @@ def _ranks(
 
 
 def _cores(ranks: list[Placement], nodes: list[list[Placement]]) -> Finding:
-    """Judge how many cores each rank has of its own, and whether some are left over."""
+    """Evaluate how many cores each rank has of its own, and whether some are left over."""
     for own in nodes:
         host, there = own[0].host, own[0].node_cores
         used = len({core for each in own for core in each.bound})
@@ -118,7 +118,7 @@ def _cores(ranks: list[Placement], nodes: list[list[Placement]]) -> Finding:
             advice = "bound to the same: srun --cpu-bind=cores -c N, or mpirun --bind-to none"
             return warning(f"{text}, while others are idle", advice)
         if used < len(own):
-            return warning(text, "start fewer ranks per node, or ask for more cores")
+            return warning(text, "start fewer ranks per node, or request more cores")
         if 2 * used <= there:
             return warning(
                 f"the ranks of {host} are bound to {used} of its {there} cores",
@@ -135,7 +135,7 @@ def _cores(ranks: list[Placement], nodes: list[list[Placement]]) -> Finding:
 
 
 def _threads(ranks: list[Placement]) -> Finding:
-    """Judge the variables that set numbers of threads, and MPI's way of waiting."""
+    """Evaluate the variables that set numbers of threads, and MPI's way of waiting."""
     for rank, each in enumerate(ranks):
         for name in _THREADS:
             value = each.variables.get(name, "")
@@ -153,12 +153,12 @@ def _threads(ranks: list[Placement]) -> Finding:
 
 
 def _gpu(ranks: list[Placement]) -> Finding:
-    """Judge whether each rank has a GPU of its own."""
+    """Check whether each rank has a GPU of its own."""
     if not any(each.gpus for each in ranks):
         return ok("none: runs on processor cores")
     for rank, each in enumerate(ranks):
         if not each.gpus:
-            advice = "ask for GPUs on every node (--gpus-per-node)"
+            advice = "request GPUs on every node (--gpus-per-node)"
             return failed(f"rank {rank} on {each.host} has none, others have", advice)
     used: dict[tuple[int, str], int] = {}
     for rank, each in enumerate(ranks):

@@ -29,7 +29,7 @@ class Job:
         seconds_left: until its time limit; None if there is none, or it is not known.
         knows_end: whether SLURM_JOB_END_TIME is set, so that the ranks stop before it.
         is_batch: whether it has a batch script.
-        signal: what --signal says, such as "B:USR1@120"; "" if it is not found.
+        signal: --signal's value, such as "B:USR1@120"; "" if it is not found.
     """
 
     number: str
@@ -57,17 +57,17 @@ def gather(environment: Mapping[str, str] = os.environ) -> Job | None:
     )
 
 
-def _output(*words: str) -> str:
+def _output(*command: str) -> str:
     """Return what a command of Slurm's prints; "" if it fails or does not return."""
     try:
-        done = subprocess.run(words, capture_output=True, timeout=_PATIENCE, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode(errors="replace")
 
 
 def _seconds(text: str) -> float | None:
-    """Return the seconds of Slurm's [days-][[hours:]minutes:]seconds, None for words."""
+    """Return the seconds of Slurm's [days-][[hours:]minutes:]seconds, None for text."""
     days, _, clock = text.strip().rpartition("-")
     total = 0
     with suppress(ValueError):
@@ -77,8 +77,8 @@ def _seconds(text: str) -> float | None:
     return None
 
 
-def judge(job: Job | None, is_by_mpirun: bool) -> Findings:
-    """Judge a job whose ranks srun or mpirun started; nothing outside one."""
+def evaluate(job: Job | None, is_by_mpirun: bool) -> Findings:
+    """Evaluate a job whose ranks srun or mpirun started; nothing outside one."""
     if job is None:
         return {}
     findings = {"time left": _time_left(job)}
@@ -92,12 +92,12 @@ def _time_left(job: Job) -> Finding:
         return ok(f"job {job.number}: no limit, or it is not known")
     text = f"job {job.number}: {job.seconds_left / 60:.0f} minutes"
     if job.seconds_left < _SHORT:
-        return warning(text, "too short to train much; ask for more (--time)")
+        return warning(text, "too short to train much; request more (--time)")
     return ok(text, seconds_left=job.seconds_left)
 
 
 def _signal(job: Job, is_by_mpirun: bool) -> Finding:
-    """Judge whether the run hears that its job ends."""
+    """Check whether the run hears that its job ends."""
     if job.signal and "B" not in job.signal.rpartition(":")[0].upper():
         whom = "kills mpirun's daemons" if is_by_mpirun else "reaches the ranks and not the script"
         return warning(f"--signal={job.signal} {whom}", _ADVICE)

@@ -37,7 +37,7 @@ for path in sys.argv[1:]:
         said = str(error).splitlines()[0]
         sys.exit(print(said if said.startswith(path) else f"{path}: {said}"))
 """
-_PATIENCE = 20.0  # seconds for that; a file system that needs more says nothing about the libraries
+_PATIENCE = 20.0  # seconds for that; a file system that needs more is no fault of the libraries
 _LIBMPI = r"libmpi(?:ch)?(?:_[a-z0-9_]+)?\.so"
 
 
@@ -47,7 +47,7 @@ class Software:
 
     Attributes:
         host: the rank's node.
-        versions: as ``launch.versions`` returns them, and the MPI that is loaded, in its own words.
+        versions: as ``launch.versions`` returns them, and the MPI that is loaded, by its own name.
         mpi_built: the MPI that mpi4py was built for, such as "Open MPI 5.0.11".
         mpi_file: the library of the MPI that is loaded.
         horovod: what Horovod was compiled with: the version of ``tensorflow``; the library ``mpi``,
@@ -119,17 +119,17 @@ def _unloadable(mpi_file: str) -> str:
         _library("tensorflow", "python/_pywrap_tensorflow_internal.so"),
         _library("horovod", "tensorflow/mpi_lib*.so"),
     ]
-    words = [sys.executable, "-c", _LOAD, *(str(each) for each in libraries if each)]
+    command = [sys.executable, "-c", _LOAD, *(str(each) for each in libraries if each)]
     try:
-        done = subprocess.run(words, capture_output=True, timeout=_PATIENCE)
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         return ""
     said = done.stdout.decode(errors="replace").strip()
     return said or (f"status {done.returncode}" if done.returncode else "")
 
 
-def judge(ranks: list[Software]) -> Findings:
-    """Judge the facts of all ranks."""
+def evaluate(ranks: list[Software]) -> Findings:
+    """Evaluate the facts of all ranks."""
     return {
         "versions": _versions(ranks),
         "surroundings": _surroundings(ranks),

@@ -66,7 +66,7 @@ def run_paths(config: str | None, overrides: list[str], run_dir: Path | None) ->
 
     Args:
         config: its YAML file, or None if there is no run yet.
-        overrides: ``--section.key VALUE`` words.
+        overrides: ``--section.key VALUE`` arguments.
         run_dir: where it writes; None for runs/NAME.
 
     Raises:
@@ -166,8 +166,8 @@ def look_at(directory: str) -> tuple[str, int, str]:
     return str(path), free, ""
 
 
-def judge(nodes: list[Storage], paths: RunPaths) -> Findings:
-    """Judge the facts of all nodes, rank 0's first, for a run of these paths."""
+def evaluate(nodes: list[Storage], paths: RunPaths) -> Findings:
+    """Evaluate the facts of all nodes, rank 0's first, for a run of these paths."""
     findings: Findings = {}
     part = 0
     if paths.files:
@@ -195,7 +195,7 @@ def judge(nodes: list[Storage], paths: RunPaths) -> Findings:
 
 
 def _data(nodes: list[Storage]) -> Finding:
-    """Judge whether all nodes see the same data files."""
+    """Check whether all nodes see the same data files."""
     advice = "put the data where every node sees it, or copy it to the same place on each"
     first = nodes[0]
     for file, size in first.files.items():
@@ -214,7 +214,7 @@ def _data(nodes: list[Storage]) -> Finding:
 
 
 def _locks(nodes: list[Storage]) -> Finding:
-    """Judge HDF5's file locks, which hpcgan itself does not use for reading."""
+    """Evaluate HDF5's file locks, which hpcgan itself does not use for reading."""
     node = next((node for node in nodes if node.lock), None)
     if node is None:
         return ok("work where the data is")
@@ -230,7 +230,7 @@ def _locks(nodes: list[Storage]) -> Finding:
 
 
 def _reading(nodes: list[Storage]) -> Finding:
-    """Judge how fast the data is read by all nodes at once."""
+    """Evaluate how fast the data is read by all nodes at once."""
     speeds = [(each.bytes_per_second, each.host) for each in nodes if each.bytes_per_second]
     if len(speeds) < len(nodes):
         return ok("the data is too small to time")
@@ -249,7 +249,7 @@ def _reading(nodes: list[Storage]) -> Finding:
 def _room(
     nodes: list[Storage], check: str, need: int, little: Status, broken: Status, advice: str
 ) -> Finding:
-    """Judge a directory on the nodes that have looked at it."""
+    """Evaluate a directory on the nodes that have looked at it."""
     seen = [(*node.places[check], node.host) for node in nodes if check in node.places]
     path, free, problem, host = min(seen, key=lambda each: each[1])
     if problem:

@@ -369,8 +369,8 @@ def test_more_samples_than_the_file_can_hold_are_reported(
     with h5py.File(path, "w") as file:
         file.create_dataset("images", dtype=np.uint8, **HUGE[case])
     message = refusal(str(path))
-    assert message.startswith(f"{path}: '/images' says to hold ")
-    assert message.endswith(" bytes cannot: it is damaged")
+    assert message.startswith(f"{path}: '/images' claims ")
+    assert message.endswith(" bytes cannot hold: it is damaged")
 
 
 @pytest.mark.parametrize("chunks", [None, (1000,)])
@@ -383,7 +383,7 @@ def test_more_labels_than_the_file_can_hold_are_reported(
         file.create_dataset("images", data=pixels, chunks=(10**4, 1, 1, 1), compression="gzip")
         file.create_dataset("labels", (10**5,), np.int64, chunks=chunks)
     if chunks is None:
-        assert "'/labels' says to hold 800000 bytes" in refusal(str(path), labels="labels")
+        assert "'/labels' claims 800000 bytes" in refusal(str(path), labels="labels")
     with h5py.File(path, "r+") as file:
         del file["images"], file["labels"]
         file.create_dataset("images", (10**6, 1, 1, 1), np.uint8, chunks=(10**6, 1, 1, 1))

@@ -245,7 +245,7 @@ def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
     assert refusal(capsys, "none", "o.h5") == "none: there is no such file or folder"
     Path("i").write_bytes(idx(GREYS)[:-1])
     assert refusal(capsys, "i", "o.h5") == (
-        "i: says that it holds 11 x 6 x 5 values of 1 bytes, but holds only 329 bytes"
+        "i: claims 11 x 6 x 5 values of 1 bytes, but holds only 329 bytes"
     )
     Path("i").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3i", *[2**31 - 1] * 3) + b"x")
     assert "but holds only 1 bytes" in refusal(capsys, "i", "o.h5")
@@ -331,7 +331,7 @@ def test_hdf5_that_is_damaged(here: Path, capsys) -> None:
     assert message.startswith("a.h5: samples 8 to 10 of 'images' cannot be read: ")
     with h5py.File("a.h5", "w") as file:
         file.create_dataset("images", (10**12, 6, 5), np.uint8, chunks=(4, 6, 5))
-    assert "a.h5: '/images' says to hold 30000000000000 bytes " in refusal(capsys, "a.h5", "o.h5")
+    assert "a.h5: '/images' claims 30000000000000 bytes " in refusal(capsys, "a.h5", "o.h5")
     os.mkfifo("pipe")
     assert refusal(capsys, "pipe", "o.h5") == "pipe: there is no such file or folder"
 

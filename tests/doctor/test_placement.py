@@ -1,4 +1,4 @@
-"""Ranks, cores, threads and GPUs: judged from made-up facts."""
+"""Ranks, cores, threads and GPUs: evaluated from made-up facts."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def rank(
     return dataclasses.replace(facts, **more)
 
 
-def judged(ranks: list[Placement], environment: dict[str, str] | None = None):
+def evaluated(ranks: list[Placement], environment: dict[str, str] | None = None):
     """Return status and text by check."""
-    found = placement.judge(ranks, environment or {})
+    found = placement.evaluate(ranks, environment or {})
     return {check: (each.status, each.text) for check, each in found.items()}
 
 
@@ -40,14 +40,14 @@ def node(number: int = 0, first: int = 0) -> list[Placement]:
 
 
 def test_two_full_nodes_are_ok():
-    found = judged([*node(1, 0), *node(2, 2)])
+    found = evaluated([*node(1, 0), *node(2, 2)])
     assert {status for status, _ in found.values()} == {"ok"}
     assert found["ranks"][1] == "4 on 2 nodes: node1 (2), node2 (2)"
     assert found["cores"][1] == "2 per rank, bound"
 
 
 def test_nodes_with_fewer_ranks_are_a_warning():
-    found = judged([*node(1, 0), rank(2, bound=[0, 1, 2, 3], cores=4)])
+    found = evaluated([*node(1, 0), rank(2, bound=[0, 1, 2, 3], cores=4)])
     assert found["ranks"] == (
         "warning",
         "3 on 2 nodes: node1 (2), node2 (1); not the same number on each",
@@ -56,13 +56,13 @@ def test_nodes_with_fewer_ranks_are_a_warning():
 
 
 def test_a_slurm_job_of_more_tasks_than_ranks_is_a_warning():
-    status, text = judged(node(), {"SLURM_NTASKS": "4"})["ranks"]
+    status, text = evaluated(node(), {"SLURM_NTASKS": "4"})["ranks"]
     assert (status, text.split("; ")[1]) == ("warning", "the Slurm job has 4 tasks")
 
 
 def test_tasks_that_do_not_find_each_other_have_failed():
     environment = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}
-    status, text = judged([rank()], environment)["ranks"]
+    status, text = evaluated([rank()], environment)["ranks"]
     assert status == "failed"
     assert text.startswith("srun started 2 tasks that do not find each other")
 
@@ -85,16 +85,16 @@ def test_tasks_that_do_not_find_each_other_have_failed():
     ],
 )
 def test_cores_that_are_shared_or_idle_are_a_warning(ranks, text):
-    assert judged(ranks)["cores"] == ("warning", text)
+    assert evaluated(ranks)["cores"] == ("warning", text)
 
 
 def test_more_threads_than_cores_are_a_warning():
     ranks = [rank(), rank(node_rank=1, variables={"OMP_NUM_THREADS": "4"})]
-    assert judged(ranks)["threads"] == (
+    assert evaluated(ranks)["threads"] == (
         "warning",
         "OMP_NUM_THREADS is 4 on rank 1, which has 2 cores",
     )
-    assert judged([rank(variables={"OMP_NUM_THREADS": "2"})])["threads"] == (
+    assert evaluated([rank(variables={"OMP_NUM_THREADS": "2"})])["threads"] == (
         "ok",
         "TensorFlow gets 2 per rank; OMP_NUM_THREADS=2",
     )
@@ -102,10 +102,10 @@ def test_more_threads_than_cores_are_a_warning():
 
 def test_waiting_that_takes_the_only_core_is_a_warning():
     busy = {"OMPI_MCA_mpi_yield_when_idle": "0"}
-    status, text = judged([rank(cores=1, bound=[0], variables=busy)])["threads"]
+    status, text = evaluated([rank(cores=1, bound=[0], variables=busy)])["threads"]
     assert status == "warning"
     assert "OMPI_MCA_mpi_yield_when_idle is 0" in text
-    assert judged([rank(variables=busy)])["threads"][0] == "ok"
+    assert evaluated([rank(variables=busy)])["threads"][0] == "ok"
 
 
 _TWO = ["nvidia0", "nvidia1"]
@@ -149,9 +149,9 @@ _TWO = ["nvidia0", "nvidia1"]
     ],
 )
 def test_gpus_are_one_per_rank(ranks, status, text):
-    assert judged(ranks)["GPU"] == (status, text)
+    assert evaluated(ranks)["GPU"] == (status, text)
 
 
 def test_gpus_on_different_nodes_are_different():
     ranks = [rank(each, gpus=["nvidia0"]) for each in (0, 1)]
-    assert judged(ranks)["GPU"][0] == "ok"
+    assert evaluated(ranks)["GPU"][0] == "ok"

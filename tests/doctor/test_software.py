@@ -1,4 +1,4 @@
-"""Versions and builds: judged from made-up facts, and as they are here."""
+"""Versions and builds: evaluated from made-up facts, and as they are here."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _FACTS = Software(
 )
 
 
-def judged(*ranks: Software) -> dict[str, tuple[str, str]]:
+def evaluated(*ranks: Software) -> dict[str, tuple[str, str]]:
     """Return status and text by check."""
-    found = software.judge(list(ranks))
+    found = software.evaluate(list(ranks))
     return {check: (each.status, each.text) for check, each in found.items()}
 
 
 def test_what_fits_is_ok():
-    found = judged(_FACTS, dataclasses.replace(_FACTS, host="node2"))
+    found = evaluated(_FACTS, dataclasses.replace(_FACTS, host="node2"))
     assert {status for status, _ in found.values()} == {"ok"}
     assert found["Horovod"][1] == "was built with libmpi.so.40, TensorFlow 2.18.1, without NCCL"
 
@@ -91,7 +91,7 @@ def test_what_fits_is_ok():
     ],
 )
 def test_what_does_not_fit_is_found(change, check, status, text):
-    found = judged(dataclasses.replace(_FACTS, **change))
+    found = evaluated(dataclasses.replace(_FACTS, **change))
     assert found[check][0] == status
     assert text in found[check][1]
 
@@ -99,20 +99,20 @@ def test_what_does_not_fit_is_found(change, check, status, text):
 def test_nodes_with_other_versions_or_another_mpi_are_named():
     versions = {**_FACTS.versions, "Python": "3.11.9"}
     other = dataclasses.replace(_FACTS, host="node7", versions=versions)
-    status, text = judged(_FACTS, _FACTS, other)["versions"]
+    status, text = evaluated(_FACTS, _FACTS, other)["versions"]
     assert status == "failed"
     assert (
         text == "rank 2 on node7 has another Python than rank 0 on node1: 3.11.9 instead of 3.11.2"
     )
     other = dataclasses.replace(_FACTS, host="node7", changing="TF_DETERMINISTIC_OPS=1")
-    assert judged(_FACTS, other)["surroundings"] == (
+    assert evaluated(_FACTS, other)["surroundings"] == (
         "warning",
         "rank 1 on node7 has TF_DETERMINISTIC_OPS=1, rank 0 on node1 nothing: they compute other "
         "numbers",
     )
     versions = {**_FACTS.versions, "MPI": "Open MPI v4.1.5"}
     other = dataclasses.replace(_FACTS, host="node7", versions=versions)
-    assert judged(_FACTS, other)["versions"] == (
+    assert evaluated(_FACTS, other)["versions"] == (
         "failed",
         "rank 1 on node7 has another MPI than rank 0 on node1: Open MPI v4.1.5 instead of Open MPI "
         "v5.0.11",
@@ -127,7 +127,7 @@ from hpcgan.world import World
 facts = dataclasses.asdict(software.gather(World()))
 assert not {"tensorflow", "horovod"} & set(sys.modules)
 print(json.dumps(facts))
-print([each.status for each in software.judge([software.Software(**facts)]).values()])
+print([each.status for each in software.evaluate([software.Software(**facts)]).values()])
 """
     done = python("-c", program)
     assert done.returncode == 0, done.stderr
@@ -137,7 +137,7 @@ print([each.status for each in software.judge([software.Software(**facts)]).valu
 
 def test_a_tensorflow_of_another_distribution_and_unknown_version_is_taken():
     versions = {**_FACTS.versions, "tensorflow": "unknown"}
-    assert judged(dataclasses.replace(_FACTS, versions=versions))["Horovod"][0] == "ok"
+    assert evaluated(dataclasses.replace(_FACTS, versions=versions))["Horovod"][0] == "ok"
 
 
 def test_a_library_that_cannot_be_loaded_is_named_with_what_it_lacks(python, tmp_path, monkeypatch):

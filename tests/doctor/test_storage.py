@@ -1,4 +1,4 @@
-"""Files and room: judged from made-up facts, and gathered from real directories."""
+"""Files and room: evaluated from made-up facts, and gathered from real directories."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def node(host: str = "node1", **change) -> Storage:
     return Storage(host, **facts)
 
 
-def judged(*nodes: Storage, paths: RunPaths = _PATHS):
-    return storage.judge(list(nodes), paths)
+def evaluated(*nodes: Storage, paths: RunPaths = _PATHS):
+    return storage.evaluate(list(nodes), paths)
 
 
 def test_nodes_that_all_see_the_data_are_ok():
-    found = judged(node(), node("node2"))
+    found = evaluated(node(), node("node2"))
     assert {each.status for each in found.values()} == {"ok"}
     assert list(found) == [
         *("data", "HDF5 locks", "reading"),
@@ -44,20 +44,21 @@ def test_nodes_that_all_see_the_data_are_ok():
     assert found["reading"].figures == {"bytes_per_second": 1e8}
 
 
-def test_without_a_run_there_is_no_data_to_judge():
-    found = judged(node(files={}), paths=RunPaths([], None, "here"))
+def test_without_a_run_there_is_no_data_to_evaluate():
+    found = evaluated(node(files={}), paths=RunPaths([], None, "here"))
     assert list(found) == ["run directory", "node-local space", "shared memory"]
 
 
 def test_a_node_that_misses_a_file_or_has_another_one_is_named():
     blind = node("node2", files={"a.h5": 6 * 10**9, "b.h5": "No such file or directory"})
-    found = judged(node(), blind)["data"]
+    found = evaluated(node(), blind)["data"]
     assert found.status == "failed"
     assert found.text == "b.h5: cannot be seen on node2: No such file or directory"
-    assert judged(blind)["data"].text.startswith("b.h5: cannot be seen on any node")
+    assert evaluated(blind)["data"].text.startswith("b.h5: cannot be seen on any node")
     other = node("node2", files={**_SIZES, "b.h5": 5})
     assert (
-        judged(node(), other)["data"].text == "b.h5: has 5 bytes on node2 and 2000000000 on node1"
+        evaluated(node(), other)["data"].text
+        == "b.h5: has 5 bytes on node2 and 2000000000 on node1"
     )
 
 
@@ -69,40 +70,40 @@ def test_a_node_that_misses_a_file_or_has_another_one_is_named():
     ],
 )
 def test_locks_that_fail_are_a_warning(lock, text):
-    found = judged(node(), node("node2", lock=lock))["HDF5 locks"]
+    found = evaluated(node(), node("node2", lock=lock))["HDF5 locks"]
     assert (found.status, found.text) == ("warning", text)
 
 
 def test_slow_reading_is_a_warning_that_names_the_node():
-    found = judged(node(), node("node2", bytes_per_second=1e7))["reading"]
+    found = evaluated(node(), node("node2", bytes_per_second=1e7))["reading"]
     assert found.status == "warning"
     assert found.text.startswith("10 MB/s per node, slowest on node2")
-    assert judged(node(bytes_per_second=None))["reading"].text == "the data is too small to time"
+    assert evaluated(node(bytes_per_second=None))["reading"].text == "the data is too small to time"
 
 
 def test_a_staging_directory_that_is_too_small_for_a_part_of_the_data_has_failed():
-    found = judged(node(), node("node2", local=(3 * _GB, "")))["node-local space"]
+    found = evaluated(node(), node("node2", local=(3 * _GB, "")))["node-local space"]
     assert found.status == "failed"
     assert found.text == "/local: 3 GB free on node2; it should have 4 GB"
-    assert judged(node(), node(local=(4 * _GB, "")))["node-local space"].status == "ok"
+    assert evaluated(node(), node(local=(4 * _GB, "")))["node-local space"].status == "ok"
     no_stage = RunPaths(["a.h5", "b.h5"], None, "runs/x")
-    found = judged(node(local=(3 * _GB, "")), paths=no_stage)["node-local space"]
+    found = evaluated(node(local=(3 * _GB, "")), paths=no_stage)["node-local space"]
     assert found.status == "ok"
 
 
 def test_a_node_where_nothing_can_be_written_is_named():
     broken = node("node2", local=(0, "No space left on device"))
-    found = judged(node(), broken)["node-local space"]
+    found = evaluated(node(), broken)["node-local space"]
     assert found.status == "failed"
     assert found.text == "/local: nothing can be written there on node2: No space left on device"
     no_stage = RunPaths(["a.h5", "b.h5"], None, "runs/x")
-    assert judged(node(), broken, paths=no_stage)["node-local space"].status == "warning"
+    assert evaluated(node(), broken, paths=no_stage)["node-local space"].status == "warning"
 
 
 def test_shared_memory_and_run_directories_without_room_are_warnings():
-    assert judged(node(shared=(2**26, "")))["shared memory"].status == "warning"
-    assert judged(node(run_dir=(5, "")))["run directory"].status == "warning"
-    found = judged(node(run_dir=(0, "Read-only file system")))["run directory"]
+    assert evaluated(node(shared=(2**26, "")))["shared memory"].status == "warning"
+    assert evaluated(node(run_dir=(5, "")))["run directory"].status == "warning"
+    found = evaluated(node(run_dir=(0, "Read-only file system")))["run directory"]
     assert (found.status, found.text) == (
         "failed",
         "/run_dir: nothing can be written there on node1: Read-only file system",
