@@ -88,7 +88,6 @@ def _print(world: World, *lines: str) -> None:
 
 
 def _add_digits(commands: Commands) -> None:
-    """Add the command ``digits``."""
     text = "write scikit-learn's 1,797 real handwritten digits, laid out as MNIST's are"
     parser = _add(commands, "digits", text, _digits, needs_ranks=False)
     _add_out(parser)
@@ -108,7 +107,6 @@ def _add_digits(commands: Commands) -> None:
 
 
 def _digits(given: argparse.Namespace) -> None:
-    """Run the command ``digits``."""
     lines = digits.write(given.out, given.size, given.held_out, given.seed)
     print(*lines, sep="\n", flush=True)
 
@@ -125,7 +123,6 @@ def _write(
 
 
 def _add_synthetic(commands: Commands) -> None:
-    """Add the command ``synthetic``."""
     text = "write noise of any shape and number, with all ranks of an mpirun, for benchmarks"
     parser = _add(commands, "synthetic", text, partial(_write, synthetic.Noise))
     _add_out(parser)
@@ -153,7 +150,6 @@ def _add_synthetic(commands: Commands) -> None:
 
 
 def _add_convert(commands: Commands) -> None:
-    """Add the command ``convert``."""
     text = (
         "write what others keep images in as HDF5, with all ranks of an mpirun: a folder of PNG or "
         "JPEG (a sub-folder per class), IDX (MNIST), CIFAR-10 binary, .npy, .npz, TFRecord, HDF5"
@@ -179,13 +175,11 @@ def _add_convert(commands: Commands) -> None:
 
 
 def _convert(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``convert``."""
     conversion = _filled(convert.Conversion, arguments)
     _print(world, convert.convert(arguments.out, conversion, world))
 
 
 def _add_calorimeter(commands: Commands) -> None:
-    """Add the command ``calorimeter``."""
     text = (
         "write particle showers in a calorimeter, with the particles' energies as labels, with all "
         "ranks of an mpirun"
@@ -212,7 +206,6 @@ def _add_calorimeter(commands: Commands) -> None:
 
 
 def _add_inspect(commands: Commands) -> None:
-    """Add the command ``inspect``."""
     text = "show what data files hold: shapes, chunks, compression, values, labels"
     parser = _add(commands, "inspect", text, _inspect, needs_ranks=False)
     options.add_files(parser)
@@ -222,7 +215,6 @@ def _add_inspect(commands: Commands) -> None:
 
 
 def _inspect(given: argparse.Namespace) -> None:
-    """Run the command ``inspect``."""
     lines = [describe.describe(path, given.images, given.labels) for path in given.files]
     if given.preview:
         describe.draw(given.files[0], given.images, given.preview)
@@ -230,7 +222,6 @@ def _inspect(given: argparse.Namespace) -> None:
 
 
 def _add_verify(commands: Commands) -> None:
-    """Add the command ``verify``."""
     text = (
         "read every chunk of data files and list what is wrong with them; the status is 1 if "
         "anything is. The ranks of an mpirun share the files"
@@ -239,12 +230,10 @@ def _add_verify(commands: Commands) -> None:
 
 
 def _verify(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``verify``."""
     verify.verify(world, arguments.files, arguments.images, arguments.labels)
 
 
 def _add_reshard(commands: Commands) -> None:
-    """Add the command ``reshard``."""
     text = (
         "merge or split data files, with other chunks or compression, or shuffled, with all ranks "
         "of an mpirun"
@@ -265,5 +254,4 @@ def _add_reshard(commands: Commands) -> None:
 
 
 def _reshard(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``reshard``."""
     _print(world, *reshard.reshard(world, _filled(reshard.Resharding, arguments)))

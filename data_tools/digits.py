@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data_tools.layout import Layout
 from hpcgan import packages
 from hpcgan.errors import ConfigError
-from hpcgan.files import write_datasets
+from hpcgan.files import whole_hdf5
 
 SMALLEST, LARGEST = 8, 128  # pixels per side: fewer lose the digit, more show nothing new
 
@@ -104,7 +105,10 @@ def write(out: Path, size: int, held_out: float | None, seed: int) -> list[str]:
         stay, go = split_held_out(labels, held_out, seed)
         parts = {out: stay, out.with_name(f"{out.stem}-held-out{out.suffix}"): go}
     for path, indices in parts.items():
-        write_datasets(path, {"images": images[indices], "labels": labels[indices]})
+        layout = Layout(len(indices), {"images": (images.shape[1:], "u1"), "labels": ((), "u1")})
+        with whole_hdf5(path) as file:
+            layout.create(file, "images", len(indices))[...] = images[indices]
+            layout.create(file, "labels", len(indices))[...] = labels[indices]
     shape = "x".join(map(str, images.shape[1:]))
     return [f"{path}: {len(indices)} samples, {shape} uint8" for path, indices in parts.items()]
 

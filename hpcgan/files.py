@@ -252,22 +252,6 @@ def write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
         rest, offset = rest[count:], offset + count
 
 
-def write_datasets(out: Path, datasets: dict[str, np.ndarray]) -> None:
-    """Write arrays that fit in memory twice to HDF5, each a dataset chunked along its first axis.
-
-    Args:
-        out: the file; an old one is replaced at the end, at once.
-        datasets: the arrays by name, each of shape (N, ...) with N > 0.
-
-    Raises:
-        DataError, RunError: as ``write_whole``.
-    """
-    with whole_hdf5(out) as file:
-        for name, array in datasets.items():
-            chunk = default_chunk(array[0].nbytes, len(array))
-            file.create_dataset(name, data=array, chunks=(chunk, *array.shape[1:]))
-
-
 def _flush_directory(directory: Path) -> None:
     """Wait until a directory's names are on the disk, so that a rename outlives a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)

@@ -111,18 +111,10 @@ def sample(
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Return samples 0 to ``count`` - 1 of ``seed`` on rank 0, None on others.
 
-    All ranks must call it, with the same arguments.
-
-    Args:
-        world: the ranks.
-        found: the checkpoint.
-        count: of samples.
-        seed: of the latents.
-        label: that all get; None for classes in turn, or values in the range of the data.
-        trusted: whether the functions that the checkpoint names for its networks may be run.
+    All ranks must call it, with the same arguments, which are those of ``generate``.
 
     Raises:
-        ConfigError: the networks know no such label, or their code may not be run.
+        ConfigError: the networks have no such label, or their code may not be run.
 
     Returns:
         The samples, (count, *sample_shape), float32, as the generator makes them, and their

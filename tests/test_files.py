@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 
 from hpcgan import command
@@ -19,7 +18,6 @@ from hpcgan.files import (
     hdf5_on_disk,
     partial_path,
     whole_hdf5,
-    write_datasets,
     write_whole,
     writing,
 )
@@ -170,20 +168,6 @@ def test_a_seal_is_made_of_what_follows_it(tmp_path: Path) -> None:
     assert (tmp_path / "out.h5").read_bytes() == b"s" * USER_BLOCK + sealed[0]
     with h5py.File(tmp_path / "out.h5") as file:
         assert file["x"][:].tolist() == [1, 2, 3]
-
-
-def test_datasets_are_chunked_along_their_first_axis(tmp_path: Path) -> None:
-    arrays = {
-        "images": np.arange(3 * 512 * 512 * 2, dtype=np.uint8).reshape(3, 512, 512, 2),
-        "labels": np.array([5, 6, 7], np.uint8),
-    }
-    write_datasets(tmp_path / "out.h5", arrays)
-    with h5py.File(tmp_path / "out.h5") as file:
-        assert sorted(file) == ["images", "labels"]
-        assert (file["images"].chunks, file["labels"].chunks) == ((2, 512, 512, 2), (3,))
-        for name, array in arrays.items():
-            assert file[name].dtype == array.dtype
-            assert np.array_equal(file[name][:], array)
 
 
 @pytest.mark.parametrize(

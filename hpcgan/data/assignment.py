@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -133,28 +133,17 @@ def _check_number(world: World, shards: int, source: Source) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Room:
-    """What the decision about the placement rests on, over all nodes, in bytes.
+class _Room(NamedTuple):
+    """What decides about the placement, over all nodes."""
 
-    Attributes:
-        need: of the samples that one node hosts, the most.
-        free: memory of a node, the least.
-        shared: memory that the ranks of a node can share, the least.
-        ranks: of a node, the most.
-    """
-
-    need: int
-    free: int
-    shared: int
-    ranks: int
+    need: int  # bytes of the samples that one node hosts, the most
+    free: int  # bytes of memory of a node, the least
+    shared: int  # bytes of memory that the ranks of a node can share, the least
+    ranks: int  # of a node, the most
 
 
 def _look_for_room(world: World, shards: int, source: Source) -> _Room:
-    """Return the room on the nodes; the same on all ranks, for the order depends on it.
-
-    All ranks must call it.
-    """
+    """Return the room on the nodes; the same on all ranks. All ranks must call it."""
     here = len(_hosted_on_node(world, shards))
     need = -(-len(source) * source.sample_bytes * here // shards)
     every = world.gather_json([need, free_memory(), free_shared_memory(), world.node_size])
@@ -163,14 +152,7 @@ def _look_for_room(world: World, shards: int, source: Source) -> _Room:
 
 
 def _choose(data: DataConfig, room: _Room, keeps_order: bool, names: str) -> Placement:
-    """Choose where the samples are kept.
-
-    Args:
-        data: the user's section.
-        room: on the nodes.
-        keeps_order: whether the samples must be shuffled one by one, which cannot be streamed.
-        names: of the files, for the error.
-    """
+    """Choose where the samples are kept; to shuffle them one by one, they cannot be streamed."""
     most = {"memory": room.free, "node": min(room.free, room.shared)}
     if data.residency == "auto":
         # A chunk of which several ranks need a part is read once per node, not per rank.
