@@ -27,6 +27,13 @@ from hpcgan.world import World
 
 Format = Literal["folder", "idx", "cifar10", "npy", "npz", "tfrecord", "hdf5"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+_SUFFIXES: dict[Format, tuple[str, ...]] = {
+    "npy": (".npy",),
+    "npz": (".npz",),
+    "cifar10": (".bin",),
+    "tfrecord": (".tfrecord", ".tfrecords", ".tfrec"),
+    "hdf5": (".h5", ".hdf5"),
+}
 _MOST_CLASSES = 4000  # whose names fit into an attribute, which HDF5 limits to 64 KiB
 
 
@@ -134,27 +141,17 @@ def _format_of(source: Path) -> Format:
     """Find out a source's format: by what is in it, then by its name."""
     if source.is_dir():
         names = [path.name.lower() for path in source.iterdir()]
-        if any(name.endswith((".tfrecord", ".tfrecords", ".tfrec")) for name in names):
-            return "tfrecord"
-        if any(name.endswith(".bin") for name in names):
-            return "cifar10"
+        for kind in ("tfrecord", "cifar10"):
+            if any(name.endswith(_SUFFIXES[kind]) for name in names):
+                return kind
         return "folder"
     if is_hdf5(source):
         return "hdf5"
-    by_suffix: dict[str, Format] = {
-        ".npy": "npy",
-        ".npz": "npz",
-        ".bin": "cifar10",
-        ".tfrecord": "tfrecord",
-        ".tfrecords": "tfrecord",
-        ".tfrec": "tfrecord",
-        ".h5": "hdf5",
-        ".hdf5": "hdf5",
-    }
-    found = by_suffix.get(source.suffix.lower())
-    if found:
-        return found
+    suffix = source.suffix.lower()
+    for kind, suffixes in _SUFFIXES.items():
+        if suffix in suffixes:
+            return kind
     if is_idx(source):
         return "idx"
-    hint = "a picture alone; give its folder" if source.suffix.lower() in SUFFIXES else "unknown"
+    hint = "a picture alone; give its folder" if suffix in SUFFIXES else "unknown"
     raise DataError(f"{source}: its format is {hint}; set --format: {', '.join(FORMATS)}")

@@ -28,7 +28,7 @@ from data_tools.writer import Content
 from hpcgan.config import DataConfig
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import divide
-from hpcgan.data.source import Source, list_files, open_source
+from hpcgan.data.source import list_files, open_source
 from hpcgan.errors import ConfigError
 from hpcgan.files import partial_path, writing
 from hpcgan.hdf5 import call_on_data
@@ -131,12 +131,17 @@ class Samples:
         """Open the files. All ranks must call it."""
         data = DataConfig(files=wanted.files, images=wanted.images, labels=wanted.labels)
         self.source = open_source(world, data)
-        if wanted.labels is None and world.on_root(lambda: _has_labels(self.source)):
+        first = self.source.files[0]
+        if wanted.labels is None and world.on_root(
+            lambda: call_on_data(copied_file.has_labels, first)[0]
+        ):
             data = DataConfig(files=wanted.files, images=wanted.images, labels="labels")
             self.source = open_source(world, data)
         files = [n for n, length in enumerate(self.source.lengths) if length]
         self._reader = world.together(lambda: ChunkReader(self.source, files))
-        self._labels = world.together(self._read_labels)
+        self._labels = world.together(
+            lambda: self.source.read_labels() if self.source.labels else None
+        )
         self._attributes = world.together(self._read_attributes)
 
     def layout(self, samples: int, wanted: Resharding) -> Layout:
@@ -166,9 +171,6 @@ class Samples:
             content[str(self.source.labels)] = self._labels[numbers]
         return content
 
-    def _read_labels(self) -> np.ndarray | None:
-        return None if self.source.labels is None else self.source.read_labels()
-
     def _read_attributes(self) -> Attributes:
         """Return the attributes of the first file's datasets."""
         names = filter(None, (self.source.images, self.source.labels))
@@ -182,11 +184,6 @@ def _attributes(file: str, name: str) -> dict[str, np.ndarray]:
         key: value.astype(h5py.string_dtype()) if value.dtype.kind == "U" else value
         for key, value in zip(names, values, strict=True)
     }
-
-
-def _has_labels(source: Source) -> bool:
-    """Return whether the first file has a dataset "labels"."""
-    return bool(call_on_data(copied_file.has_labels, source.files[0])[0])
 
 
 class Shuffled:

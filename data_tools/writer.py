@@ -12,6 +12,7 @@ runs of neighbours, and HDF5 is used by one rank at a time:
 from __future__ import annotations
 
 import errno
+import functools
 import glob
 import os
 import time
@@ -91,8 +92,9 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
     """Write chunks as they are, each rank its own, to the places that HDF5 gave them."""
     partial = partial_path(out)
     try:
-        world.on_root(lambda: _lay_out(out, partial, layout))
-        offsets = _share_offsets(out, partial, layout, world)
+        offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
+        world.on_root(lambda: _lay_out(out, partial, layout, offsets))
+        offsets = world.broadcast_array(offsets)
         world.together(lambda: _fill(out, partial, layout, offsets, content, world))
         world.on_root(lambda: _publish(out, partial))
     except Exception:
@@ -102,30 +104,17 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
         raise
 
 
-def _lay_out(out: Path, partial: Path, layout: Layout) -> None:
-    """Make the file with a place for every chunk, without content."""
+def _lay_out(out: Path, partial: Path, layout: Layout, offsets: np.ndarray) -> None:
+    """Make the file without content, and note where each chunk begins: (datasets, chunks)."""
     check_room(out, sum(layout.chunks * layout.chunk_bytes(name) for name in layout.datasets))
+
+    def note(row: np.ndarray, chunk: h5py.h5d.StoreInfo) -> None:
+        row[chunk.chunk_offset[0] // layout.chunk_samples] = chunk.byte_offset
+
     with writing(out), h5py.File(partial, "w") as file:
-        for name in layout.datasets:
-            layout.create(file, name, layout.samples, early=True)
-
-
-def _share_offsets(out: Path, partial: Path, layout: Layout, world: World) -> np.ndarray:
-    """Return on all ranks where each chunk begins in the file: int64 (datasets, chunks)."""
-    offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
-
-    def read() -> None:
-        with writing(out), h5py.File(partial, "r") as file:
-            for row, name in zip(offsets, layout.datasets, strict=True):
-                file[name].id.chunk_iter(lambda chunk, row=row: _note(row, layout, chunk))
-
-    world.on_root(read)
-    return world.broadcast_array(offsets)
-
-
-def _note(row: np.ndarray, layout: Layout, chunk: h5py.h5d.StoreInfo) -> None:
-    """Note where a chunk begins."""
-    row[chunk.chunk_offset[0] // layout.chunk_samples] = chunk.byte_offset
+        for row, name in zip(offsets, layout.datasets, strict=True):
+            dataset = layout.create(file, name, layout.samples, early=True)
+            dataset.id.chunk_iter(functools.partial(note, row))
 
 
 def _fill(

@@ -25,8 +25,8 @@ from hpcgan.world import World
 
 _PART = 2**26  # bytes copied at once
 
-# (number of the file, first byte, bytes)
-_Extent = tuple[int, int, int]
+_Extent = tuple[int, int, int]  # number of the file, first byte, bytes
+_Run = tuple[int, int, int]  # number of the file, first byte, last byte + 1
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _delete_left(place: Path) -> None:
 
 def _extents(reader: ChunkReader, slices: list[ChunkSlice]) -> list[_Extent]:
     """Return the parts of files to copy, none larger than ``_PART``, ascending."""
-    runs: list[tuple[int, int, int]] = []  # (number of the file, first byte, last byte + 1)
+    runs: list[_Run] = []
     for file, path in reader.paths.items():
         if reader.is_view(file):
             raise DataError(
@@ -140,18 +140,15 @@ def _extents(reader: ChunkReader, slices: list[ChunkSlice]) -> list[_Extent]:
     ]
 
 
-def _joined(runs: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Yield ascending runs of bytes, those that touch or overlap as one."""
-    file, begin, stop = -1, 0, 0
-    for next_file, next_begin, next_stop in runs:
-        if next_file == file and next_begin <= stop:
-            stop = max(stop, next_stop)
-            continue
-        if stop > begin:
-            yield file, begin, stop
-        file, begin, stop = next_file, next_begin, next_stop
-    if stop > begin:
-        yield file, begin, stop
+def _joined(runs: list[_Run]) -> list[_Run]:
+    """Return ascending runs of bytes, those that touch or overlap as one."""
+    joined: list[_Run] = []
+    for file, begin, stop in runs:
+        if joined and joined[-1][0] == file and begin <= joined[-1][2]:
+            joined[-1] = (file, joined[-1][1], max(joined[-1][2], stop))
+        elif begin < stop:
+            joined.append((file, begin, stop))
+    return joined
 
 
 def _copy_path(directory: Path, reader: ChunkReader, file: int) -> Path:

@@ -125,12 +125,7 @@ def _check_energies(found: Checkpoint) -> None:
         raise ConfigError(f"{found.path}: its showers have no energies (model.condition)")
 
 
-def _print(
-    step: int,
-    drawn: _Measured,
-    data: _Measured,
-    plot: Path | None,
-) -> None:
+def _print(step: int, drawn: _Measured, data: _Measured, plot: Path | None) -> None:
     """Print the figures of generated and real showers."""
     (generated, totals, energies), (real, real_totals, real_energies) = drawn, data
     pairs = {

@@ -250,7 +250,7 @@ def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
     Path("i").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3i", *[2**31 - 1] * 3) + b"x")
     assert "but holds only 1 bytes" in refusal(capsys, "i", "o.h5")
     Path("i").write_bytes(b"\0\1\2\3" * 9)
-    assert refusal(capsys, "i", "o.h5").startswith("i: its format is unknown; --format says it: ")
+    assert refusal(capsys, "i", "o.h5").startswith("i: its format is unknown; set --format: ")
     assert refusal(capsys, "i", "o.h5", "--format", "idx") == (
         "i: begins with 00 01 02 03, which is not IDX"
     )
