@@ -22,7 +22,7 @@ from statistics import median
 import h5py
 
 from benchmarks.data import many_digits
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
@@ -111,9 +111,9 @@ def turns(world: World, plan: Plan, stack: ExitStack) -> Callable[[bool], Turn]:
     from hpcgan.training.trainer import Trainer
 
     state = State(plan.config, plan.source.sample_shape)
-    hosted, dtype = plan.division.hosted, plan.source.dtype
+    hosted, dtype = plan.assignment.hosted, plan.source.dtype
     strategy = synchronous.over_ring(world, plan.config, state, dtype, hosted)
-    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
+    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.assignment))
     trainer = Trainer(world, plan, state, strategy, shards, Timer())
     manager = CheckpointManager(plan, state) if world.is_root else None
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.checkpointing import write
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
@@ -92,11 +92,11 @@ def turns(world: World, plan: Plan, steps: int, stack: ExitStack) -> tuple[Turn,
         periods = (plan.config.log.every_steps,)
 
     state = State(plan.config, plan.source.sample_shape)
-    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
+    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.assignment))
 
     def trainer(collectives: CollectiveTimer | None) -> Trainer:
         strategy = synchronous.over_ring(
-            world, plan.config, state, plan.source.dtype, plan.division.hosted, collectives
+            world, plan.config, state, plan.source.dtype, plan.assignment.hosted, collectives
         )
         timer = Timer(collectives)
         callback = Logging(world, plan, timer, None) if collectives else Lines()

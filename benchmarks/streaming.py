@@ -19,7 +19,7 @@ from statistics import median
 import h5py
 
 from benchmarks.data import many_digits
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.training.plan import prepare
 from hpcgan.world import World
@@ -83,10 +83,12 @@ def training(world: World, path: Path, stack: ExitStack) -> dict[str, Callable[[
         words = [f"--data.files=[{path}]", "--model.name=dcgan", "--train.batch_size=64"]
         words += [f"--data.residency={residency}", *POOL]
         plan = prepare(world, "digits", words, path.with_name(residency), "never")
-        shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
+        shards = stack.enter_context(
+            opened_shards(world, plan.config, plan.source, plan.assignment)
+        )
         state = State(plan.config, plan.source.sample_shape)
         strategy = synchronous.over_ring(
-            world, plan.config, state, plan.source.dtype, plan.division.hosted
+            world, plan.config, state, plan.source.dtype, plan.assignment.hosted
         )
         ends = CallEnds()
         trainer = Trainer(world, plan, state, strategy, shards, Timer(), [ends])

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from hpcgan import __version__
+from hpcgan import __version__, checkpoint_content
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError
 from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.hdf5 import Hdf5Error, call
 from hpcgan.world import World
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def read(path: Path) -> Checkpoint:
     """
     try:
         check_seal(path)
-        found, arrays = ask("hpcgan.checkpoint_content:content", str(path))
+        found, arrays = call(checkpoint_content.content, str(path))
         if missing := sorted(set(GROUPS) - set(found["groups"])):
             raise CheckpointError(f"{path}: damaged or no checkpoint: no group '{missing[0]}'")
         groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in found["groups"]}

@@ -24,6 +24,7 @@ _DEPTH = 64  # of groups in groups
 _FINGERPRINT = re.compile("[0-9a-f]{16}")  # of a data file
 
 
+@hdf5_limits.served
 def content(path: str) -> Iterator[Any]:
     """Yield the arrays, then the attributes and the arrays' (group, name) in the same order."""
     with h5py.File(path, "r", locking=False) as file:

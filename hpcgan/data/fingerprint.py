@@ -1,4 +1,4 @@
-"""What tells the content of data files in a few bytes each, so that others in their place show.
+"""A few bytes per data file that identify its content, so that another one in its place is noticed.
 
 A fingerprint is made of a file's size and of three pieces of it: the whole would have to be read
 at every start. The time of its last change is not in it: it decides nothing, since a copy of a file

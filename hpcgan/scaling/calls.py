@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
 from hpcgan.config_file import load
-from hpcgan.data.residency import Shard, opened_shards
+from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.files import write_whole
 from hpcgan.scaling.runs import Start, to_json
@@ -81,7 +81,7 @@ def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Given
     world.together(lambda: prepare_tensorflow(world))
     from hpcgan.gan.state import State
 
-    with opened_shards(world, plan.config, plan.source, plan.division) as shards:
+    with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         state = world.together(lambda: State(plan.config, plan.source.sample_shape))
         yield Given(world, plan, state, shards), config
 

@@ -48,15 +48,15 @@ def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
     baseline = bench.way(bench.baseline, seconds)
     compute = bench.singles(seconds)
     # Made after the baseline is compiled, since layers that talk to other ranks get the ring by it.
-    ring = over_ring(world, plan.config, given.state, plan.source.dtype, plan.division.hosted)
+    ring = over_ring(world, plan.config, given.state, plan.source.dtype, plan.assignment.hosted)
     exchange = bench.way(ring, seconds)
-    per_shard = plan.images_per_step // len(plan.division.sizes)
+    per_shard = plan.images_per_step // len(plan.assignment.sizes)
     return {
         "job": os.environ.get("SLURM_JOB_ID"),
         "cores": world.gather_json(world.cores),
         "oversubscribed": world.shares_cores,
         "images": plan.images_per_step,
-        "samples": per_shard * max(world.gather_json(len(plan.division.hosted))),
+        "samples": per_shard * max(world.gather_json(len(plan.assignment.hosted))),
         "gradient_bytes": sum(bench.sizes),
         "exchanges": len(bench.sizes),
         "exchange": exchange,
@@ -87,7 +87,7 @@ class Bench:
         self._pace = 0.0  # seconds of a step of the last way, about
         self.skipped = 0
         self.sizes: list[int] = []
-        config, hosted = given.plan.config, given.plan.division.hosted
+        config, hosted = given.plan.config, given.plan.assignment.hosted
         halves = None if config.parallel.compression == "none" else self._counted(2)
         # Each rank averages over its own shards, as if there were no others.
         own = replace(config, data=replace(config.data, shards=len(hosted)))

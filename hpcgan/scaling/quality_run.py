@@ -49,7 +49,7 @@ def train(world: World, given: Given, images: float) -> dict[str, Any]:
 
     plan, state = given.plan, given.state
     checkpoint.restore(world, state, None)
-    ring = over_ring(world, plan.config, state, plan.source.dtype, plan.division.hosted)
+    ring = over_ring(world, plan.config, state, plan.source.dtype, plan.assignment.hosted)
     trainer = given.trainer(ring, Timer())
     evaluators: list[Evaluator] = []  # rank 0 has one
     world.on_root(lambda: evaluators.append(Evaluator(plan.source, given)))
@@ -95,7 +95,7 @@ def spread(source: Source, number: int) -> np.ndarray:
     """Return samples in equal distances from the first on, at most ``number`` of them."""
     wanted = np.unique(np.linspace(0, len(source) - 1, number).astype(np.int64))
     reader = ChunkReader(source, range(len(source.files)))
-    chunk = np.searchsorted(source.edges, wanted, "right")
+    chunk = np.searchsorted(source.chunk_offsets, wanted, "right")
     pieces = np.split(wanted, np.flatnonzero(np.diff(chunk)) + 1)
     return np.concatenate([reader.read(piece).copy() for piece in pieces])
 

@@ -16,7 +16,7 @@ from hpcgan.checkpoint_content import MOST_TEXT
 from hpcgan.config import KEYS, Config
 from hpcgan.config_file import differences, from_yaml, load, to_yaml
 from hpcgan.config_keys import OnResume
-from hpcgan.data.division import Division, divide_data
+from hpcgan.data.assignment import ShardAssignment, assign_shards
 from hpcgan.data.fingerprint import fingerprints
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError
@@ -36,7 +36,7 @@ class Plan:
         source: the data.
         run_dir: where the run writes.
         found: the checkpoint to go on from, or None.
-        division: of the data over shards and ranks.
+        assignment: of the data to shards, and of these to ranks.
         fingerprints: of the data files.
     """
 
@@ -44,7 +44,7 @@ class Plan:
     source: Source
     run_dir: Path
     found: Checkpoint | None
-    division: Division
+    assignment: ShardAssignment
     fingerprints: tuple[str, ...]
 
     @property
@@ -148,9 +148,9 @@ def decide(
     found = checkpoint.read_together(world, lambda: _choose(run_dir, resume))
     config = _with_shards(config, found, world.size)
     earlier = found.config.data if found else None
-    config, division = divide_data(world, config, source, earlier)
-    config = world.together(lambda: _with_labels(config, division, found))
-    plan = Plan(config, source, run_dir, found, division, fingerprints(world, source))
+    config, assignment = assign_shards(world, config, source, earlier)
+    config = world.together(lambda: _with_labels(config, assignment, found))
+    plan = Plan(config, source, run_dir, found, assignment, fingerprints(world, source))
     world.together(lambda: _check_length(plan))
     world.together(lambda: _check_augmentation(plan))
     world.together(lambda: _check_same_run(plan, allow_change))
@@ -182,20 +182,20 @@ def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config
     return dataclasses.replace(config, data=dataclasses.replace(config.data, shards=number))
 
 
-def _with_labels(config: Config, division: Division, found: Checkpoint | None) -> Config:
+def _with_labels(config: Config, assignment: ShardAssignment, found: Checkpoint | None) -> Config:
     """Resolve what the networks must know of the labels, as in the checkpoint or from the data."""
     model = config.model
     if model.condition == "none":
         return config
-    assert division.label_range is not None
+    assert assignment.label_range is not None
     if found:
         earlier = found.config.model
         classes = earlier.classes if model.classes is None else model.classes
         label_range = model.label_range or earlier.label_range
         model = dataclasses.replace(model, classes=classes, label_range=label_range)
-    whole = all(labels.dtype.kind in "iu" for labels in division.labels.values())
+    whole = all(labels.dtype.kind in "iu" for labels in assignment.labels.values())
     try:
-        model = conditions.resolve(model, *division.label_range, whole)
+        model = conditions.resolve(model, *assignment.label_range, whole)
     except DataError as error:
         raise DataError(f"{', '.join(config.data.files)}: {error}") from None
     return dataclasses.replace(config, model=model)

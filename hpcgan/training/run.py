@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpcgan import checkpoint
-from hpcgan.data.residency import Shard, opened_shards
+from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.errors import RunError, UserError
 from hpcgan.gan.state import State
 from hpcgan.parallel import synchronous
@@ -48,7 +48,7 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
         checkpoint.restore(world, state, plan.found)
         if plan.found:
             plan.found.groups.clear()  # rank 0 would hold the state twice to the end
-        with opened_shards(world, config, plan.source, plan.division) as shards:
+        with opened_shards(world, config, plan.source, plan.assignment) as shards:
             run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
             try:
                 run.fit()
@@ -83,7 +83,7 @@ class Run:
         config = plan.config
         collectives = CollectiveTimer()
         self._strategy = synchronous.over_ring(
-            world, config, state, plan.source.dtype, plan.division.hosted, collectives
+            world, config, state, plan.source.dtype, plan.assignment.hosted, collectives
         )
         self._timer = Timer(collectives, timeline.most_events(world) if keeps_timeline else 0)
         self._logger = (

@@ -203,20 +203,20 @@ def test_another_seed_of_one_shard_is_seen_in_the_weights(world, monkeypatch, ca
 def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, shared_path):
     import tensorflow as tf
 
-    from hpcgan.data.feed import Feed
-    from hpcgan.data.residency import opened_shards
+    from hpcgan.data.placement import opened_shards
+    from hpcgan.data.prefetcher import Prefetcher
     from hpcgan.gan import noise
 
     path = _write_config(world, shared_path)
     run = plan.prepare(world, path, [], shared_path / "run", "auto")
-    with opened_shards(world, run.config, run.source, run.division) as own:
-        batches = list(Feed(own.values(), 5, (8, 8, 1), "uint8").batches([(0, 7), (7, 4)]))
+    with opened_shards(world, run.config, run.source, run.assignment) as own:
+        batches = list(Prefetcher(own.values(), 5, (8, 8, 1), "uint8").batches([(0, 7), (7, 4)]))
     samples = np.concatenate([batch.numpy() for batch in batches]).swapaxes(0, 1)
 
     def drawn(stream):
         return noise.latents(noise.batch_keys(stream, tf.constant(9, tf.int64), 0, 1).latents, 5, 6)
 
-    latents = [drawn(each) for each in noise.streams(run.config.seed, 1, run.division.hosted)]
+    latents = [drawn(each) for each in noise.streams(run.config.seed, 1, run.assignment.hosted)]
     samples, latents = world.gather_arrays(samples), world.gather_arrays(np.stack(latents))
     if not world.is_root:
         return
@@ -394,14 +394,14 @@ def test_null_shards_are_one_a_rank_and_stay_so(world, shared_path):
     world.on_root(lambda: (shared_path / "config.yaml").write_text(json.dumps(content)))
     run = plan.prepare(world, config, [], shared_path / "run", "auto")
     assert run.config.data.shards == world.size
-    assert run.division.hosted == range(world.rank, world.rank + 1)
+    assert run.assignment.hosted == range(world.rank, world.rank + 1)
 
 
 def test_more_ranks_than_shards_are_refused(world, shared_path):
     config = _write_config(world, shared_path)
     if world.size == 1:
         run = plan.prepare(world, config, ["--data.shards", "1"], shared_path / "run", "auto")
-        assert run.division.hosted == range(1)
+        assert run.assignment.hosted == range(1)
         return
     with pytest.raises(ConfigError, match=f"data.shards is 1, but there are {world.size} ranks"):
         plan.prepare(world, config, ["--data.shards", "1"], shared_path / "run", "auto")
