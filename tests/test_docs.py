@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hpcgan import __version__, checkpoint_content
+from hpcgan import __version__
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```\w*\n.*?^```|^(?: {4}[^\n]*\n)+", re.MULTILINE | re.DOTALL)
