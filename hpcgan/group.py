@@ -58,9 +58,10 @@ class Group:
         ranks: their numbers in the world, ascending.
     """
 
-    def __init__(self, comm: Any, world_rank: int) -> None:
+    def __init__(self, comm: Any, world_rank: int, world_size: int) -> None:
         """Make the group of a communicator. All of its ranks must call it."""
         self._comm = comm
+        self._world_size = world_size
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         ranks = np.empty(self.size, np.int64)
@@ -77,7 +78,8 @@ class Group:
 
         All ranks of this group must call it.
         """
-        return Group(self._comm.Split(colour, self.rank), self.ranks[self.rank])
+        comm = self._comm.Split(colour, self.rank)
+        return Group(comm, self.ranks[self.rank], self._world_size)
 
     def together(self, function: Callable[[], T]) -> T:
         """Call ``function`` on every rank; if any raises a user error, raise that one on all.
@@ -104,7 +106,7 @@ class Group:
         first = failures[failed[0]]
         message = first["message"]
         if len(failed) < self.size:
-            message = f"rank {self.ranks[failed[0]]} of {self.size}: {message}"
+            message = f"rank {self.ranks[failed[0]]} of {self._world_size}: {message}"
         raise _on_all_ranks(first["kind"], message)
 
     def on_root(self, function: Callable[[], Any]) -> Any:

@@ -70,7 +70,8 @@ class World(Group):
             os.environ.setdefault(name, value)  # what the user has set stays
         from mpi4py import MPI
 
-        super().__init__(MPI.COMM_WORLD, MPI.COMM_WORLD.Get_rank())
+        comm = MPI.COMM_WORLD
+        super().__init__(comm, comm.Get_rank(), comm.Get_size())
         self._abort: Any = MPI.COMM_WORLD.Abort
         self._windows: list[Any] = []
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)

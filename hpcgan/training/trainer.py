@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.data.placement import Shard, in_memory_shards
+from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.errors import DataError, RunError
 from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
@@ -59,7 +59,9 @@ class Trainer:
         self._callbacks = list(callbacks)
         per_step = plan.config.train.batch_size * plan.config.train.discriminator_steps
         source = plan.source
-        self._prefetchers = [Prefetcher(shards.values(), per_step, source.sample_shape, source.dtype)]
+        self._prefetchers = [
+            Prefetcher(shards.values(), per_step, source.sample_shape, source.dtype)
+        ]
         if plan.config.model.condition != "none":
             self._prefetchers.append(_label_prefetcher(plan, per_step))
         self._seconds = 0.0  # of a step, in the last call

@@ -12,12 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from hpcgan.all_reduce import AllReduce
 from hpcgan.devices import prepare_tensorflow
+from hpcgan.group import Group
 from hpcgan.ring import Ring
 from hpcgan.world import World
 
 _WORLD = World()
 prepare_tensorflow(_WORLD)  # before the tests import it
+
+# This rank's group of each split that tests use: Horovod starts once, with all of them.
+_GROUPS = {
+    "even and odd": _WORLD.split(_WORLD.rank % 2),
+    "first and rest": _WORLD.split(min(_WORLD.rank, 1)),
+    "halves": _WORLD.split(2 * _WORLD.rank // _WORLD.size),
+}
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,8 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """End all ranks where one has failed, unless it is alone."""
     if report.failed and _WORLD.size > 1:
-        said = f"\nrank {_WORLD.rank} of {_WORLD.size}: FAILED {report.nodeid} ({report.when})\n"
-        _WORLD.abort(1, f"{said}{report.longreprtext}\n", sys.__stderr__.fileno())
+        where = f"\nrank {_WORLD.rank} of {_WORLD.size}: FAILED {report.nodeid} ({report.when})\n"
+        _WORLD.abort(1, f"{where}{report.longreprtext}\n", sys.__stderr__.fileno())
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +49,23 @@ def world() -> World:
     return _WORLD
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ring(world: World) -> Ring:
+    """Return the ring, with all groups of ``group``; before a run starts Horovod without them."""
+    return Ring(world, list(_GROUPS.values()))
+
+
 @pytest.fixture(scope="session")
-def ring(world: World):
-    """Return the exchange; Horovod starts once a process."""
-    return start(world)
+def all_reduce(ring: Ring) -> AllReduce:
+    """Return the sum over all ranks."""
+    return ring.all_reduce()
+
+
+@pytest.fixture(scope="session", params=_GROUPS.values(), ids=_GROUPS)
+def group(request: pytest.FixtureRequest) -> Group:
+    """Return this rank's group of a split."""
+    made: Group = request.param
+    return made
 
 
 @pytest.fixture

@@ -9,13 +9,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data import shards
 from hpcgan.data.assignment import assign_shards
 from hpcgan.data.placement import opened_shards
+from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.data.source import open_source
 from hpcgan.errors import ConfigError, DataError
+from hpcgan.gan import noise
 from hpcgan.training import plan
 from hpcgan.training.stop import Request
 
@@ -25,7 +28,7 @@ _SAMPLES = sum(_COUNTS)
 
 
 def _write(directory, counts=_COUNTS):
-    """Write files whose samples' values tell their numbers; labels are the number modulo 3."""
+    """Write files whose samples' values are their numbers; labels are the number modulo 3."""
     first, names = 0, []
     for number, count in enumerate(counts):
         names.append(str(directory / f"part-{number}.h5"))
@@ -148,11 +151,11 @@ def _config(world, directory, files, **data):
 
 
 def _train(world, config, run_dir, *overrides):
-    from hpcgan.training import loop
+    from hpcgan.training import run
 
-    run = plan.prepare(world, config, list(overrides), run_dir, "auto")
-    loop.train(world, run, Request(None, {}))
-    return run
+    made = plan.prepare(world, config, list(overrides), run_dir, "auto")
+    run.train(world, made, Request(None, {}))
+    return made
 
 
 @pytest.mark.parametrize("residency", ["memory", "stream"])
@@ -219,3 +222,29 @@ def test_a_streamed_run_stopped_and_resumed_ends_as_one_that_never_stopped(world
         for group, named in ends[0].items():
             for name, array in named.items():
                 np.testing.assert_array_equal(ends[1][group][name], array, err_msg=name)
+
+
+def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, shared_path):
+    files = world.on_root(lambda: _write(shared_path))
+    path = _config(world, shared_path, files, shards=_SHARDS)
+    run = plan.prepare(world, path, [], shared_path / "run", "auto")
+    with opened_shards(world, run.config, run.source, run.assignment) as own:
+        batches = list(Prefetcher(own.values(), 5, (8, 8, 1), "float32").batches([(0, 7), (7, 4)]))
+    samples = np.concatenate([batch.numpy() for batch in batches])[..., 0, 0, 0].swapaxes(0, 1)
+
+    def drawn(streams):
+        keys = noise.batch_keys(streams, tf.constant(9, tf.int64), 0, 1)
+        return noise.latents(keys.latents, 5, 6)
+
+    latents = drawn(noise.streams(run.config.seed, 1, run.assignment.hosted))
+    latents = latents.numpy().reshape(-1, 5, 6)
+    samples, latents = world.gather_arrays(samples), world.gather_arrays(latents)
+    if not world.is_root:
+        return
+    for shard in range(_SHARDS):
+        begin, end = (_SAMPLES * s // _SHARDS for s in (shard, shard + 1))
+        orders = [shards.epoch_order(0, shard, epoch, end - begin) for epoch in range(7)]
+        places = np.concatenate(orders)[: 11 * 5].reshape(11, 5)
+        assert np.array_equal(samples[shard], begin + places)
+        alone = drawn(noise.streams(0, 1, range(shard, shard + 1)))
+        np.testing.assert_allclose(latents[shard], alone, rtol=3e-7, atol=3e-7)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpcgan.all_reduce import identity
 from hpcgan.config import (
     Config,
     DataConfig,
@@ -17,7 +18,6 @@ from hpcgan.config import (
     OptimizersConfig,
     TrainConfig,
 )
-from hpcgan.all_reduce import identity
 from hpcgan.gan import noise, penalties
 from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.losses import LOSSES

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from hpcgan.training.journal import Journal
 
 from hpcgan.errors import ConfigError
 from hpcgan.scaling import report, sweep
-from hpcgan.training.journal import Journal
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
 

@@ -47,7 +47,11 @@ _KERAS_OF_SIDES = """
 _SEPARATE = {
     *_OURS,
     *(getattr(layers, name) for name in _KERAS.split()),
-    *(getattr(layers, f"{name}{sides}D") for name in _KERAS_OF_SIDES.split() for sides in (1, 2, 3)),
+    *(
+        getattr(layers, f"{name}{sides}D")
+        for name in _KERAS_OF_SIDES.split()
+        for sides in (1, 2, 3)
+    ),
     *(getattr(layers, f"Conv{sides}DTranspose") for sides in (1, 2, 3)),
 }
 
