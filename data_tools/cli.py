@@ -118,7 +118,7 @@ def _write(
 ) -> None:
     """Run a command that makes its samples itself."""
     made = _filled(kind, arguments)
-    layout = world.together(lambda: made.layout)
+    layout = world.all_or_raise(lambda: made.layout)
     _print(world, writer.write(arguments.out, layout, made.content, world))
 
 

@@ -73,7 +73,7 @@ def convert(out: Path, conversion: Conversion, world: World) -> str:
         DataError: the source is not what it should be, or ``out`` cannot be there.
         RunError: ``out`` cannot be written; an old one is then as it was.
     """
-    images = world.together(lambda: _open(conversion, world))
+    images = world.all_or_raise(lambda: _open(conversion, world))
     datasets = {"images": (images.shape, "u1" if images.dtype == "uint8" else "<f4")}
     if images.labels:
         datasets["labels"] = ((), images.labels)
@@ -86,7 +86,7 @@ def convert(out: Path, conversion: Conversion, world: World) -> str:
     if images.classes:
         note += " (" + ", ".join(f"{n} {name}" for n, name in enumerate(images.classes)) + ")"
     given = conversion
-    layout = world.together(
+    layout = world.all_or_raise(
         lambda: Layout(images.samples, datasets, given.chunk, given.compression, attributes, note)
     )
 

@@ -79,13 +79,13 @@ def reshard(world: World, wanted: Resharding) -> list[str]:
         RunError: a file cannot be written; old ones are then as they were.
     """
     samples = Samples(world, wanted)
-    world.together(lambda: _check(wanted, len(samples.source)))
+    world.all_or_raise(lambda: _check(wanted, len(samples.source)))
     if not wanted.shuffle:
         return _write_parts(world, wanted, samples, samples.read)
     with_buckets = Shuffled(samples, wanted)
     world.on_root(with_buckets.make_room)
     try:
-        world.together(lambda: with_buckets.scatter(world.rank, world.size))
+        world.all_or_raise(lambda: with_buckets.scatter(world.rank, world.size))
         return _write_parts(
             world, wanted, samples, lambda run: with_buckets.gather(run, world.size)
         )
@@ -138,11 +138,11 @@ class Samples:
             data = DataConfig(files=wanted.files, images=wanted.images, labels="labels")
             self.source = open_source(world, data)
         files = [n for n, length in enumerate(self.source.lengths) if length]
-        self._reader = world.together(lambda: ChunkReader(self.source, files))
-        self._labels = world.together(
+        self._reader = world.all_or_raise(lambda: ChunkReader(self.source, files))
+        self._labels = world.all_or_raise(
             lambda: self.source.read_labels() if self.source.labels else None
         )
-        self._attributes = world.together(self._read_attributes)
+        self._attributes = world.all_or_raise(self._read_attributes)
 
     def layout(self, samples: int, wanted: Resharding) -> Layout:
         """Return the layout of a file of some number of the samples."""

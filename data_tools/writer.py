@@ -95,7 +95,7 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
         offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
         world.on_root(lambda: _lay_out(out, partial, layout, offsets))
         offsets = world.broadcast_array(offsets)
-        world.together(lambda: _fill(out, partial, layout, offsets, content, world))
+        world.all_or_raise(lambda: _fill(out, partial, layout, offsets, content, world))
         world.on_root(lambda: _publish(out, partial))
     except Exception:
         if world.is_root:
@@ -156,7 +156,7 @@ def _write_in_parts(out: Path, layout: Layout, content: Content, world: World) -
     """Compress chunks, each rank its own, and put them together on rank 0."""
     part = _part(out, world.rank)
     try:
-        sizes = world.together(lambda: _compress(out, part, layout, content, world))
+        sizes = world.all_or_raise(lambda: _compress(out, part, layout, content, world))
         every = world.gather_json(sizes)
         world.on_root(lambda: _put_together(out, layout, every))
     finally:

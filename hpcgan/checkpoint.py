@@ -217,7 +217,9 @@ def restore(world: World, state: State, found: Checkpoint | None) -> None:
         CheckpointError: the checkpoint's variables are not those of the networks.
     """
     if found:
-        world.together(lambda: state.load(found.groups, str(found.path)) if world.is_root else None)
+        world.all_or_raise(
+            lambda: state.load(found.groups, str(found.path)) if world.is_root else None
+        )
         state.step = found.step
         state.rollbacks, state.discarded = found.rollbacks, found.discarded
     for named in state.variables().values():

@@ -34,7 +34,7 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
 
         request = Request(config.run.time_limit)
         with request.listening():  # the import of TensorFlow is long, and signals come any time
-            world.together(lambda: prepare_tensorflow(world))
+            world.all_or_raise(lambda: prepare_tensorflow(world))
             from hpcgan.training import run as training
 
             training.train(world, run, request, given.timeline)

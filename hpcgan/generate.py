@@ -55,7 +55,7 @@ def generate(
         CheckpointError: the checkpoint is missing or damaged.
         RunError: ``out`` cannot be written.
     """
-    world.together(lambda: _check(count, out, seed))
+    world.all_or_raise(lambda: _check(count, out, seed))
     world.on_root(lambda: _make_directory(out))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
@@ -140,8 +140,8 @@ def blocks(
 
     All ranks must take all that it yields.
     """
-    world.together(lambda: _check_networks(found, label, trusted))
-    world.together(lambda: prepare_tensorflow(world))
+    world.all_or_raise(lambda: _check_networks(found, label, trusted))
+    world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan import noise
     from hpcgan.gan.sampling import sampling_inputs
     from hpcgan.gan.state import State

@@ -14,7 +14,7 @@ from hpcgan import command
 from hpcgan.devices import prepare_tensorflow
 
 def run(world, _):
-    world.together(lambda: prepare_tensorflow(world))
+    world.all_or_raise(lambda: prepare_tensorflow(world))
     import keras
     keeps = keras.config
     print(json.dumps([keeps.backend(), keeps.floatx(), keeps.epsilon(), keeps.image_data_format(),

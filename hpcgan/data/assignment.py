@@ -83,11 +83,11 @@ def assign_shards(
     """
     number = config.data.shards
     assert number is not None
-    world.together(lambda: _check_number(world, number, source))
+    world.all_or_raise(lambda: _check_number(world, number, source))
     room = _look_for_room(world, number, source)
     keeps_order = "samples" in (config.data.shuffle, earlier.shuffle if earlier else None)
-    placement = world.together(lambda: _choose(config.data, room, keeps_order, _names(source)))
-    data = world.together(lambda: _resolve(config.data, number, placement, source, earlier))
+    placement = world.all_or_raise(lambda: _choose(config.data, room, keeps_order, _names(source)))
+    data = world.all_or_raise(lambda: _resolve(config.data, number, placement, source, earlier))
     resolved = dataclasses.replace(config, data=data)
     hosted = hosted_shards(number, world.size, world.rank)
     labels = _labels(world, source)
@@ -110,7 +110,7 @@ def assign_shards(
         labels=own,
         label_range=None if labels is None else (float(labels.min()), float(labels.max())),
     )
-    world.together(lambda: _check_batch(resolved, source, min(sizes)))
+    world.all_or_raise(lambda: _check_batch(resolved, source, min(sizes)))
     return resolved, assignment
 
 

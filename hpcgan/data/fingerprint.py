@@ -31,7 +31,7 @@ def fingerprints(world: World, source: Source) -> tuple[str, ...]:
     """
     files = source.files[:_MOST]
     share = files[world.rank :: world.size]
-    own = world.together(
+    own = world.all_or_raise(
         lambda: [_fingerprint([file, *source.others.get(file, [])]) for file in share]
     )
     parts = world.gather_json(own)

@@ -66,7 +66,7 @@ def opened_shards(
     data = config.data
     slices = [each for of_shard in assignment.slices.values() for each in of_shard]
     files = sorted({source.locate(int(each[0]))[0] for each in slices})
-    reader = world.together(lambda: ChunkReader(source, files))
+    reader = world.all_or_raise(lambda: ChunkReader(source, files))
     with ExitStack() as stack:
         if data.stage:
             stack.enter_context(staged(world, data.stage, reader, slices))
@@ -144,7 +144,7 @@ def _load(
     chunks = _by_chunk(reader.source, assignment, samples)
     if is_shared:
         chunks = chunks[world.node_rank :: world.node_size]
-    world.together(lambda: _read_chunks(reader, chunks, workers))
+    world.all_or_raise(lambda: _read_chunks(reader, chunks, workers))
     return samples
 
 

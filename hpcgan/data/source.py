@@ -129,7 +129,7 @@ def open_source(world: World, data: DataConfig) -> Source:
     own = [_header_or_error(file, data) for file in files[world.rank :: world.size]]
     parts = world.gather_json(own)
     headers = [parts[number % world.size][number // world.size] for number in range(len(files))]
-    return world.together(lambda: _join(files, headers, data))
+    return world.all_or_raise(lambda: _join(files, headers, data))
 
 
 def list_files(names: list[str]) -> list[str]:
@@ -174,7 +174,7 @@ def _check_all_nodes_see(world: World, files: list[str]) -> None:
     for host, first, step, found in everyone:
         for by_host, size in zip(sizes[first::step], found, strict=True):
             by_host[host] = size
-    world.together(lambda: _check_alike(files, sizes))
+    world.all_or_raise(lambda: _check_alike(files, sizes))
 
 
 def _size(file: str) -> int | None:

@@ -41,15 +41,17 @@ def staged(
     Raises:
         DataError: there is no room, or a copy is not what was copied; the same on all ranks.
     """
-    extents = world.together(lambda: _extents(reader, slices))
+    extents = world.all_or_raise(lambda: _extents(reader, slices))
     own: list[_Own] = []
     try:
-        world.together(lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None)
+        world.all_or_raise(
+            lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None
+        )
         # The first rank of each node has the directory.
         directories = world.gather_json(str(own[0].path) if own else None)
         directory = Path(directories[world.node_ranks[0]])
         share = extents[world.node_rank :: world.node_size]
-        world.together(lambda: _copy(reader, directory, share))
+        world.all_or_raise(lambda: _copy(reader, directory, share))
         for file in reader.paths:
             reader.paths[file] = str(_copy_path(directory, reader, file))
         yield

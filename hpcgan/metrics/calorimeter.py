@@ -97,7 +97,7 @@ def _parse() -> argparse.Namespace:
 def _report(world: World, arguments: argparse.Namespace) -> None:
     """Print what the newest checkpoint's showers are like."""
     found = newest_checkpoint(world, arguments.run_dir)
-    world.together(lambda: _check_energies(found))
+    world.all_or_raise(lambda: _check_energies(found))
     data = found.config.data
     theirs = DataConfig([str(arguments.real)], images=data.images, labels=str(data.labels))
     source = open_samples(world, theirs, found)

@@ -95,7 +95,7 @@ class Evaluator:
 
 def _report(world: World, arguments: argparse.Namespace) -> None:
     """Print where the grid is, the speed and the figures before and after."""
-    world.together(_check_classifier)
+    world.all_or_raise(_check_classifier)
     run_dir: Path = arguments.run_dir
     before_training = checkpoint.path_of(run_dir / "checkpoints", 0)
     last = newest_checkpoint(world, run_dir)

@@ -78,11 +78,11 @@ def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Given
     # A run directory that does not exist, and that nothing here makes.
     nowhere = arguments.out.with_suffix(".none")
     plan = plans.prepare(world, arguments.config, overrides, nowhere, "never")
-    world.together(lambda: prepare_tensorflow(world))
+    world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan.state import State
 
     with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
-        state = world.together(lambda: State(plan.config, plan.source.sample_shape))
+        state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
         yield Given(world, plan, state, shards), config
 
 

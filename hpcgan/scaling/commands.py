@@ -52,7 +52,7 @@ def _add_study(actions: Any, kind: str, what: str) -> None:
 def _study(world: World, arguments: argparse.Namespace) -> int:
     from hpcgan.scaling import study
 
-    return world.together(lambda: study.run(world, arguments))
+    return world.all_or_raise(lambda: study.run(world, arguments))
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -92,7 +92,7 @@ class Bench:
         # Each rank averages over its own shards, as if there were no others.
         own = replace(config, data=replace(config.data, shards=len(hosted)))
         dtype = given.plan.source.dtype
-        self.baseline = self._world.together(
+        self.baseline = self._world.all_or_raise(
             lambda: Synchronous(own, given.state, dtype, hosted, self._counted(4), halves)
         )
 

@@ -149,11 +149,11 @@ def decide(
     config = _with_shards(config, found, world.size)
     earlier = found.config.data if found else None
     config, assignment = assign_shards(world, config, source, earlier)
-    config = world.together(lambda: _with_labels(config, assignment, found))
+    config = world.all_or_raise(lambda: _with_labels(config, assignment, found))
     plan = Plan(config, source, run_dir, found, assignment, fingerprints(world, source))
-    world.together(lambda: _check_length(plan))
-    world.together(lambda: _check_augmentation(plan))
-    world.together(lambda: _check_same_run(plan, allow_change))
+    world.all_or_raise(lambda: _check_length(plan))
+    world.all_or_raise(lambda: _check_augmentation(plan))
+    world.all_or_raise(lambda: _check_same_run(plan, allow_change))
     return plan
 
 

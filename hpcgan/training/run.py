@@ -44,7 +44,7 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
     config = plan.config
     heartbeat = Heartbeat(world, config.run.stall_seconds)
     with heartbeat.beating():
-        state = world.together(lambda: State(config, plan.source.sample_shape))
+        state = world.all_or_raise(lambda: State(config, plan.source.sample_shape))
         checkpoint.restore(world, state, plan.found)
         if plan.found:
             plan.found.groups.clear()  # rank 0 would hold the state twice to the end
@@ -155,7 +155,7 @@ class Run:
         assert found is not None
         checkpoint.restore(self._world, state, found)
         state.rollbacks, state.discarded = rollbacks, drawn - state.step
-        self._world.together(lambda: self._check_rollbacks(why))
+        self._world.all_or_raise(lambda: self._check_rollbacks(why))
         self._strategy.take_rollbacks()
         self._nonfinite.reset()
         self._replicas.reset()
