@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hpcgan.training.diagnosis import PeerState, OwnState, diagnose
+from hpcgan.training.diagnosis import OwnState, PeerState, diagnose
 
 NOW = 1000.0
 LIMIT = 100.0  # seconds

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.training.run_place import Runs
 
 from hpcgan.checkpoint import path_of
 from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
@@ -16,6 +15,7 @@ from hpcgan.training import lock
 from hpcgan.training.directory import go_back
 from hpcgan.training.lock import RunLock
 from hpcgan.world import World
+from tests.training.run_place import Runs
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_some_in_a_row_may_be_skipped_across_calls() -> None:
 def test_half_precision_skips_in_any_case() -> None:
     policy = NonFinitePolicy(WatchConfig(nonfinite="stop", skips=1), "mixed_float16")
     policy.after_call(call(0, 1, 0, 1, 0))
-    with pytest.raises(RunError, match="^in 2 steps in a row, to step 6"):
+    with pytest.raises(RunError, match=r"^in 2 steps in a row, to step 6"):
         policy.after_call(call(4, 1, 1))
 
 
@@ -63,5 +63,5 @@ def test_after_a_reset_it_counts_from_0() -> None:
     policy.after_call(call(0, 1, 1))
     policy.reset()
     policy.after_call(call(0, 1, 1))
-    with pytest.raises(RunError, match="^in 3 steps in a row, to step 3"):
+    with pytest.raises(RunError, match=r"^in 3 steps in a row, to step 3"):
         policy.after_call(call(2, 1))

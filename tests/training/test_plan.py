@@ -8,11 +8,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tests.training.run_place import Runs
 
 from hpcgan.errors import CheckpointError, ConfigError, DataError
 from hpcgan.training.plan import prepare
 from hpcgan.world import World
+from tests.training.run_place import Runs
 
 
 @pytest.fixture
