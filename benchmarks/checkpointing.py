@@ -2,16 +2,15 @@
 
     mpirun -n 2 python -m benchmarks.checkpointing
 
-DCGAN on real digits of 28x28, batch 64 a rank. Turns of 10 steps are made without and with a
+DCGAN on real digits of 28x28, batch 64 per rank. Turns of 10 steps are made without and with a
 checkpoint at their beginning, which is written to the temporary directory while the steps are made
-and whose end the turn waits for. The difference is what a checkpoint costs, and is told as a part
-of the time of 100 steps: in turns of 100 steps it would drown in the noise of the machine.
+and whose end the turn waits for. The difference is what a checkpoint costs, printed as a part of
+the time of 100 steps: in turns of 100 steps it would drown in the noise of the machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,13 +22,13 @@ from statistics import median
 import h5py
 
 from benchmarks.data import many_digits
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
 
 EVERY_STEPS = 100
-STEPS_A_TURN = 10
+STEPS_PER_TURN = 10
 PAIRS = 60
 
 
@@ -39,7 +38,7 @@ class Turn:
 
     Attributes:
         seconds: of all of it.
-        still: seconds in the saver before the first step.
+        still: seconds in the checkpoint manager before the first step.
     """
 
     seconds: float
@@ -63,15 +62,15 @@ def main() -> None:
         world.barrier()
     if world.is_root:
         print(
-            f"DCGAN 28x28, batch 64 a rank, {world.size} ranks; a checkpoint of "
+            f"DCGAN 28x28, batch 64 per rank, {world.size} ranks; a checkpoint of "
             f"{size / 2**20:.1f} MiB every {EVERY_STEPS} steps; medians of {PAIRS} pairs of turns"
         )
-        tell(pairs)
+        report(pairs)
 
 
-def tell(pairs: list[tuple[Turn, Turn]]) -> None:
+def report(pairs: list[tuple[Turn, Turn]]) -> None:
     """Print what a checkpoint costs, with the 95 % interval of the median."""
-    whole = median(without.seconds for without, _ in pairs) / STEPS_A_TURN * EVERY_STEPS
+    whole = median(without.seconds for without, _ in pairs) / STEPS_PER_TURN * EVERY_STEPS
     extra = sorted(saving.seconds - without.seconds for without, saving in pairs)
     reach = round(0.98 * len(extra) ** 0.5)
     low, high = extra[len(extra) // 2 - reach], extra[len(extra) // 2 + reach]
@@ -105,30 +104,28 @@ def turns(world: World, plan: Plan, stack: ExitStack) -> Callable[[bool], Turn]:
 
     All ranks must call it, and then what it returns, equally often.
     """
-    from hpcgan.data.feed import Feed
     from hpcgan.gan.state import State
     from hpcgan.parallel import synchronous
-    from hpcgan.training.saver import Saver
+    from hpcgan.training.checkpoint_manager import CheckpointManager
+    from hpcgan.training.timer import Timer
+    from hpcgan.training.trainer import Trainer
 
     state = State(plan.config, plan.source.sample_shape)
-    hosted, dtype = plan.division.hosted, plan.source.dtype
-    update = synchronous.make_update(world, plan.config, state, dtype, hosted)
-    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.division))
-    feed = Feed(shards.values(), plan.config.train.batch_size, plan.source.sample_shape, dtype)
-    spans = ((first, STEPS_A_TURN) for first in itertools.count(0, STEPS_A_TURN))
-    batches = feed.batches(spans)
-    saver = Saver(plan, state) if world.is_root else None
+    hosted, dtype = plan.assignment.hosted, plan.source.dtype
+    strategy = synchronous.over_ring(world, plan.config, state, dtype, hosted)
+    shards = stack.enter_context(opened_shards(world, plan.config, plan.source, plan.assignment))
+    trainer = Trainer(world, plan, state, strategy, shards, Timer())
+    manager = CheckpointManager(plan, state) if world.is_root else None
 
     def turn(saves: bool) -> Turn:
         world.barrier()
         began = time.perf_counter()
-        if saver:
-            saver.after_span(saves)
+        if manager:
+            manager.maybe_save(saves)
         still = time.perf_counter() - began
-        update.run(next(batches), state.step).losses.numpy()
-        state.step += STEPS_A_TURN
-        if saver:
-            saver.wait()
+        trainer.fit(state.step + STEPS_PER_TURN, most=STEPS_PER_TURN)
+        if manager:
+            manager.wait()
         return Turn(time.perf_counter() - began, still)
 
     return turn

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.measure import rates
 from data_tools.digits import digit_images
 from hpcgan.data.chunks import ChunkReader
-from hpcgan.data.residency import ResidentShard
+from hpcgan.data.placement import InMemoryShard
 from hpcgan.data.shards import divide, epoch_order
 from hpcgan.data.source import Source
 from hpcgan.data.stream import StreamedShard
@@ -108,7 +108,7 @@ def streaming(path: Path, name: str, threads: ThreadPoolExecutor) -> Callable[[]
     so no other way is measured meanwhile, and each call pays for as much as it uses.
     """
     source = Source((str(path),), (SAMPLES,), (CHUNK,), name, None, SHAPE, "uint8")
-    pieces = divide("contiguous", source.edges, 1, [0], aligned=True)[0]
+    pieces = divide("contiguous", source.chunk_offsets, 1, [0], aligned=True)[0]
     shard = StreamedShard(ChunkReader(source, [0]), pieces, 0, 0, POOL, SAMPLES, threads)
     batch = np.empty((BATCH, *SHAPE), np.uint8)
     place = 0
@@ -151,7 +151,7 @@ def compare_gathering(images: np.ndarray) -> None:
         return SAMPLES
 
     def taking(samples: np.ndarray) -> Callable[[], int]:
-        shard = ResidentShard(samples, lambda epoch: order, SAMPLES)
+        shard = InMemoryShard(samples, lambda epoch: order, SAMPLES)
         batch = np.empty((BATCH, *SHAPE), np.uint8)
 
         def take() -> int:

@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from data_tools import digits
 from hpcgan import checkpoint
 from hpcgan.generate import sample
-from hpcgan.metrics.digits import Judge
+from hpcgan.metrics.digits import Evaluator
 from hpcgan.metrics.frechet import flat
 from hpcgan.pictures import to_dtype
 from hpcgan.world import World
@@ -118,12 +118,12 @@ def report(world: World, data: Path, run: Path) -> str:
     last, _ = checkpoint.newest(run / "checkpoints")
     assert last is not None
     assert last.images == IMAGES
-    judge, distances = Judge([real], labels, [held_out]), []
+    evaluator, distances = Evaluator([real], labels, [held_out]), []
     for found in (checkpoint.read(checkpoint.path_of(run / "checkpoints", 0)), last):
         drawn = sample(world, found, SAMPLES, seed=1)
         assert drawn is not None
         images = to_dtype(drawn[0], "uint8")
-        distances.append(judge.figures(images)[0])
+        distances.append(evaluator.evaluate(images)[0])
     lines = [
         json.loads(text)
         for text in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

@@ -1,11 +1,11 @@
-"""Does the cost model foretell a step over links that it has not seen? Needs root, and two cores.
+"""Does the cost model predict a step over links that it has not seen? Needs root, and two cores.
 
     python -m benchmarks.links
 
 Two hosts are made on this machine, a rank and a core each (``benchmarks.two_hosts``). The DCGAN and
-the MLP of 28x28, 64 samples a rank, are trained over each of several links, by
+the MLP of 28x28, 64 samples per rank, are trained over each of several links, by
 ``hpcgan.scaling.measure``, in interleaved repeats. The model is fitted to the two over a link that
-is as fast as this machine copies; what it then foretells for the others, from their rate and delay
+is as fast as this machine copies; what it then predicts for the others, from their rate and delay
 alone, stands beside what was measured there.
 """
 
@@ -25,10 +25,10 @@ import h5py
 
 from benchmarks.data import many_digits
 from benchmarks.two_hosts import Cable, link, missing_programs, mpirun, two_hosts
-from hpcgan.scaling.fit import Fit, fit, foretold
-from hpcgan.scaling.points import Point
-from hpcgan.scaling.runs import Run, read_run
-from hpcgan.scaling.summary import points, summarize
+from hpcgan.scaling.fit import Fit, Point, fit, predict_step
+from hpcgan.scaling.model import Model
+from hpcgan.scaling.runs import Run, read_start
+from hpcgan.scaling.summary import measured_points, summarize
 
 ROOT = Path(__file__).resolve().parent.parent
 MPIRUN = str(Path(sys.executable).with_name("mpirun"))
@@ -43,14 +43,12 @@ BATCH = 64
 REPEATS = 3
 SECONDS = 5.0
 BAR = 0.15
-# Bytes a second of a link without a limit: what it costs is what the ranks copy.
-UNBOUNDED = 1e15
 
 Found = dict[tuple[Cable, str], list[Run]]
 
 
 def main() -> int:
-    """Measure, fit, foretell and print; return the exit status."""
+    """Measure, fit, predict and print; return the exit status."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     missing = missing_programs()
     if os.geteuid() or missing:
@@ -58,8 +56,8 @@ def main() -> int:
         print(f"benchmarks.links: makes network namespaces: {why}", file=sys.stderr)
         return 2
     found = measure()
-    fast = {model: point(found[FITTED, model], FITTED) for model in MODELS}
-    fitted = fit(list(fast.values()))
+    fast = {model: point(found[FITTED, model]) for model in MODELS}
+    fitted = fit_fast(fast)
     tell(found, fast, fitted)
     return 0
 
@@ -78,7 +76,7 @@ def measure() -> Found:
                         program = [sys.executable, "-m", "hpcgan.scaling.measure"]
                         program += [str(place / f"{model}.yaml"), str(out), "weak", str(SECONDS)]
                         run(mpirun(hosts, MPIRUN, place / "agent", program))
-                        found[cable, model].append(read_run(out))
+                        found[cable, model].append(read_start(out, Run))
     return found
 
 
@@ -110,28 +108,34 @@ def run(command: Sequence[str]) -> None:
         sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 
 
-def point(runs: Sequence[Run], cable: Cable) -> Point:
+def point(runs: Sequence[Run]) -> Point:
     """Return the starts of a model over a link as a point of the cost model."""
-    (found,) = points(summarize(runs))
-    return over(found, cable)
+    (found,) = measured_points(summarize(runs))
+    return found
 
 
-def over(known: Point, cable: Cable) -> Point:
-    """Return a point that tells a link."""
-    return replace(known, link_latency=cable.delay, link_bandwidth=cable.bytes or UNBOUNDED)
+def fit_fast(fast: dict[str, Point]) -> Fit:
+    """Return the fit over a link without delay or limit, whose bandwidth is that of copying."""
+    return fit(list(fast.values()), between_latency=0.0)
+
+
+def over(model: Model, cable: Cable) -> Model:
+    """Return a model of ranks that copy as fast, over a link with a rate and a delay."""
+    byte = 1 / model.between_bandwidth + (1 / cable.bytes if cable.bytes else 0.0)
+    return replace(model, between_latency=cable.delay, between_bandwidth=1 / byte)
 
 
 def tell(found: Found, fast: dict[str, Point], fitted: Fit) -> None:
-    """Print the fit, and what is foretold beside what was measured."""
+    """Print the fit, and what is predicted beside what was measured."""
     values = ", ".join(f"{name} {value:.3g}" for name, value in fitted.unknowns.items())
-    print(f"2 hosts, a rank and a core each, {BATCH} samples a rank; medians of {REPEATS} starts")
+    print(f"2 hosts, a rank and a core each, {BATCH} samples per rank; medians of {REPEATS} starts")
     print(f"fitted over the link without a limit: {values}")
-    print(f"{'link':<12}{'model':<7}{'measured':>11}{'foretold':>11}{'error':>8}  of it exchange")
+    print(f"{'link':<12}{'model':<7}{'measured':>11}{'predicted':>11}{'error':>8}  of it exchange")
     worst = 0.0
     for cable in (FITTED, *OTHERS):
         for model in MODELS:
-            measured = point(found[cable, model], cable).step_seconds
-            step = foretold(over(fast[model], cable), fitted.machine, fitted.work)
+            measured = point(found[cable, model]).step_seconds
+            step = predict_step(over(fitted.model, cable), fast[model])
             error = step.total / measured - 1
             worst = max(worst, abs(error)) if cable is not FITTED else worst
             print(

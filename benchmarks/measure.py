@@ -8,7 +8,7 @@ from statistics import median
 
 
 def rates(ways: Mapping[str, Callable[[], int]], repeats: int) -> dict[str, float]:
-    """Return the median rate of each way, in items a second.
+    """Return the median rate of each way, in items per second.
 
     The ways take turns, so that a machine that slows down or speeds up does so for all of them.
 

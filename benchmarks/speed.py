@@ -1,4 +1,4 @@
-"""Our updates a second against ranks that never talk, a naive script and PyTorch, in one run.
+"""Our steps per second against ranks that never talk, a naive script and PyTorch, in one run.
 
     python -m benchmarks.speed [--models dcgan mlp] [--repeats N] [--torch DIR]
 
@@ -41,7 +41,8 @@ def main() -> None:
     for model in given.models:
         rates = measure(model, torchrun, given.repeats)
         print(
-            f"{model}, 28x28, batch 64 a rank; {given.repeats} starts of each, steps/s", flush=True
+            f"{model}, 28x28, batch 64 per rank; {given.repeats} starts of each, steps/s",
+            flush=True,
         )
         for name, each in rates.items():
             print(f"  {name:<24}{median(each):>9.2f}  ({min(each):.2f} to {max(each):.2f})")
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def measure(model: str, torchrun: str, repeats: int) -> dict[str, list[float]]:
-    """Return steps a second of each contestant, for each of its starts."""
+    """Return steps per second of each contestant, for each of its starts."""
     ours = [sys.executable, "-m", "benchmarks.contestants.ours"]
     plain = [sys.executable, "-m", "benchmarks.contestants.plain_tensorflow"]
     ranks = [MPIRUN, "-n", "2", "--bind-to", "core"]

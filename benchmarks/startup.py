@@ -75,7 +75,7 @@ def to_first_step(place: Path, preset: str) -> float:
 
 
 def _has_line(metrics: Path) -> bool:
-    """Return whether the journal has the line of a step."""
+    """Return whether the log has the line of a step."""
     text = metrics.read_text(encoding="utf-8") if metrics.exists() else ""
     return text.endswith("\n") and json.loads(text.splitlines()[0])["step"] >= 1
 

@@ -48,7 +48,7 @@ class Cable:
 
     @property
     def bytes(self) -> float | None:
-        """Bytes of data a second that TCP gets through it."""
+        """Bytes of data per second that TCP gets through it."""
         return None if self.bits is None else self.bits / 8 * _PAYLOAD
 
 
@@ -116,7 +116,7 @@ def link(hosts: Sequence[Host], cable: Cable) -> Iterator[None]:
 
 
 def mpirun(hosts: Sequence[Host], launcher: str, agent: Path, program: Sequence[str]) -> list[str]:
-    """Return the command line that runs a program on both hosts, a rank and a core each.
+    """Return the command line that runs a program on both hosts, one rank and one core each.
 
     Args:
         hosts: both.

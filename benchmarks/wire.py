@@ -3,7 +3,7 @@
     python benchmarks/wire.py SECONDS PORT PORT
 
 ``benchmarks.two_hosts`` starts it in a network namespace that holds the two ports. Frames are
-taken with the header in which the kernel tells what of checksums and segments is still to do, so
+taken with the header in which the kernel notes what of checksums and segments is still to do, so
 that it may pass large ones through, and the rest is done by whoever gets them.
 """
 

@@ -20,18 +20,12 @@ total fluctuates as in a sampling calorimeter, by 7% / sqrt(E in GeV).
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy import special
 
-from data_tools import writer
 from data_tools.layout import Compression, Layout
-from hpcgan.errors import ConfigError
-from hpcgan.files import default_chunk
-from hpcgan.world import World
 
 RATE = 0.5  # b, for each radiation length
 CRITICAL_ENERGY = 0.01  # E_c in GeV
@@ -80,11 +74,8 @@ class Showers:
         shape: cells (D, H, W); D lies along the axis.
         energies: lowest and highest energy of the particles in GeV, uniform between.
         seed: of the showers, 0 to 2**64 - 1.
-        chunk: samples a chunk; None for about 1 MiB.
+        chunk: samples per chunk; None for about 1 MiB.
         compression: of the chunks.
-
-    Raises:
-        ConfigError: a value is out of bounds.
     """
 
     count: int
@@ -93,24 +84,6 @@ class Showers:
     seed: int = 0
     chunk: int | None = None
     compression: Compression = "none"
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ConfigError(f"--count is {self.count}; it must be at least 1")
-        if len(self.shape) != 3 or min(self.shape) < 1:
-            raise ConfigError(
-                f"--shape is {','.join(map(str, self.shape))}; it must be D,H,W, each at least 1"
-            )
-        low, high = self.energies
-        if not 10 * CRITICAL_ENERGY <= low <= high < 1e6:
-            raise ConfigError(
-                f"--energies is {low:g},{high:g}; it must be two energies in GeV, the lower first, "
-                f"from {10 * CRITICAL_ENERGY:g} to below 1000000"
-            )
-        if not 0 <= self.seed < 2**64:
-            raise ConfigError(f"--seed is {self.seed}; it must be from 0 to {2**64 - 1}")
-        if self.chunk is not None and self.chunk < 1:
-            raise ConfigError(f"--chunk is {self.chunk}; it must be at least 1")
 
     @property
     def scale(self) -> float:
@@ -126,9 +99,14 @@ class Showers:
     def layout(self) -> Layout:
         """The file; the scale is an attribute of its images."""
         datasets = {"images": ((*self.shape, 1), "<f4"), "labels": ((), "<f4")}
-        chunk = self.chunk or default_chunk(4 * int(np.prod(self.shape)), self.count)
+        cells = "x".join(map(str, self.shape))
         return Layout(
-            self.count, datasets, chunk, self.compression, {"images": {"scale": self.scale}}
+            self.count,
+            datasets,
+            self.chunk,
+            self.compression,
+            {"images": {"scale": self.scale}},
+            f"showers in {cells} cells, 1 stands for {self.scale:.6g} GeV, labels in GeV",
         )
 
     def content(self, samples: range) -> dict[str, np.ndarray]:
@@ -151,20 +129,3 @@ class Showers:
             mean = energy * along[:, np.newaxis, np.newaxis] * across
             images[place, ..., 0] = generator.poisson(mean / QUANTUM) * (QUANTUM / scale)
         return {"images": images, "labels": energies}
-
-
-def write(out: Path, showers: Showers, world: World) -> str:
-    """Write a file of showers with all ranks and return a line to print. All ranks must call it.
-
-    Raises:
-        DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
-        RunError: the file cannot be written; an old one is then as it was.
-    """
-    start = time.perf_counter()
-    written = writer.write(out, showers.layout, showers.content, world)
-    seconds = time.perf_counter() - start
-    return (
-        f"{out}: {showers.count} showers in {'x'.join(map(str, showers.shape))} cells, 1 stands "
-        f"for {showers.scale:.6g} GeV, labels in GeV; {written} bytes, written by {world.size} "
-        f"rank{'s' if world.size > 1 else ''} at {showers.count / seconds:.0f} showers/s"
-    )

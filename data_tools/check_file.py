@@ -1,11 +1,11 @@
-"""What ``verify`` asks of a file, for the process that reads HDF5 (``hpcgan.hdf5_process``).
+"""What ``verify`` looks for in a file, for the process that reads HDF5 (``hpcgan.hdf5_process``).
 
 Unlike a run, which ends with the first thing that is wrong, it goes on and lists all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import h5py
@@ -17,6 +17,7 @@ from hpcgan.errors import DataError
 from hpcgan.files import default_chunk
 
 
+@hdf5_limits.served
 def samples(file: str, images: str) -> Iterator[Any]:
     """Yield what is wrong with a file's samples but for their values, and what is known of them.
 
@@ -30,7 +31,7 @@ def samples(file: str, images: str) -> Iterator[Any]:
     with h5py.File(file, "r", locking=False) as opened:
         array = checks.dataset(opened, file, images)
         known: dict[str, Any] = {"has_labels": checks.has_dataset(opened, "labels")}
-        problem = _wrong_kind(array, images)
+        problem = checks.wrong_samples(array, images)
         if not problem:
             known |= {
                 "samples": array.shape[0],
@@ -40,10 +41,11 @@ def samples(file: str, images: str) -> Iterator[Any]:
             problem = _unreadable(array, images, file)
             if not problem:
                 known["step"] = _step(array)
-                problem = _lost_chunks(array, file)
+                problem = _problem(checks.check_content, array, file)  # the rest can be read
         yield known | {"problems": [problem] if problem else []}
 
 
+@hdf5_limits.served
 def values(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
     """Yield what is wrong with the values of some samples, which are read a chunk at a time.
 
@@ -69,6 +71,7 @@ def values(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
     yield {"unreadable": unreadable, "not_finite": not_finite}
 
 
+@hdf5_limits.served
 def labels(file: str, name: str, count: int) -> Iterator[Any]:
     """Yield what is wrong with the labels of ``count`` samples, ``problems``, and their dtype.
 
@@ -77,26 +80,14 @@ def labels(file: str, name: str, count: int) -> Iterator[Any]:
     """
     with h5py.File(file, "r", locking=False) as opened:
         array = checks.dataset(opened, file, name)
-        try:
-            problem = _wrong_labels(array, name, count, file)
-        except (OSError, RuntimeError, ValueError) as error:
-            problem = f"'{name}' cannot be read: {error}"
-        except DataError as error:
-            problem = _without_name(error, file)
+        problem = checks.wrong_labels(array, name, count)
+        if not problem:
+            problem = _problem(checks.check_content, array, file) or _wrong_values(array, name)
         yield {"labels": array.dtype.name, "problems": [problem] if problem else []}
 
 
-def _wrong_kind(array: Any, name: str) -> str | None:
-    """Return why an array cannot be samples."""
-    if array.shape is None or len(array.shape) not in (4, 5) or 0 in array.shape[1:]:
-        return f"'{name}' has shape {array.shape}; it must be (N, H, W, C) or (N, D, H, W, C)"
-    if array.dtype.name not in ("uint8", "float32"):
-        return f"'{name}' has dtype {array.dtype.name}; it must be uint8 or float32"
-    return None
-
-
-def _unreadable(array: Any, name: str, file: str) -> str | None:
-    """Return why samples cannot be read, or why HDF5 would make them up."""
+def _unreadable(array: Any, name: str, file: str) -> str:
+    """Return why no samples can be read, or why HDF5 would make them up; or ""."""
     if not array.shape[0]:
         return f"'{name}' holds no samples"
     if array.chunks:
@@ -107,21 +98,16 @@ def _unreadable(array: Any, name: str, file: str) -> str | None:
         there = array.id.get_storage_size()
         if not there or (array.id.get_offset() or 0) + there > array.file.id.get_filesize():
             return f"'{name}': the file has no room for its {checks.array_bytes(array)} bytes"
-    try:
-        checks.check_claim(array, file)
-        checks.check_filters(array, file)
-    except DataError as error:
-        return _without_name(error, file)
-    return None
+    return _problem(checks.check_claim, array, file) or _problem(checks.check_filters, array, file)
 
 
-def _lost_chunks(array: Any, file: str) -> str | None:
-    """Return that chunks are not where they should be; the others can be read."""
+def _problem(check: Callable[[Any, str], None], array: Any, file: str) -> str:
+    """Return what a check refuses, without the file's name, or ""."""
     try:
-        checks.check_content(array, file)
+        check(array, file)
     except DataError as error:
-        return _without_name(error, file)
-    return None
+        return str(error).removeprefix(f"{file}: ")
+    return ""
 
 
 def _step(array: Any) -> int:
@@ -131,27 +117,15 @@ def _step(array: Any) -> int:
     return int(chunk * max(1, most // chunk))
 
 
-def _wrong_labels(array: Any, name: str, count: int, file: str) -> str | None:
-    """Return what is wrong with labels."""
-    if array.shape != (count,):
-        return f"'{name}' has shape {array.shape}; for {count} samples it must be ({count},)"
-    if array.dtype.kind not in "iu" and array.dtype.name != "float32":
-        return f"'{name}' has dtype {array.dtype.name}; labels are integers or float32"
-    checks.check_content(array, file)
+def _wrong_values(array: Any, name: str) -> str:
+    """Return which labels are not finite or negative, or ""."""
     hdf5_limits.allow(2 * checks.array_bytes(array))
     values = array[:]
     if array.dtype.kind == "f":
-        wrong = np.flatnonzero(~np.isfinite(values))
-        said = f"{len(wrong)} labels are not finite"
+        wrong, said = np.flatnonzero(~np.isfinite(values)), "not finite"
     else:
-        wrong = np.flatnonzero(values < 0)
-        said = f"{len(wrong)} labels are negative"
+        wrong, said = np.flatnonzero(values < 0), "negative"
     if not len(wrong):
-        return None
+        return ""
     value = "" if array.dtype.kind == "f" else f": {values[wrong[0]]}"
-    return f"'{name}': {said}, the first is sample {wrong[0]}'s{value}"
-
-
-def _without_name(error: DataError, file: str) -> str:
-    """Return an error's text without the file's name, which ``verify`` puts before all."""
-    return str(error).removeprefix(f"{file}: ")
+    return f"'{name}': {len(wrong)} labels are {said}, the first is sample {wrong[0]}'s{value}"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from data_tools import (
     calorimeter,
@@ -20,16 +22,21 @@ from data_tools import (
     reshard,
     synthetic,
     verify,
+    writer,
 )
 from hpcgan import command
+from hpcgan.command import whole_number
 from hpcgan.world import World
+
+Commands = Any  # argparse's own type of what ``add_subparsers`` returns is private
+Given = TypeVar("Given")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: the words after the program's name; None for those of this process.
+        argv: the arguments after the program's name; None for those of this process.
 
     Returns:
         The exit status: 0, or that of the user error, whose one line went to stderr.
@@ -53,16 +60,42 @@ def _parser() -> command.Parser:
     return parser
 
 
-def _add_digits(commands: argparse._SubParsersAction[command.Parser]) -> None:
-    """Add the command ``digits``."""
-    text = "write scikit-learn's 1,797 real handwritten digits, laid out as MNIST's are"
-    parser = commands.add_parser("digits", help=text, description=text, allow_abbrev=False)
+def _add(
+    commands: Commands, name: str, text: str, run: Callable[..., None], needs_ranks: bool = True
+) -> command.Parser:
+    """Add a command and return its parser."""
+    parser: command.Parser = commands.add_parser(
+        name, help=text, description=text, allow_abbrev=False
+    )
+    parser.set_defaults(run=run, needs_ranks=needs_ranks)
+    return parser
+
+
+def _add_out(parser: command.Parser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
+
+
+def _filled(kind: type[Given], arguments: argparse.Namespace) -> Given:
+    """Return a dataclass with the options of its fields' names."""
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(arguments, name) for name in names})
+
+
+def _print(world: World, *lines: str) -> None:
+    """Print lines on rank 0."""
+    if world.is_root:
+        print(*lines, sep="\n", flush=True)
+
+
+def _add_digits(commands: Commands) -> None:
+    text = "write scikit-learn's 1,797 real handwritten digits, laid out as MNIST's are"
+    parser = _add(commands, "digits", text, _digits, needs_ranks=False)
+    _add_out(parser)
     parser.add_argument(
         "--size",
-        type=int,
+        type=whole_number(digits.SMALLEST, digits.LARGEST),
         default=28,
-        help=f"pixels a side, {digits.SMALLEST} to {digits.LARGEST} (default: 28)",
+        help=f"pixels per side, {digits.SMALLEST} to {digits.LARGEST} (default: 28)",
     )
     parser.add_argument(
         "--held-out",
@@ -70,28 +103,33 @@ def _add_digits(commands: argparse._SubParsersAction[command.Parser]) -> None:
         metavar="FRACTION",
         help="put this part of each class into OUT-held-out.h5 and leave it out of OUT.h5",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="chooses the samples held out (default: 0)"
-    )
-    parser.set_defaults(run=_digits, needs_ranks=False)
+    options.add_seed(parser, "the choice of the samples held out")
 
 
-def _digits(arguments: argparse.Namespace) -> None:
-    """Run the command ``digits``."""
-    given = arguments
+def _digits(given: argparse.Namespace) -> None:
     lines = digits.write(given.out, given.size, given.held_out, given.seed)
     print(*lines, sep="\n", flush=True)
 
 
-def _add_synthetic(commands: argparse._SubParsersAction[command.Parser]) -> None:
-    """Add the command ``synthetic``."""
+def _write(
+    kind: type[synthetic.Noise] | type[calorimeter.Showers],
+    world: World,
+    arguments: argparse.Namespace,
+) -> None:
+    """Run a command that makes its samples itself."""
+    made = _filled(kind, arguments)
+    layout = world.all_or_raise(lambda: made.layout)
+    _print(world, writer.write(arguments.out, layout, made.content, world))
+
+
+def _add_synthetic(commands: Commands) -> None:
     text = "write noise of any shape and number, with all ranks of an mpirun, for benchmarks"
-    parser = commands.add_parser("synthetic", help=text, description=text, allow_abbrev=False)
-    parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
-    parser.add_argument("--samples", type=int, required=True, help="number of samples")
+    parser = _add(commands, "synthetic", text, partial(_write, synthetic.Noise))
+    _add_out(parser)
+    parser.add_argument("--samples", type=whole_number(1), required=True, help="number of samples")
     parser.add_argument(
         "--shape",
-        type=options.shape,
+        type=options.shape("H,W,C", "D,H,W,C"),
         required=True,
         help="of a sample: H,W,C or D,H,W,C, as in 28,28,1",
     )
@@ -102,41 +140,23 @@ def _add_synthetic(commands: argparse._SubParsersAction[command.Parser]) -> None
         help="uniform uint8, or normal float32 clipped to [-1, 1] (default: uint8)",
     )
     parser.add_argument(
-        "--classes", type=int, metavar="K", help="add labels, uniform in 0 .. K - 1"
+        "--classes",
+        type=whole_number(1, 2**31 - 1),
+        metavar="K",
+        help="add labels, uniform in 0 .. K - 1",
     )
-    parser.add_argument(
-        "--chunk", type=int, metavar="SAMPLES", help="samples a chunk (default: about 1 MiB)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the noise (default: 0)")
-    parser.set_defaults(run=_synthetic)
+    options.add_chunk(parser)
+    options.add_seed(parser, "the noise")
 
 
-def _synthetic(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``synthetic``."""
-    noise = world.together(
-        lambda: synthetic.Noise(
-            samples=arguments.samples,
-            shape=arguments.shape,
-            dtype=arguments.dtype,
-            classes=arguments.classes,
-            chunk=arguments.chunk,
-            seed=arguments.seed,
-        )
-    )
-    line = synthetic.write(arguments.out, noise, world)
-    if world.is_root:
-        print(line, flush=True)
-
-
-def _add_convert(commands: argparse._SubParsersAction[command.Parser]) -> None:
-    """Add the command ``convert``."""
+def _add_convert(commands: Commands) -> None:
     text = (
         "write what others keep images in as HDF5, with all ranks of an mpirun: a folder of PNG or "
-        "JPEG (a class a sub-folder), IDX (MNIST), CIFAR-10 binary, .npy, .npz, TFRecord, HDF5"
+        "JPEG (a sub-folder per class), IDX (MNIST), CIFAR-10 binary, .npy, .npz, TFRecord, HDF5"
     )
-    parser = commands.add_parser("convert", help=text, description=text, allow_abbrev=False)
+    parser = _add(commands, "convert", text, _convert)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder")
-    parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
+    _add_out(parser)
     parser.add_argument(
         "--format", choices=convert.FORMATS, help="of SOURCE (default: found out from it)"
     )
@@ -152,30 +172,24 @@ def _add_convert(commands: argparse._SubParsersAction[command.Parser]) -> None:
     )
     parser.add_argument("--grey", action="store_true", help="one channel instead of three")
     options.add_storage(parser)
-    parser.set_defaults(run=_convert)
 
 
 def _convert(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``convert``."""
-    names = [field.name for field in dataclasses.fields(convert.Conversion)]
-    conversion = convert.Conversion(**{name: getattr(arguments, name) for name in names})
-    line = convert.convert(arguments.out, conversion, world)
-    if world.is_root:
-        print(line, flush=True)
+    conversion = _filled(convert.Conversion, arguments)
+    _print(world, convert.convert(arguments.out, conversion, world))
 
 
-def _add_calorimeter(commands: argparse._SubParsersAction[command.Parser]) -> None:
-    """Add the command ``calorimeter``."""
+def _add_calorimeter(commands: Commands) -> None:
     text = (
         "write particle showers in a calorimeter, with the particles' energies as labels, with all "
         "ranks of an mpirun"
     )
-    parser = commands.add_parser("calorimeter", help=text, description=text, allow_abbrev=False)
-    parser.add_argument("out", type=Path, metavar="OUT.h5", help="the file; replaced if it exists")
-    parser.add_argument("--count", type=int, required=True, metavar="N", help="showers")
+    parser = _add(commands, "calorimeter", text, partial(_write, calorimeter.Showers))
+    _add_out(parser)
+    parser.add_argument("--count", type=whole_number(1), required=True, metavar="N", help="showers")
     parser.add_argument(
         "--shape",
-        type=options.shape,
+        type=options.shape("D,H,W"),
         default=(25, 25, 25),
         metavar="D,H,W",
         help="default: 25,25,25",
@@ -187,83 +201,57 @@ def _add_calorimeter(commands: argparse._SubParsersAction[command.Parser]) -> No
         metavar="LOW,HIGH",
         help="of the particles in GeV (default: 10,500)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the showers (default: 0)")
+    options.add_seed(parser, "the showers")
     options.add_storage(parser)
-    parser.set_defaults(run=_calorimeter)
 
 
-def _calorimeter(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``calorimeter``."""
-    names = [field.name for field in dataclasses.fields(calorimeter.Showers)]
-    given = {name: getattr(arguments, name) for name in names}
-    showers = world.together(lambda: calorimeter.Showers(**given))
-    line = calorimeter.write(arguments.out, showers, world)
-    if world.is_root:
-        print(line, flush=True)
-
-
-def _add_inspect(commands: argparse._SubParsersAction[command.Parser]) -> None:
-    """Add the command ``inspect``."""
-    text = "tell what data files hold: shapes, chunks, compression, values, labels"
-    parser = commands.add_parser("inspect", help=text, description=text, allow_abbrev=False)
+def _add_inspect(commands: Commands) -> None:
+    text = "show what data files hold: shapes, chunks, compression, values, labels"
+    parser = _add(commands, "inspect", text, _inspect, needs_ranks=False)
     options.add_files(parser)
     parser.add_argument(
         "--preview", type=Path, metavar="OUT.png", help="draw the first file's first 64 samples"
     )
-    parser.set_defaults(run=_inspect, needs_ranks=False)
 
 
-def _inspect(arguments: argparse.Namespace) -> None:
-    """Run the command ``inspect``."""
-    given = arguments
+def _inspect(given: argparse.Namespace) -> None:
     lines = [describe.describe(path, given.images, given.labels) for path in given.files]
     if given.preview:
         describe.draw(given.files[0], given.images, given.preview)
     print(*lines, sep="\n", flush=True)
 
 
-def _add_verify(commands: argparse._SubParsersAction[command.Parser]) -> None:
-    """Add the command ``verify``."""
+def _add_verify(commands: Commands) -> None:
     text = (
         "read every chunk of data files and list what is wrong with them; the status is 1 if "
         "anything is. The ranks of an mpirun share the files"
     )
-    parser = commands.add_parser("verify", help=text, description=text, allow_abbrev=False)
-    options.add_files(parser)
-    parser.set_defaults(run=_verify)
+    options.add_files(_add(commands, "verify", text, _verify))
 
 
 def _verify(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``verify``."""
     verify.verify(world, arguments.files, arguments.images, arguments.labels)
 
 
-def _add_reshard(commands: argparse._SubParsersAction[command.Parser]) -> None:
-    """Add the command ``reshard``."""
+def _add_reshard(commands: Commands) -> None:
     text = (
         "merge or split data files, with other chunks or compression, or shuffled, with all ranks "
         "of an mpirun"
     )
-    parser = commands.add_parser("reshard", help=text, description=text, allow_abbrev=False)
+    parser = _add(commands, "reshard", text, _reshard)
     options.add_files(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="PATH.h5", help="the file")
     parser.add_argument(
         "--parts",
-        type=int,
+        type=whole_number(1),
         default=1,
         metavar="K",
         help="write K files, PATH-0000.h5 and so on, of equal size but for one sample",
     )
     parser.add_argument("--shuffle", action="store_true", help="put all samples in random order")
-    parser.add_argument("--seed", type=int, default=0, help="of that order (default: 0)")
+    options.add_seed(parser, "that order")
     options.add_storage(parser)
-    parser.set_defaults(run=_reshard)
 
 
 def _reshard(world: World, arguments: argparse.Namespace) -> None:
-    """Run the command ``reshard``."""
-    names = [field.name for field in dataclasses.fields(reshard.Resharding)]
-    given = {name: getattr(arguments, name) for name in names}
-    lines = reshard.reshard(world, reshard.Resharding(**given))
-    if world.is_root:
-        print(*lines, sep="\n", flush=True)
+    _print(world, *reshard.reshard(world, _filled(reshard.Resharding, arguments)))

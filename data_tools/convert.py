@@ -6,7 +6,6 @@ number of ranks.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -23,11 +22,18 @@ from data_tools.formats.pictures import SUFFIXES, Size, open_folder
 from data_tools.formats.tfrecord import open_tfrecord
 from data_tools.layout import Attributes, Compression, Layout
 from hpcgan.errors import ConfigError, DataError
-from hpcgan.files import default_chunk, expanded
+from hpcgan.files import expanded
 from hpcgan.world import World
 
 Format = Literal["folder", "idx", "cifar10", "npy", "npz", "tfrecord", "hdf5"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+_SUFFIXES: dict[Format, tuple[str, ...]] = {
+    "npy": (".npy",),
+    "npz": (".npz",),
+    "cifar10": (".bin",),
+    "tfrecord": (".tfrecord", ".tfrecords", ".tfrec"),
+    "hdf5": (".h5", ".hdf5"),
+}
 _MOST_CLASSES = 4000  # whose names fit into an attribute, which HDF5 limits to 64 KiB
 
 
@@ -44,7 +50,7 @@ class Conversion:
         size: height and width of the samples, to which pictures are scaled.
         crop: whether to cut the middle out of a picture of another ratio.
         grey: whether to keep one channel.
-        chunk: samples a chunk; None for about 1 MiB.
+        chunk: samples per chunk; None for about 1 MiB.
         compression: of the chunks.
     """
 
@@ -67,37 +73,28 @@ def convert(out: Path, conversion: Conversion, world: World) -> str:
         DataError: the source is not what it should be, or ``out`` cannot be there.
         RunError: ``out`` cannot be written; an old one is then as it was.
     """
-    start = time.perf_counter()
-    images = world.together(lambda: _open(conversion, world))
+    images = world.all_or_raise(lambda: _open(conversion, world))
     datasets = {"images": (images.shape, "u1" if images.dtype == "uint8" else "<f4")}
     if images.labels:
         datasets["labels"] = ((), images.labels)
-    sample_bytes = int(np.prod(images.shape)) * np.dtype(images.dtype).itemsize
-    chunk = conversion.chunk or default_chunk(sample_bytes, images.samples)
     attributes: Attributes = {}
     if images.classes and len(images.classes) <= _MOST_CLASSES:
         attributes = {"labels": {"classes": list(images.classes)}}
-    layout = world.together(
-        lambda: Layout(images.samples, datasets, chunk, conversion.compression, attributes)
+    note = f"{'x'.join(map(str, images.shape))} {images.dtype}"
+    if images.labels:
+        note += f", labels {np.dtype(images.labels).name}"
+    if images.classes:
+        note += " (" + ", ".join(f"{n} {name}" for n, name in enumerate(images.classes)) + ")"
+    given = conversion
+    layout = world.all_or_raise(
+        lambda: Layout(images.samples, datasets, given.chunk, given.compression, attributes, note)
     )
 
     def content(samples: range) -> dict[str, np.ndarray]:
         pixels, labels = images.read(samples)
         return {"images": pixels} if labels is None else {"images": pixels, "labels": labels}
 
-    written = writer.write(out, layout, content, world)
-    seconds = time.perf_counter() - start
-    shape = "x".join(map(str, images.shape))
-    text = f"{out}: {images.samples} samples, {shape} {images.dtype}"
-    if images.labels:
-        text += f", labels {np.dtype(images.labels).name}"
-    if images.classes:
-        text += " (" + ", ".join(f"{n} {name}" for n, name in enumerate(images.classes)) + ")"
-    return (
-        f"{text}; {written} bytes, compression {conversion.compression}, chunks of "
-        f"{layout.chunk_samples}, written by {world.size} rank{'s' if world.size > 1 else ''} at "
-        f"{images.samples / seconds:.0f} samples/s"
-    )
+    return writer.write(out, layout, content, world)
 
 
 def _open(conversion: Conversion, world: World) -> Images:
@@ -111,11 +108,9 @@ def _open(conversion: Conversion, world: World) -> Images:
 
 def _open_source(conversion: Conversion, world: World) -> Images:
     given, source = conversion, conversion.source
-    if not (source.is_file() or source.is_dir()):  # a pipe may never say a word
+    if not (source.is_file() or source.is_dir()):  # reading a pipe may never end
         raise DataError(f"{source}: there is no such file or folder")
     kind = given.format or _format_of(source)
-    if given.chunk is not None and given.chunk < 1:
-        raise ConfigError(f"--chunk is {given.chunk}; it must be at least 1")
     if (given.size or given.crop or given.grey) and kind not in ("folder", "tfrecord"):
         raise ConfigError(f"--size, --crop and --grey are for pictures, and {source} is {kind}")
     if given.crop and not given.size:
@@ -146,27 +141,17 @@ def _format_of(source: Path) -> Format:
     """Find out a source's format: by what is in it, then by its name."""
     if source.is_dir():
         names = [path.name.lower() for path in source.iterdir()]
-        if any(name.endswith((".tfrecord", ".tfrecords", ".tfrec")) for name in names):
-            return "tfrecord"
-        if any(name.endswith(".bin") for name in names):
-            return "cifar10"
+        for kind in ("tfrecord", "cifar10"):
+            if any(name.endswith(_SUFFIXES[kind]) for name in names):
+                return kind
         return "folder"
     if is_hdf5(source):
         return "hdf5"
-    by_suffix: dict[str, Format] = {
-        ".npy": "npy",
-        ".npz": "npz",
-        ".bin": "cifar10",
-        ".tfrecord": "tfrecord",
-        ".tfrecords": "tfrecord",
-        ".tfrec": "tfrecord",
-        ".h5": "hdf5",
-        ".hdf5": "hdf5",
-    }
-    found = by_suffix.get(source.suffix.lower())
-    if found:
-        return found
+    suffix = source.suffix.lower()
+    for kind, suffixes in _SUFFIXES.items():
+        if suffix in suffixes:
+            return kind
     if is_idx(source):
         return "idx"
-    hint = "a picture alone; give its folder" if source.suffix.lower() in SUFFIXES else "unknown"
-    raise DataError(f"{source}: its format is {hint}; --format says it: {', '.join(FORMATS)}")
+    hint = "a picture alone; give its folder" if suffix in SUFFIXES else "unknown"
+    raise DataError(f"{source}: its format is {hint}; set --format: {', '.join(FORMATS)}")

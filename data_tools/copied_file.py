@@ -1,4 +1,4 @@
-"""What ``convert`` and ``reshard`` ask of the HDF5 files that they copy.
+"""What ``convert`` and ``reshard`` take from the HDF5 files that they copy.
 
 For the process that reads HDF5 (``hpcgan.hdf5_process``).
 """
@@ -11,12 +11,14 @@ from typing import Any
 import h5py
 import numpy as np
 
+from hpcgan import hdf5_limits
 from hpcgan.data import checks
 from hpcgan.errors import DataError
 
-_MOST_ATTRIBUTE = 60_000  # bytes; HDF5 has room for 64 KiB, with what it says of them
+_MOST_ATTRIBUTE = 60_000  # bytes; HDF5 has room for 64 KiB, with their header
 
 
+@hdf5_limits.served
 def arrays(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield name, shape, dtype and samples of a chunk of the images, and of the labels if any.
 
@@ -44,19 +46,20 @@ def arrays(file: str, images: str, labels: str | None) -> Iterator[Any]:
         yield found
 
 
+@hdf5_limits.served
 def has_labels(file: str) -> Iterator[Any]:
     """Yield whether a file has a dataset "labels"."""
     with h5py.File(file, "r", locking=False) as opened:
         yield checks.has_dataset(opened, "labels")
 
 
+@hdf5_limits.served
 def attributes(file: str, name: str) -> Iterator[Any]:
     """Yield the attributes of a dataset that are numbers or texts, but for very large ones.
 
-    The value has their ``names``, and ``texts``, strings and lists of strings by name; all others
-    come as arrays, in the order of the names.
+    They come as arrays, texts with U+FFFD for bytes that are none; the value has their names.
     """
-    names, texts = [], {}
+    names = []
     with h5py.File(file, "r", locking=False) as opened:
         found = checks.dataset(opened, file, name).attrs
         for key in found:
@@ -66,15 +69,9 @@ def attributes(file: str, name: str) -> Iterator[Any]:
             if header.dtype.kind in "biufS":
                 yield np.asarray(found[key])
             elif h5py.check_string_dtype(header.dtype):
-                texts[key] = _readable(found[key])
+                content = np.char.encode(np.asarray(found[key], str), "utf-8", "surrogateescape")
+                yield np.char.decode(content, "utf-8", "replace")
             else:
                 continue
             names.append(key)
-        yield {"names": names, "texts": texts}
-
-
-def _readable(text: Any) -> Any:
-    """Return a text, or an array of texts as lists, with U+FFFD for bytes that are none."""
-    if isinstance(text, str):
-        return text.encode(errors="surrogateescape").decode(errors="replace")
-    return [_readable(each) for each in text]
+        yield names

@@ -1,19 +1,19 @@
-"""The command ``inspect``: what data files hold, told for people.
+"""The command ``inspect``: what data files hold, as text for people.
 
-The files are read by the process that may die of them; ``describe_file`` is what it does.
+The files are read by a process that damage may kill, with the functions of ``describe_file``.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from data_tools import describe_file
 from hpcgan import pictures
 from hpcgan.errors import DataError
 from hpcgan.files import check_is_file, writing
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.hdf5 import call_on_data
 
 
 def describe(path: str, images: str, labels: str | None) -> str:
@@ -27,7 +27,8 @@ def describe(path: str, images: str, labels: str | None) -> str:
     Raises:
         DataError: the file or a dataset is not there, or cannot be read.
     """
-    lines, _ = _ask("lines", path, images, labels)
+    check_is_file(Path(path), "data file", DataError)
+    lines, _ = call_on_data(describe_file.lines, path, images, labels)
     return "\n  ".join([f"{path}: {Path(path).stat().st_size} bytes", *lines])
 
 
@@ -38,7 +39,8 @@ def draw(path: str, images: str, out: Path) -> None:
         DataError: they cannot be read, or are no pictures.
         RunError: ``out`` cannot be written.
     """
-    _, (samples,) = _ask("preview", path, images)
+    check_is_file(Path(path), "data file", DataError)
+    _, (samples,) = call_on_data(describe_file.preview, path, images)
     with np.errstate(all="ignore"):  # NaN and infinity are drawn somehow; verify lists them
         if samples.dtype == np.float32 and (samples.min() >= 0 or abs(samples).max() > 1):
             low, high = samples.min(), samples.max()  # not in [-1, 1]: from the least to the most
@@ -46,12 +48,3 @@ def draw(path: str, images: str, out: Path) -> None:
         picture = pictures.grid(samples)
     with writing(out):
         picture.save(out)
-
-
-def _ask(function: str, path: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
-    """Have the process that reads HDF5 call a function of ``describe_file``."""
-    check_is_file(Path(path), "data file", DataError)
-    try:
-        return ask(f"data_tools.describe_file:{function}", path, *words)
-    except Hdf5Error as error:
-        raise DataError(f"{path}: not readable as HDF5: {error}") from None

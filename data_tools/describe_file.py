@@ -1,4 +1,4 @@
-"""What ``inspect`` tells of a file, for the process that reads HDF5 (``hpcgan.hdf5_process``)."""
+"""What ``inspect`` shows of a file, for the process that reads HDF5 (``hpcgan.hdf5_process``)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _MOST_LABELS = 12  # that are listed one by one
 _MOST_ATTRIBUTE = 2**16  # bytes; HDF5 itself allows more only for newer files
 
 
+@hdf5_limits.served
 def lines(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield what a file holds, a list of texts; it is read a chunk at a time.
 
@@ -33,12 +34,13 @@ def lines(file: str, images: str, labels: str | None) -> Iterator[Any]:
         DataError: a dataset is not there, or cannot be read.
     """
     with h5py.File(file, "r", locking=False) as opened:
-        told = _describe_images(_dataset(opened, file, images), file)
+        found = _describe_images(_dataset(opened, file, images), file)
         if labels or checks.has_dataset(opened, "labels"):
-            told += _describe_labels(_dataset(opened, file, labels or "labels"), file)
-        yield [printable(line) for line in told]
+            found += _describe_labels(_dataset(opened, file, labels or "labels"), file)
+        yield [printable(line) for line in found]
 
 
+@hdf5_limits.served
 def preview(file: str, images: str) -> Iterator[Any]:
     """Yield a file's first samples.
 
@@ -74,18 +76,18 @@ def _describe_images(array: Any, file: str) -> list[str]:
     stored = array.id.get_storage_size()
     size = checks.array_bytes(array)
     ratio = f", {size / stored:.2f} times smaller" if stored and _filters(array) else ""
-    told = [
+    lines = [
         f"{array.name[1:]}: {array.shape[0]} samples {array.shape[1:]} {array.dtype.name}",
         f"  {_chunking(array)}; {_filters(array) or 'no compression'}{ratio}",
     ]
     if array.is_virtual:
         names = sorted({part.file_name for part in array.virtual_sources()})
-        told.append(f"  a view of {len(names)} files: {', '.join(names[:5])}")
-    told += [f"  {name} = {_attribute(array.attrs, name)}" for name in array.attrs]
+        lines.append(f"  a view of {len(names)} files: {', '.join(names[:5])}")
+    lines += [f"  {name} = {_attribute(array.attrs, name)}" for name in array.attrs]
     if array.dtype.kind in "iuf" and size:
         low, high, mean = _range(array, file)
-        told.append(f"  values from {low:g} to {high:g}, mean {mean:.5g}")
-    return told
+        lines.append(f"  values from {low:g} to {high:g}, mean {mean:.5g}")
+    return lines
 
 
 def _attribute(attributes: Any, name: str) -> Any:
@@ -133,15 +135,15 @@ def _range(array: Any, file: str) -> tuple[float, float, float]:
 
 def _describe_labels(array: Any, file: str) -> list[str]:
     """Return the lines about the labels."""
-    told = [f"{array.name[1:]}: {array.shape} {array.dtype.name}"]
+    lines = [f"{array.name[1:]}: {array.shape} {array.dtype.name}"]
     if array.dtype.kind not in "iuf" or 0 in array.shape:
-        return told
+        return lines
     checks.check_content(array, file)
     hdf5_limits.allow(2 * checks.array_bytes(array))
     values = array[:]
     if values.dtype.kind == "f":
         mean = values.mean(dtype=np.float64)
-        return [*told, f"  from {values.min():g} to {values.max():g}, mean {mean:.5g}"]
+        return [*lines, f"  from {values.min():g} to {values.max():g}, mean {mean:.5g}"]
     names = array.attrs.get("classes", [])
     classes = [str(name) for name in np.ravel(names)]
     counts = sorted(Counter(values.ravel().tolist()).items())
@@ -150,4 +152,4 @@ def _describe_labels(array: Any, file: str) -> list[str]:
         for label, count in counts[:_MOST_LABELS]
     ]
     more = f" and {len(counts) - _MOST_LABELS} more" if len(counts) > _MOST_LABELS else ""
-    return [*told, f"  {len(counts)} different: {', '.join(shown)}{more}"]
+    return [*lines, f"  {len(counts)} different: {', '.join(shown)}{more}"]

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data_tools.layout import Layout
 from hpcgan import packages
 from hpcgan.errors import ConfigError
-from hpcgan.files import write_datasets
+from hpcgan.files import whole_hdf5
 
-SMALLEST, LARGEST = 8, 128  # pixels a side: fewer lose the digit, more show nothing new
+SMALLEST, LARGEST = 8, 128  # pixels per side: fewer lose the digit, more show nothing new
 
 _INK = 16  # the darkest value of the 8x8 digits
 
@@ -25,17 +26,15 @@ def digit_images(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return all digits.
 
     Args:
-        size: pixels a side.
+        size: pixels per side, ``SMALLEST`` to ``LARGEST``.
 
     Returns:
         Images, uint8 (1797, size, size, 1), 0 for paper and 255 for ink, and labels, uint8
         (1797,), both in scikit-learn's order.
 
     Raises:
-        ConfigError: ``size`` is out of bounds, or scikit-learn cannot be imported.
+        ConfigError: scikit-learn cannot be imported.
     """
-    if not SMALLEST <= size <= LARGEST:
-        raise ConfigError(f"--size is {size}; it must be from {SMALLEST} to {LARGEST}")
     wrong = packages.problem("sklearn")
     if wrong:
         raise ConfigError(
@@ -67,8 +66,6 @@ def split_held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.n
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"--held-out is {fraction}; it must be between 0 and 1")
-    if seed < 0:
-        raise ConfigError(f"--seed is {seed}; it must be at least 0")
     generator = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), bool)
     for label in np.unique(labels):
@@ -88,7 +85,7 @@ def write(out: Path, size: int, held_out: float | None, seed: int) -> list[str]:
 
     Args:
         out: the file; the second one has "-held-out" before the suffix.
-        size: pixels a side.
+        size: pixels per side.
         held_out: the fraction of each class that goes to the second file instead.
         seed: of the choice of what is held out.
 
@@ -108,7 +105,10 @@ def write(out: Path, size: int, held_out: float | None, seed: int) -> list[str]:
         stay, go = split_held_out(labels, held_out, seed)
         parts = {out: stay, out.with_name(f"{out.stem}-held-out{out.suffix}"): go}
     for path, indices in parts.items():
-        write_datasets(path, {"images": images[indices], "labels": labels[indices]})
+        layout = Layout(len(indices), {"images": (images.shape[1:], "u1"), "labels": ((), "u1")})
+        with whole_hdf5(path) as file:
+            layout.create(file, "images", len(indices))[...] = images[indices]
+            layout.create(file, "labels", len(indices))[...] = labels[indices]
     shape = "x".join(map(str, images.shape[1:]))
     return [f"{path}: {len(indices)} samples, {shape} uint8" for path, indices in parts.items()]
 

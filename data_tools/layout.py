@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from hpcgan.errors import ConfigError
+from hpcgan.files import default_chunk
 
 Compression = Literal["none", "gzip", "lzf"]
 Attributes = dict[str, dict[str, Any]]  # values, by the names of dataset and attribute
@@ -24,10 +25,11 @@ class Layout:
     Attributes:
         samples: their number, N, at least 1.
         datasets: shape of a sample's part and dtype as it is stored, by name.
-        chunk: samples a chunk, the same for all datasets; never more than N.
+        chunk: samples per chunk, the same for all datasets, or None for chunks of about 1 MiB.
         compression: of the chunks; gzip and lzf come with the shuffle filter where values have
             several bytes.
         attributes: of the datasets.
+        note: what the samples are, in short, for a line to print.
 
     Raises:
         ConfigError: HDF5 does not allow chunks of this size.
@@ -35,9 +37,10 @@ class Layout:
 
     samples: int
     datasets: dict[str, tuple[tuple[int, ...], str]]
-    chunk: int
+    chunk: int | None = None
     compression: Compression = "none"
     attributes: Attributes = field(default_factory=dict)
+    note: str = ""
 
     def __post_init__(self) -> None:
         largest = max(self.chunk_bytes(name) for name in self.datasets)
@@ -50,17 +53,22 @@ class Layout:
     @property
     def chunk_samples(self) -> int:
         """Samples of one chunk; the last chunk may use fewer."""
-        return min(self.chunk, self.samples)
+        largest = max(map(self.sample_bytes, self.datasets))
+        return min(self.chunk or default_chunk(largest, self.samples), self.samples)
 
     @property
     def chunks(self) -> int:
         """The number of chunks of each dataset."""
         return -(-self.samples // self.chunk_samples)
 
+    def sample_bytes(self, name: str) -> int:
+        """Bytes of a sample of one dataset before compression."""
+        shape, dtype = self.datasets[name]
+        return math.prod(shape) * np.dtype(dtype).itemsize
+
     def chunk_bytes(self, name: str) -> int:
         """Bytes of a chunk of one dataset before compression."""
-        shape, dtype = self.datasets[name]
-        return self.chunk_samples * math.prod(shape) * np.dtype(dtype).itemsize
+        return self.chunk_samples * self.sample_bytes(name)
 
     def run(self, rank: int, ranks: int) -> range:
         """Return the chunks that a rank writes."""

@@ -13,27 +13,25 @@ random access to compressed chunks is not.
 from __future__ import annotations
 
 import shutil
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-from data_tools import writer
+from data_tools import copied_file, writer
 from data_tools.layout import Attributes, Compression, Layout
 from data_tools.writer import Content
 from hpcgan.config import DataConfig
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import divide
-from hpcgan.data.source import Source, list_files, open_source
-from hpcgan.errors import ConfigError, DataError
-from hpcgan.files import default_chunk, partial_path, writing
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.data.source import list_files, open_source
+from hpcgan.errors import ConfigError
+from hpcgan.files import partial_path, writing
+from hpcgan.hdf5 import call_on_data
 from hpcgan.world import World
 
 BUCKET = 2**28  # bytes of samples that are put in order in memory
@@ -51,7 +49,7 @@ class Resharding:
         parts: files to write.
         shuffle: whether to put the samples in random order.
         seed: of that order.
-        chunk: samples a chunk; None for about 1 MiB.
+        chunk: samples per chunk; None for about 1 MiB.
         compression: of the chunks.
     """
 
@@ -81,13 +79,13 @@ def reshard(world: World, wanted: Resharding) -> list[str]:
         RunError: a file cannot be written; old ones are then as they were.
     """
     samples = Samples(world, wanted)
-    world.together(lambda: _check(wanted, len(samples.source)))
+    world.all_or_raise(lambda: _check(wanted, len(samples.source)))
     if not wanted.shuffle:
         return _write_parts(world, wanted, samples, samples.read)
     with_buckets = Shuffled(samples, wanted)
     world.on_root(with_buckets.make_room)
     try:
-        world.together(lambda: with_buckets.scatter(world.rank, world.size))
+        world.all_or_raise(lambda: with_buckets.scatter(world.rank, world.size))
         return _write_parts(
             world, wanted, samples, lambda run: with_buckets.gather(run, world.size)
         )
@@ -101,10 +99,6 @@ def _check(wanted: Resharding, samples: int) -> None:
     """Refuse values out of bounds, and places that cannot be written to."""
     if not 1 <= wanted.parts <= samples:
         raise ConfigError(f"--parts is {wanted.parts}; it must be from 1 to {samples}")
-    if wanted.chunk is not None and wanted.chunk < 1:
-        raise ConfigError(f"--chunk is {wanted.chunk}; it must be at least 1")
-    if wanted.seed < 0:
-        raise ConfigError(f"--seed is {wanted.seed}; it must be at least 0")
     if wanted.seed and not wanted.shuffle:
         raise ConfigError(f"--seed is {wanted.seed}, of the order of --shuffle; give both")
     sources = {Path(file).resolve() for file in list_files(wanted.files)}
@@ -121,19 +115,12 @@ def _write_parts(world: World, wanted: Resharding, samples: Samples, content: Co
     total = len(samples.source)
     for part in range(wanted.parts):
         run = range(total * part // wanted.parts, total * (part + 1) // wanted.parts)
-        start = time.perf_counter()
 
         def of_part(own: range, first: int = run.start) -> dict[str, np.ndarray]:
             return content(range(first + own.start, first + own.stop))
 
         layout = samples.layout(len(run), wanted)
-        written = writer.write(wanted.path(part), layout, of_part, world)
-        seconds = time.perf_counter() - start
-        lines.append(
-            f"{wanted.path(part)}: {len(run)} samples, {written} bytes, compression "
-            f"{wanted.compression}, chunks of {layout.chunk_samples}, written by {world.size} "
-            f"rank{'s' if world.size > 1 else ''} at {len(run) / seconds:.0f} samples/s"
-        )
+        lines.append(writer.write(wanted.path(part), layout, of_part, world))
     return lines
 
 
@@ -144,29 +131,33 @@ class Samples:
         """Open the files. All ranks must call it."""
         data = DataConfig(files=wanted.files, images=wanted.images, labels=wanted.labels)
         self.source = open_source(world, data)
-        if wanted.labels is None and world.on_root(lambda: _has_labels(self.source)):
+        first = self.source.files[0]
+        if wanted.labels is None and world.on_root(
+            lambda: call_on_data(copied_file.has_labels, first)[0]
+        ):
             data = DataConfig(files=wanted.files, images=wanted.images, labels="labels")
             self.source = open_source(world, data)
         files = [n for n, length in enumerate(self.source.lengths) if length]
-        self._reader = world.together(lambda: ChunkReader(self.source, files))
-        self._labels = world.together(self._read_labels)
-        self._attributes = world.together(self._read_attributes)
+        self._reader = world.all_or_raise(lambda: ChunkReader(self.source, files))
+        self._labels = world.all_or_raise(
+            lambda: self.source.read_labels() if self.source.labels else None
+        )
+        self._attributes = world.all_or_raise(self._read_attributes)
 
     def layout(self, samples: int, wanted: Resharding) -> Layout:
-        """Return the layout of a file of so many of the samples."""
+        """Return the layout of a file of some number of the samples."""
         stored = "u1" if self.source.dtype == "uint8" else "<f4"
         datasets: dict[str, tuple[tuple[int, ...], str]] = {
             wanted.images: (self.source.sample_shape, stored)
         }
         if self._labels is not None:
             datasets[str(self.source.labels)] = ((), self._labels.dtype.newbyteorder("<").str)
-        chunk = wanted.chunk or default_chunk(self.source.sample_bytes, samples)
-        return Layout(samples, datasets, chunk, wanted.compression, self._attributes)
+        return Layout(samples, datasets, wanted.chunk, wanted.compression, self._attributes)
 
     def read(self, run: range) -> dict[str, np.ndarray]:
         """Return the samples, and labels if there are any, of a run."""
         images = np.empty((len(run), *self.source.sample_shape), self.source.dtype)
-        edges = self.source.edges
+        edges = self.source.chunk_offsets
         inner = edges[(edges > run.start) & (edges < run.stop)].tolist()
         bounds = [run.start, *inner, run.stop]
         for first, stop in pairwise(bounds):
@@ -180,40 +171,19 @@ class Samples:
             content[str(self.source.labels)] = self._labels[numbers]
         return content
 
-    def _read_labels(self) -> np.ndarray | None:
-        return None if self.source.labels is None else self.source.read_labels()
-
     def _read_attributes(self) -> Attributes:
-        """Return the numbers and texts that the first file says of its datasets."""
+        """Return the attributes of the first file's datasets."""
         names = filter(None, (self.source.images, self.source.labels))
         return {name: _attributes(self.source.files[0], name) for name in names}
 
 
-def _attributes(file: str, name: str) -> dict[str, Any]:
+def _attributes(file: str, name: str) -> dict[str, np.ndarray]:
     """Return the attributes of a dataset."""
-    found, arrays = _ask("attributes", file, name)
-    rest = iter(arrays)
-    values: dict[str, Any] = {}
-    for key in found["names"]:
-        text = found["texts"].get(key)
-        if isinstance(text, list):
-            values[key] = np.array(text, h5py.string_dtype())
-        else:
-            values[key] = next(rest) if text is None else text
-    return values
-
-
-def _has_labels(source: Source) -> bool:
-    """Return whether the first file has a dataset "labels"."""
-    return bool(_ask("has_labels", source.files[0])[0])
-
-
-def _ask(function: str, file: str, *words: str) -> tuple[Any, list[np.ndarray]]:
-    """Have the process that reads HDF5 call a function of ``copied_file``."""
-    try:
-        return ask(f"data_tools.copied_file:{function}", file, *words)
-    except Hdf5Error as error:
-        raise DataError(f"{file}: not readable as HDF5: {error}") from None
+    names, values = call_on_data(copied_file.attributes, file, name)
+    return {
+        key: value.astype(h5py.string_dtype()) if value.dtype.kind == "U" else value
+        for key, value in zip(names, values, strict=True)
+    }
 
 
 class Shuffled:
@@ -242,14 +212,14 @@ class Shuffled:
         try:
             writer.check_room(out, len(source) * source.sample_bytes)
         except Exception:
-            with suppress(OSError):  # what went wrong is to be told
+            with suppress(OSError):  # the first error counts
                 out.rmdir()
             raise
 
     def scatter(self, rank: int, ranks: int) -> None:
         """Append each sample of this rank's part to its bucket."""
         source = self._samples.source
-        for piece in divide("contiguous", source.edges, ranks, [rank])[rank]:
+        for piece in divide("contiguous", source.chunk_offsets, ranks, [rank])[rank]:
             run = range(int(piece[0]), int(piece[-1]) + 1)
             images = self._samples.read(run)[source.images]
             buckets = self._places[run.start : run.stop] // self._size

@@ -1,7 +1,7 @@
 """The command ``verify``: read every chunk of data files and list what is wrong with them.
 
 HDF5 may crash or never return on damaged files, where no Python code can catch it. So another
-process reads them; ``check_file`` is what it does. If that dies of a file, that is what is wrong.
+process reads them, with the functions of ``check_file``; if a file kills it, that is the problem.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_tools import check_file
 from hpcgan.errors import DataError, RunError
 from hpcgan.files import check_is_file
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.hdf5 import Hdf5Error, call
 from hpcgan.terminal import printable
 from hpcgan.world import World
 
@@ -45,7 +46,7 @@ def verify(world: World, files: list[str], images: str, labels: str | None) -> N
                 print(f"{file}: {line}", flush=True)
     if problems:
         error = RunError(f"{problems} problem{'s' if problems > 1 else ''} in {len(files)} files")
-        error.agreed = True
+        error.on_all_ranks = True
         raise error
 
 
@@ -75,7 +76,7 @@ def _problems(file: str, images: str, labels: str | None, found: dict[str, Any])
     """Yield what is wrong with a file, and note in ``found`` what is known of it."""
     try:
         check_is_file(Path(file), "file", DataError)
-        known, _ = ask("data_tools.check_file:samples", file, images)
+        known, _ = call(check_file.samples, file, images)
     except DataError as error:
         yield str(error).removeprefix(f"{file}: ")
         return
@@ -98,7 +99,7 @@ def _wrong_values(file: str, images: str, samples: int, step: int) -> Iterator[s
     for first in range(0, samples, step):
         stop = min(first + step, samples)
         try:
-            wrong, _ = ask("data_tools.check_file:values", file, images, first, stop)
+            wrong, _ = call(check_file.values, file, images, first, stop)
         except (Hdf5Error, DataError) as error:  # what HDF5 does not survive it will not again
             yield f"samples {first} to {stop - 1} of '{images}': {error}; no more of them are read"
             return
@@ -115,7 +116,7 @@ def _wrong_values(file: str, images: str, samples: int, step: int) -> Iterator[s
 def _wrong_labels(file: str, name: str, found: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with a file's labels, and note their dtype in ``found``."""
     try:
-        known, _ = ask("data_tools.check_file:labels", file, name, found["samples"])
+        known, _ = call(check_file.labels, file, name, found["samples"])
     except DataError as error:
         yield str(error).removeprefix(f"{file}: ")
     except Hdf5Error as error:

@@ -12,8 +12,10 @@ runs of neighbours, and HDF5 is used by one rank at a time:
 from __future__ import annotations
 
 import errno
+import functools
 import glob
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,14 +26,14 @@ from tqdm import tqdm
 
 from data_tools.layout import Layout
 from hpcgan.errors import DataError
-from hpcgan.files import hdf5_on_disk, partial_path, writing
+from hpcgan.files import hdf5_on_disk, partial_path, write_at, writing
 from hpcgan.terminal import is_watched
 from hpcgan.world import World
 
 Content = Callable[[range], dict[str, np.ndarray]]
 
 
-def write(out: Path, layout: Layout, content: Content, world: World) -> int:
+def write(out: Path, layout: Layout, content: Content, world: World) -> str:
     """Write a file with all ranks. All ranks must call it, with the same arguments.
 
     Args:
@@ -42,19 +44,26 @@ def write(out: Path, layout: Layout, content: Content, world: World) -> int:
         world: the ranks.
 
     Returns:
-        The file's bytes.
+        A line to print.
 
     Raises:
         DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
         RunError: the file cannot be written; an old one is then as it was.
         UserError: what ``content`` raises on any rank.
     """
+    start = time.perf_counter()
     world.on_root(lambda: _delete_left(out))
     if layout.compression == "none":
         _write_in_place(out, layout, content, world)
     else:
         _write_in_parts(out, layout, content, world)
-    return int(world.on_root(lambda: out.stat().st_size))
+    speed = layout.samples / (time.perf_counter() - start)
+    note = f", {layout.note}" if layout.note else ""
+    return (
+        f"{out}: {layout.samples} samples{note}; {world.on_root(lambda: out.stat().st_size)} "
+        f"bytes, compression {layout.compression}, chunks of {layout.chunk_samples}, written by "
+        f"{world.size} rank{'s' if world.size > 1 else ''} at {speed:.0f} samples/s"
+    )
 
 
 def _delete_left(out: Path) -> None:
@@ -83,41 +92,29 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
     """Write chunks as they are, each rank its own, to the places that HDF5 gave them."""
     partial = partial_path(out)
     try:
-        world.on_root(lambda: _lay_out(out, partial, layout))
-        offsets = _share_offsets(out, partial, layout, world)
-        world.together(lambda: _fill(out, partial, layout, offsets, content, world))
+        offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
+        world.on_root(lambda: _lay_out(out, partial, layout, offsets))
+        offsets = world.broadcast_array(offsets)
+        world.all_or_raise(lambda: _fill(out, partial, layout, offsets, content, world))
         world.on_root(lambda: _publish(out, partial))
     except Exception:
         if world.is_root:
-            with suppress(OSError):  # what went wrong is to be told
+            with suppress(OSError):  # the first error counts
                 partial.unlink()
         raise
 
 
-def _lay_out(out: Path, partial: Path, layout: Layout) -> None:
-    """Make the file with a place for every chunk, without content."""
+def _lay_out(out: Path, partial: Path, layout: Layout, offsets: np.ndarray) -> None:
+    """Make the file without content, and note where each chunk begins: (datasets, chunks)."""
     check_room(out, sum(layout.chunks * layout.chunk_bytes(name) for name in layout.datasets))
+
+    def note(row: np.ndarray, chunk: h5py.h5d.StoreInfo) -> None:
+        row[chunk.chunk_offset[0] // layout.chunk_samples] = chunk.byte_offset
+
     with writing(out), h5py.File(partial, "w") as file:
-        for name in layout.datasets:
-            layout.create(file, name, layout.samples, early=True)
-
-
-def _share_offsets(out: Path, partial: Path, layout: Layout, world: World) -> np.ndarray:
-    """Return on all ranks where each chunk begins in the file: int64 (datasets, chunks)."""
-    offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
-
-    def read() -> None:
-        with writing(out), h5py.File(partial, "r") as file:
-            for row, name in zip(offsets, layout.datasets, strict=True):
-                file[name].id.chunk_iter(lambda chunk, row=row: _note(row, layout, chunk))
-
-    world.on_root(read)
-    return world.broadcast_array(offsets)
-
-
-def _note(row: np.ndarray, layout: Layout, chunk: h5py.h5d.StoreInfo) -> None:
-    """Note where a chunk begins."""
-    row[chunk.chunk_offset[0] // layout.chunk_samples] = chunk.byte_offset
+        for row, name in zip(offsets, layout.datasets, strict=True):
+            dataset = layout.create(file, name, layout.samples, early=True)
+            dataset.id.chunk_iter(functools.partial(note, row))
 
 
 def _fill(
@@ -128,7 +125,7 @@ def _fill(
         for index, arrays in _own_chunks(layout, content, world):
             with writing(out):
                 for row, name in zip(offsets, layout.datasets, strict=True):
-                    _write_at(descriptor, arrays[name], int(row[index]))
+                    write_at(descriptor, arrays[name], int(row[index]))
 
 
 def _own_chunks(
@@ -149,14 +146,6 @@ def _own_chunks(
         yield index, whole
 
 
-def _write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
-    """Write all bytes of ``array`` at ``offset``; one call of the system may write fewer."""
-    rest = array.reshape(-1).view(np.uint8).data
-    while rest:
-        count = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[count:], offset + count
-
-
 def _publish(out: Path, partial: Path) -> None:
     """Give the whole file its name."""
     with writing(out):
@@ -167,7 +156,7 @@ def _write_in_parts(out: Path, layout: Layout, content: Content, world: World) -
     """Compress chunks, each rank its own, and put them together on rank 0."""
     part = _part(out, world.rank)
     try:
-        sizes = world.together(lambda: _compress(out, part, layout, content, world))
+        sizes = world.all_or_raise(lambda: _compress(out, part, layout, content, world))
         every = world.gather_json(sizes)
         world.on_root(lambda: _put_together(out, layout, every))
     finally:
@@ -195,7 +184,7 @@ def _compress(out: Path, part: Path, layout: Layout, content: Content, world: Wo
             for name in layout.datasets:
                 mask, encoded = encode(name, arrays[name])
                 with writing(out):
-                    _write_at(descriptor, encoded, end)
+                    write_at(descriptor, encoded, end)
                 end += encoded.nbytes
                 sizes[-1].append((encoded.nbytes, mask))
     return sizes

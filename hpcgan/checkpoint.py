@@ -1,13 +1,13 @@
 """Checkpoints: write, verify, choose, restore (which of them stay: ``checkpoint_directory``).
 
-A checkpoint is one HDF5 file that holds all a run needs to go on as if it had never stopped. It
-is written beside its name, flushed to the disk and renamed, so that a name never stands for half
-a file. Its user block holds a SHA-256 of all that follows, which is checked before HDF5 reads a
-byte: HDF5 may hang on a damaged file. HDF5's own Fletcher32 would add nothing to it: it is weaker,
-leaves out scalars and all that is no data, and is checked only while HDF5 reads. A file with a
-right seal may still not be from hpcgan: it is read by another process, which takes only what a
-checkpoint may hold (``checkpoint_content``). Only rank 0 reads and writes; ``restore`` brings the
-state to the others.
+A checkpoint is one HDF5 file that holds all a run needs to continue as if it had never stopped. It
+is written beside its name, flushed to the disk and renamed, so that no file under its name is
+incomplete. Its user block holds a SHA-256 of all that follows, which is checked before HDF5 reads
+a byte: HDF5 may hang on a damaged file. HDF5's own Fletcher32 would add nothing to it: it is
+weaker, leaves out scalars and all that is no data, and is checked only while HDF5 reads. A file
+with a right checksum may still not be from hpcgan: it is read by another process, which accepts
+only what a checkpoint may hold (``checkpoint_content``). Only rank 0 reads and writes; ``restore``
+broadcasts the state to the others.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from hpcgan import __version__
+from hpcgan import __version__, checkpoint_content
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError
 from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.hdf5 import Hdf5Error, call
 from hpcgan.world import World
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Checkpoint:
         sample_shape: (H, W, C) or (D, H, W, C).
         dtype: "uint8" or "float32", of the data's samples.
         data: what of the data decides in which order its samples are used (``Source.identity``).
-        rollbacks: times that the run has gone back to a checkpoint; each has halved its learning
-            rates.
-        discarded: updates that were lost by it; their samples and noise are not used again.
+        rollbacks: how often the run has gone back to a checkpoint; each time its learning rates
+            were halved.
+        discarded: updates that were lost by that; their samples and noise are not used again.
         groups: for each network and optimizer, its variables by name.
         fingerprints: of the data files (``hpcgan.data.fingerprint``); none in checkpoints from
             before they were kept.
@@ -81,11 +81,11 @@ def path_of(directory: Path, step: int) -> Path:
 def write(checkpoint: Checkpoint) -> None:
     """Write a checkpoint to its path, which is whole or absent at any instant; rank 0 alone.
 
-    Its directory is made if need be, but not the one that is in: a run directory that was moved or
-    deleted does not come back by it.
+    Its directory is made if need be, but not the run directory above it, which may have been moved
+    or deleted.
 
     Raises:
-        RunError: the file cannot be written; what stood under its name still does.
+        RunError: the file cannot be written; an earlier one of its name is unchanged.
     """
     with writing(checkpoint.path):
         checkpoint.path.parent.mkdir(exist_ok=True)
@@ -125,7 +125,7 @@ def read(path: Path) -> Checkpoint:
     """
     try:
         check_seal(path)
-        found, arrays = ask("hpcgan.checkpoint_content:content", str(path))
+        found, arrays = call(checkpoint_content.content, str(path))
         if missing := sorted(set(GROUPS) - set(found["groups"])):
             raise CheckpointError(f"{path}: damaged or no checkpoint: no group '{missing[0]}'")
         groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in found["groups"]}
@@ -162,7 +162,7 @@ def step_of(path: Path) -> int:
 
 
 def newest(directory: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest whole checkpoint of a directory, and why newer ones were passed over."""
+    """Return the newest whole checkpoint of a directory, and why newer ones were skipped."""
     warnings: list[str] = []
     for path in reversed(paths(directory)):
         try:
@@ -176,9 +176,9 @@ def newest(directory: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Checkpoint | None:
-    """Let rank 0 ``choose`` a checkpoint and tell all ranks of it.
+    """Let rank 0 ``choose`` a checkpoint and broadcast all but its arrays.
 
-    All ranks must call it. The arrays (``groups``) are on rank 0 alone: ``restore`` spreads them.
+    All ranks must call it. The arrays (``groups``) stay on rank 0, until ``restore``.
     """
     found: Checkpoint | None = None
 
@@ -200,24 +200,26 @@ def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Chec
             "fingerprints": found.fingerprints,
         }
 
-    told = world.on_root(header)
-    if world.is_root or told is None:
+    values = world.on_root(header)
+    if world.is_root or values is None:
         return found
-    path, config = Path(told["path"]), from_yaml(told.pop("config"), told.pop("path"))
-    told |= {key: tuple(told[key]) for key in ("sample_shape", "fingerprints")}
-    return Checkpoint(path=path, config=config, groups={}, **told)
+    path, config = Path(values["path"]), from_yaml(values.pop("config"), values.pop("path"))
+    values |= {key: tuple(values[key]) for key in ("sample_shape", "fingerprints")}
+    return Checkpoint(path=path, config=config, groups={}, **values)
 
 
 def restore(world: World, state: State, found: Checkpoint | None) -> None:
-    """Give all ranks the state of ``found``, or rank 0's own where there is none.
+    """Give all ranks the state of ``found``, or rank 0's own if that is None.
 
-    All ranks must call it, with what ``read_together`` gave them and networks of one config.
+    All ranks must call it, with what ``read_together`` returned and networks of one configuration.
 
     Raises:
         CheckpointError: the checkpoint's variables are not those of the networks.
     """
     if found:
-        world.together(lambda: state.load(found.groups, str(found.path)) if world.is_root else None)
+        world.all_or_raise(
+            lambda: state.load(found.groups, str(found.path)) if world.is_root else None
+        )
         state.step = found.step
         state.rollbacks, state.discarded = found.rollbacks, found.discarded
     for named in state.variables().values():

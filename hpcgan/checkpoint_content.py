@@ -1,8 +1,8 @@
 """What is in a checkpoint's HDF5 content, for the process that reads HDF5 (``hdf5_process``).
 
-The seal tells that a checkpoint is as somebody wrote it, not that hpcgan did. So nothing is taken
-but what ``checkpoint.write`` makes: numbers in the file itself, uncompressed, under one name each,
-and no more of them than the file has bytes.
+The checksum shows that a checkpoint is as it was written, not that hpcgan wrote it. So only what
+``checkpoint.write`` makes is accepted: numbers in the file itself, uncompressed, under one name
+each, and no more of them than the file has bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _DEPTH = 64  # of groups in groups
 _FINGERPRINT = re.compile("[0-9a-f]{16}")  # of a data file
 
 
+@hdf5_limits.served
 def content(path: str) -> Iterator[Any]:
     """Yield the arrays, then the attributes and the arrays' (group, name) in the same order."""
     with h5py.File(path, "r", locking=False) as file:
@@ -65,7 +66,7 @@ def _attributes(file: h5py.File, path: str) -> dict[str, Any]:
 
 
 def _attribute(file: h5py.File, name: str, dimensions: int, path: str) -> Any:
-    """Return an attribute whose header has been found harmless."""
+    """Return an attribute, after its header has been checked."""
     if not h5py.h5a.exists(file.id, name.encode()):
         raise CheckpointError(f"{path}: damaged or no checkpoint: it has no attribute '{name}'")
     found = h5py.h5a.open(file.id, name.encode())
@@ -129,7 +130,7 @@ def _datasets(file: h5py.File, path: str) -> Iterator[tuple[str, str, h5py.Datas
 
 
 def _item(parent: h5py.Group, names: tuple[str, ...], seen: set[int], path: str) -> Any:
-    """Return what a name stands for; it must stand in this file, once."""
+    """Return the object of a name; it must be in this file, once."""
     name = "/".join(names)
     name.encode()  # as in _text
     if not isinstance(parent.get(names[-1], getlink=True), h5py.HardLink):
@@ -143,7 +144,7 @@ def _item(parent: h5py.Group, names: tuple[str, ...], seen: set[int], path: str)
 
 
 def _check_plain(array: h5py.Dataset, name: str, path: str) -> None:
-    """Refuse what is not numbers in one piece that the file has room for."""
+    """Refuse what is not contiguous numbers that fit into the file."""
     plan = array.id.get_create_plist()
     is_plain = (
         array.shape is not None
@@ -156,5 +157,5 @@ def _check_plain(array: h5py.Dataset, name: str, path: str) -> None:
     room, there = array.file.id.get_filesize(), array.id.get_storage_size()
     if _bytes(array) != there or (there and (array.id.get_offset() or room) + there > room):
         raise CheckpointError(
-            f"{path}: damaged: '{name}' says to hold {_bytes(array)} bytes, which it does not"
+            f"{path}: damaged: '{name}' does not hold the {_bytes(array)} bytes of its shape"
         )

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run stay: old ones are deleted, what is no good is set aside."""
+"""Which checkpoints of a run stay: old ones are deleted, damaged and later ones renamed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hpcgan.errors import CheckpointError, RunError
 
 
 def prune(written: Path, keep: int, keep_every: int | None = None) -> None:
-    """Delete old checkpoints, and what a killed run left half written.
+    """Delete old checkpoints, and the incomplete file of a killed run.
 
     Args:
-        written: the checkpoint just written. What has the name of a later one is not this run's:
-            it does not count, and stays.
+        written: the checkpoint just written. A file with the name of a later one is not of this
+            run: it does not count, and stays.
         keep: the newest ones, which stay.
         keep_every: those of steps that are multiples of it stay too; None for none.
 
@@ -39,9 +39,9 @@ def prune(written: Path, keep: int, keep_every: int | None = None) -> None:
 
 
 def set_aside_after(directory: Path, found: Checkpoint, why: str) -> list[Path]:
-    """Rename what has the name of a later checkpoint than ``found``: the run goes on before them.
+    """Rename files with names of later checkpoints than ``found``, from which the run resumes.
 
-    So is what stands where ``found``, if it comes from elsewhere, will be written.
+    If ``found`` is from another directory, the file with its name is renamed, too.
 
     Returns:
         The new names, NAME.WHY or the first free of NAME.WHY.1, NAME.WHY.2, ...
@@ -55,9 +55,9 @@ def set_aside_after(directory: Path, found: Checkpoint, why: str) -> list[Path]:
 
 
 def set_aside_damaged(directory: Path, keep: int) -> list[Path]:
-    """Rename what is not whole among the newest, so that ``keep`` of the rest are.
+    """Rename damaged files among the newest, until ``keep`` whole ones are found.
 
-    Reads as many files. What is older is going to be deleted anyway.
+    Older ones are not read: they will be deleted.
 
     Returns:
         The new names, as of ``set_aside_after``.

@@ -1,4 +1,4 @@
-"""The commands of ``hpcgan``: each parses its words and calls one function."""
+"""The commands of ``hpcgan``: each parses its arguments and calls one function."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
 
         request = Request(config.run.time_limit)
         with request.listening():  # the import of TensorFlow is long, and signals come any time
-            world.together(lambda: prepare_tensorflow(world))
+            world.all_or_raise(lambda: prepare_tensorflow(world))
             from hpcgan.training import run as training
 
             training.train(world, run, request, given.timeline)
@@ -65,7 +65,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     train = commands.add_parser(
         "train",
         parents=[run],
-        help="train a GAN, or go on with a run",
+        help="train a GAN, or resume a run",
         usage="hpcgan train CONFIG.yaml [--section.key VALUE ...] [--run-dir DIR] "
         "[--resume auto|never|PATH] [--allow-change] [--timeline]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -82,7 +82,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         "--label",
         type=float,
         metavar="Y",
-        help="that all samples get (default: classes in turn, or values in the data's range)",
+        help="label of all samples (default: classes in turn, or values in the data's range)",
     )
     generate.add_argument(
         "--trust-networks",
@@ -101,7 +101,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 
 def _run_options() -> command.Parser:
-    """Return a parser of what ``train`` and ``submit`` are told of a run."""
+    """Return a parser of the options of a run, which ``train`` and ``submit`` share."""
     run = command.Parser(add_help=False)
     run.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
     run.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
@@ -109,13 +109,13 @@ def _run_options() -> command.Parser:
         "--resume",
         default="auto",
         metavar="auto|never|PATH",
-        help="go on from the newest whole checkpoint of the run directory if there is one "
-        "(default); start again and set an earlier run aside; or go on from a checkpoint",
+        help="resume from the newest whole checkpoint of the run directory if there is one "
+        "(default); start again and set an earlier run aside; or resume from a checkpoint",
     )
     run.add_argument(
         "--allow-change",
         action="store_true",
-        help="go on with other learning rates or data files than the checkpoint's",
+        help="resume with other learning rates or data files than the checkpoint's",
     )
     run.add_argument(
         "--timeline",
@@ -130,4 +130,4 @@ def _keys_help() -> str:
     """Return the configuration's keys, as options, with types and defaults."""
     from hpcgan.config_file import keys_help
 
-    return f"keys of CONFIG.yaml, as options that go before it:\n{keys_help()}"
+    return f"keys of CONFIG.yaml, as options that override it:\n\n{keys_help()}"

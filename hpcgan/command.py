@@ -1,4 +1,4 @@
-"""What the commands of hpcgan and hpcgan-data share: from words to an exit status.
+"""What the commands of hpcgan and hpcgan-data share: from the command line to an exit status.
 
 0 done; 1 failed; 2 the command line, config or data are wrong. A user error is printed once, by
 rank 0 if all ranks have it; if one rank alone has it, that rank prints it and ends the others.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +22,7 @@ from hpcgan.world import World
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises: under mpirun argparse itself would print its error a rank.
+    """A parser that raises: under mpirun argparse itself would print its error on each rank.
 
     ``~`` and variables are expanded in options that are a Path, also where no shell does it, as in
     ``--out=~/x``.
@@ -39,15 +39,27 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Misuse(ConfigError):
-    """Words that a parser refuses.
+    """A command line that a parser refuses.
 
     Attributes:
-        needs_ranks: False if they are for a command of one process.
+        needs_ranks: False if it is for a command of one process.
     """
 
     def __init__(self, message: str, needs_ranks: bool | None) -> None:
         super().__init__(message)
         self.needs_ranks = needs_ranks is not False
+
+
+def whole_number(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """Return the type of an option: a whole number within bounds."""
+
+    def read(word: str) -> int:
+        if not re.fullmatch("-?[0-9]+", word) or not least <= int(word) <= most:
+            bounds = f"from {least}" + (f" to {most}" if most != 2**63 - 1 else "")
+            raise argparse.ArgumentTypeError(f"{word!r} is no whole number {bounds}")
+        return int(word)
+
+    return read
 
 
 def _path(word: str) -> Path:
@@ -62,13 +74,12 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
     """Run one command, on all ranks if it needs them.
 
     Args:
-        program: its name, which begins what it says.
+        program: its name, which begins its messages.
         parse: returns the arguments, whose ``run`` is called with the ranks and the arguments,
-            and returns the exit status, or None for 0. They may have ``starting``, which is
-            called with the arguments and returns a context to start MPI in, and a
-            ``checks_launch`` that is False for a command that looks at the launch itself. A
-            ``needs_ranks`` that is False is for a command of one process, which runs without
-            MPI: its ``run`` is called with the arguments alone.
+            and returns the exit status, or None for 0. They may have a ``checks_launch`` that is
+            False for a command that looks at the launch itself. A ``needs_ranks`` that is False is
+            for a command of one process, which runs without MPI: its ``run`` is called with the
+            arguments alone.
 
     Returns:
         The exit status: 1 also if stdout could not be written, unless the arguments have
@@ -93,18 +104,16 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
         wrong, arguments = error, argparse.Namespace(needs_ranks=is_of_many)
     if not getattr(arguments, "needs_ranks", True):
         return arguments, _run_alone(program, arguments, wrong)
-    starting = getattr(arguments, "starting", lambda _: nullcontext())
-    with starting(arguments):
-        world = World()
+    world = World()
     try:
         if getattr(arguments, "checks_launch", True):
             launch.check(world)
         if wrong:
-            wrong.agreed = True  # all ranks have the same words
+            wrong.on_all_ranks = True  # all ranks have the same words
             raise wrong
         return arguments, arguments.run(world, arguments) or 0
     except UserError as error:
-        if not error.agreed:
+        if not error.on_all_ranks:
             where = f"rank {world.rank} of {world.size}: " if world.size > 1 else ""
             world.abort(error.status, f"{program}: {where}{error}\n")
         if world.is_root:
@@ -113,7 +122,7 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
 
 
 def _run_alone(program: str, arguments: argparse.Namespace, wrong: ConfigError | None) -> int:
-    """Run a command of one process, or say what is wrong with its words; return the exit status.
+    """Run a command of one process, or print what is wrong with its options; return the status.
 
     A launcher may have started it several times: then the first of the copies alone does it. So
     it does in the shell of ``srun --pty``, which is the first of the step's tasks.

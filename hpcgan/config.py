@@ -1,13 +1,16 @@
 """The configuration: a frozen dataclass for each section of the YAML file.
 
-The types, defaults and docstrings here are those of the file's keys, of the options of the
-command line and of their help; ``config_file`` reads, checks and writes them.
+A key has its type, default, bounds, help and whether it may change on resuming here and nowhere
+else (``config_keys``): the YAML file, the options of ``hpcgan train`` and their help, and the table
+in docs/training.md follow. ``config_checks`` has what must fit together across keys.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from hpcgan.config_keys import Bounds, Key, OnResume, keys_of
 
 
 @dataclass(frozen=True)
@@ -18,34 +21,36 @@ class DataConfig:
         files: HDF5 files, or patterns such as part-*.h5, that are one array together, in this
             order; those of a pattern are sorted by name.
         images: the dataset of the samples, (N, H, W, C) or (N, D, H, W, C), uint8 or float32.
-        labels: the dataset of the labels, (N,), integers or float32; null for none.
-        shards: logical shards that the data is divided into; null for one a rank.
-        partition: contiguous (neighbours stay together), strided (dealt out in turn) or balanced
-            (each shard gets each label in the data's proportion).
+        labels: the dataset of the labels, (N,), integers or float32, for model.condition and
+            balanced shards; null for none.
+        shards: logical shards that the data is divided into; null for one per rank, or as in the
+            checkpoint that the run resumes from.
+        partition: contiguous (neighbours stay together), strided (one sample to each shard in
+            turn) or balanced (each shard gets each label in the data's proportion).
         align: divide whole chunks instead of samples; null for when they are streamed.
-        uneven: how a pass through a shard ends that is no whole number of batches: wrap (the last
-            batch is filled up from the next pass) or drop (the rest is left out of this pass).
-        residency: where the samples are: memory (each rank keeps its shards), node (one copy a
+        uneven: where an epoch of a shard is no whole number of batches: wrap (the last one is
+            filled up from the next epoch) or drop (the rest is left out of this epoch).
+        residency: where the samples are: memory (each rank keeps its shards), node (one copy per
             node, which its ranks share), stream (read while used), or auto, by size.
-        shuffle: samples (a new random order of all each pass) or chunks (chunks in random order,
-            their samples mixed in a pool); auto for chunks when streamed, else samples.
+        shuffle: samples (a new random order of all samples each epoch) or chunks (chunks in random
+            order, their samples mixed in a pool); auto for chunks when streamed, else samples.
         shuffle_chunks: chunks in the pool.
-        threads: that read and decompress; null for the rank's cores.
+        threads: number of threads that read and decompress; null for the rank's cores.
         stage: a directory on each node's own disk to copy the needed data to first.
     """
 
-    files: list[str]
+    files: Annotated[list[str], OnResume.FREE]
     images: str = "images"
-    labels: str | None = None
-    shards: int | None = None
+    labels: Annotated[str | None, OnResume.FREE] = None
+    shards: Annotated[int | None, Bounds(at_least=1, at_most=1_000_000)] = None
     partition: Literal["contiguous", "strided", "balanced"] = "contiguous"
     align: bool | None = None
     uneven: Literal["wrap", "drop"] = "wrap"
-    residency: Literal["auto", "memory", "node", "stream"] = "auto"
+    residency: Annotated[Literal["auto", "memory", "node", "stream"], OnResume.FREE] = "auto"
     shuffle: Literal["auto", "samples", "chunks"] = "auto"
-    shuffle_chunks: int = 16
-    threads: int | None = None
-    stage: str | None = None
+    shuffle_chunks: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 16
+    threads: Annotated[int | None, Bounds(at_least=1, at_most=1_000), OnResume.FREE] = None
+    stage: Annotated[str | None, OnResume.FREE] = None
 
 
 @dataclass(frozen=True)
@@ -57,24 +62,24 @@ class ModelConfig:
             blocks, spectral normalisation in the discriminator) or volume (3-D convolutions).
         latent_dim: length of the generator's input vector.
         width: channels of the finest level; each coarser level doubles it.
-        condition: what the labels do: none, projection (class labels; Miyato and Koyama, 2018),
-            auxiliary (class labels, which the discriminator guesses; Odena et al., 2017) or
-            regression (real labels, which the discriminator guesses, in volume).
+        condition: how the labels are used: none, projection (class labels; Miyato and Koyama,
+            2018), auxiliary (class labels, which the discriminator predicts; Odena et al., 2017)
+            or regression (real-valued labels, which the discriminator predicts, in volume).
         classes: number of the class labels; null for the largest one in the data and 1.
-        label_range: smallest and largest real label; null for those of the data.
-        normalisation: of the generator: batch (over each shard's batch) or synchronised (over all
-            shards' batches, by an exchange of each layer).
+        label_range: smallest and largest real-valued label; null for those of the data.
+        normalisation: statistics of the generator's batch normalisation: batch (of each shard's
+            batch) or synchronised (of all shards' batches, by all-reduces in each layer).
         attention: whether resnet has a layer of self-attention.
         generator: a function of your own that builds the generator, package.module:function; see
             docs/models.md.
-        discriminator: one that builds the discriminator.
+        discriminator: the same for the discriminator.
     """
 
     name: Literal["mlp", "dcgan", "resnet", "volume"] = "mlp"
-    latent_dim: int = 100
-    width: int = 64
+    latent_dim: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 100
+    width: Annotated[int, Bounds(at_least=1, at_most=2_000)] = 64
     condition: Literal["none", "projection", "auxiliary", "regression"] = "none"
-    classes: int | None = None
+    classes: Annotated[int | None, Bounds(at_least=1, at_most=1_000_000)] = None
     label_range: list[float] | None = None
     normalisation: Literal["batch", "synchronised"] = "batch"
     attention: bool = False
@@ -82,38 +87,29 @@ class ModelConfig:
     discriminator: str | None = None
 
 
-# The conditions that each family of networks can have; a user's own may have any.
-CONDITIONS = {
-    "mlp": ("none",),
-    "dcgan": ("none", "projection", "auxiliary"),
-    "resnet": ("none", "projection", "auxiliary"),
-    "volume": ("none", "regression"),
-}
-
-
 @dataclass(frozen=True)
 class LossConfig:
-    """The game.
+    """The losses.
 
     Args:
-        name: the value function, on logits.
+        name: the loss, on logits.
         gradient_penalty: weight of the penalty on the discriminator's gradient between real and
             generated samples (Gulrajani et al., 2017); null for 10 with wasserstein, else 0.
         r1: weight of the penalty on the discriminator's gradient at real samples (Mescheder et
             al., 2018).
-        label_smoothing: what is taken from the discriminator's target for real samples, 1, in
+        label_smoothing: subtracted from the discriminator's target for real samples, 1, in
             non_saturating, minimax and least_squares.
-        auxiliary: weight of the discriminator's guesses of labels (model.condition auxiliary or
-            regression).
+        auxiliary: weight of the discriminator's predictions of labels (model.condition auxiliary
+            or regression).
     """
 
     name: Literal["non_saturating", "minimax", "hinge", "wasserstein", "least_squares"] = (
         "non_saturating"
     )
-    gradient_penalty: float | None = None
-    r1: float = 0.0
-    label_smoothing: float = 0.0
-    auxiliary: float = 1.0
+    gradient_penalty: Annotated[float | None, Bounds(at_least=0)] = None
+    r1: Annotated[float, Bounds(at_least=0)] = 0.0
+    label_smoothing: Annotated[float, Bounds(at_least=0, less_than=1)] = 0.0
+    auxiliary: Annotated[float, Bounds(at_least=0)] = 1.0
 
 
 @dataclass(frozen=True)
@@ -129,10 +125,10 @@ class OptimizerConfig:
     """
 
     name: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = 2e-4
-    beta_1: float = 0.5
-    beta_2: float = 0.999
-    clip_norm: float | None = None
+    learning_rate: Annotated[float, Bounds(greater_than=0), OnResume.ALLOW_CHANGE] = 2e-4
+    beta_1: Annotated[float, Bounds(at_least=0, less_than=1)] = 0.5
+    beta_2: Annotated[float, Bounds(at_least=0, less_than=1)] = 0.999
+    clip_norm: Annotated[float | None, Bounds(greater_than=0)] = None
 
 
 @dataclass(frozen=True)
@@ -148,18 +144,19 @@ class OptimizersConfig:
 
     generator: OptimizerConfig = field(default_factory=OptimizerConfig)
     discriminator: OptimizerConfig = field(default_factory=OptimizerConfig)
-    scaling: Literal["none", "sqrt", "linear"] = "none"
-    warmup_steps: int = 0
-    decay: Literal["none", "linear", "cosine"] = "none"
+    scaling: Annotated[Literal["none", "sqrt", "linear"], OnResume.ALLOW_CHANGE] = "none"
+    warmup_steps: Annotated[int, Bounds(at_least=0), OnResume.ALLOW_CHANGE] = 0
+    decay: Annotated[Literal["none", "linear", "cosine"], OnResume.ALLOW_CHANGE] = "none"
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The run.
+    """The training steps.
 
     Args:
         steps: updates of the generator.
-        batch_size: samples a logical shard and update: the global batch is this times the shards.
+        batch_size: samples per logical shard and update: the global batch is this times the
+            shards.
         update: simultaneous (both gradients from one forward pass) or alternating.
         discriminator_steps: updates of the discriminator before each of the generator, when
             alternating.
@@ -173,12 +170,12 @@ class TrainConfig:
             mixed_float16, whose losses are scaled.
     """
 
-    steps: int = 1000
-    batch_size: int = 64
+    steps: Annotated[int, Bounds(at_least=1), OnResume.FREE] = 1000
+    batch_size: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 64
     update: Literal["simultaneous", "alternating"] = "simultaneous"
-    discriminator_steps: int = 1
-    accumulate: int = 1
-    ema: float | None = None
+    discriminator_steps: Annotated[int, Bounds(at_least=1, at_most=1_000)] = 1
+    accumulate: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 1
+    ema: Annotated[float | None, Bounds(at_least=0, less_than=1)] = None
     augment: list[Literal["color", "translation", "cutout"]] = field(default_factory=list)
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
 
@@ -190,7 +187,7 @@ class ParallelConfig:
     Args:
         mode: synchronous: every rank trains the same networks, the gradients are averaged.
         population: GANs trained at once.
-        compression: of the gradients while they are exchanged: none, fp16 or bf16.
+        compression: format in which gradients are sent: none (float32), fp16 or bf16.
     """
 
     mode: Literal["synchronous"] = "synchronous"
@@ -203,22 +200,22 @@ class CheckpointConfig:
     """The checkpoints.
 
     Args:
-        every_steps: steps between two of them; null for not by steps. The first and last step have
-            one in any case.
-        every_minutes: minutes between two of them; null for not by time; auto for what loses the
-            least time, by a checkpoint's cost and mtbf_hours (Young, 1974; Daly, 2006).
-        mtbf_hours: mean time between two failures of the machine, for every_minutes: auto.
-        keep: the newest ones that stay; older ones are deleted.
-        keep_every: those of steps that are multiples of it stay for ever; null for none.
-        failures: attempts to write one that may fail in a row before the run ends.
+        every_steps: steps between two checkpoints; null for not by steps. The first and last step
+            have one in any case.
+        every_minutes: minutes between two checkpoints; null for not by time; auto for what loses
+            the least time, by their cost and mtbf_hours (Young, 1974; Daly, 2006).
+        mtbf_hours: mean time between two failures of the machine, for every_minutes auto.
+        keep: number of the newest checkpoints that are kept; older ones are deleted.
+        keep_every: checkpoints of steps that are multiples of it are never deleted; null for none.
+        failures: failed attempts in a row to write a checkpoint after which the run ends.
     """
 
-    every_steps: int | None = 500
-    every_minutes: float | Literal["auto"] | None = None
-    mtbf_hours: float = 24.0
-    keep: int = 3
-    keep_every: int | None = None
-    failures: int = 3
+    every_steps: Annotated[int | None, Bounds(at_least=1)] = 500
+    every_minutes: Annotated[float | Literal["auto"] | None, Bounds(greater_than=0)] = None
+    mtbf_hours: Annotated[float, Bounds(greater_than=0)] = 24.0
+    keep: Annotated[int, Bounds(at_least=1)] = 3
+    keep_every: Annotated[int | None, Bounds(at_least=1)] = None
+    failures: Annotated[int, Bounds(at_least=1)] = 3
 
 
 @dataclass(frozen=True)
@@ -227,51 +224,49 @@ class RunConfig:
 
     Args:
         time_limit: minutes after which the run writes a checkpoint and stops with status 85, to be
-            gone on with; null for none. The end of a Slurm job stops it in the same way.
-        stall_seconds: in which each rank must make progress, or the run ends; longer than a
+            resumed; null for none. The end of a Slurm job stops it in the same way.
+        stall_seconds: time in which each rank must make progress, or the run ends; longer than a
             step, the first one's compilation or a checkpoint take.
-        restarts: times that a run that failed is started again from its newest checkpoint; under
+        restarts: how often a run that failed is started again from its newest checkpoint; under
             mpirun on one machine.
     """
 
-    time_limit: float | None = None
-    stall_seconds: float = 1800.0
-    restarts: int = 0
+    time_limit: Annotated[float | None, Bounds(greater_than=0)] = None
+    stall_seconds: Annotated[float, Bounds(at_least=5)] = 1800.0
+    restarts: Annotated[int, Bounds(at_least=0, at_most=10_000)] = 0
 
 
 @dataclass(frozen=True)
 class WatchConfig:
-    """What goes wrong unseen.
+    """What is watched for: numbers that are not finite, ranks whose networks differ.
 
     Args:
         nonfinite: what happens when losses or gradients are not finite: stop (the run ends), skip
-            (the update is left out), or rollback (the run goes on from the newest checkpoint with
+            (the update is left out), or rollback (the run resumes from the newest checkpoint with
             half the learning rates and with samples and noise that come after those that it has
-            used). With mixed_float16 such updates are left out first, skips times in a row.
-        skips: updates in a row that may be left out.
-        rollbacks: of a run, the most.
+            used). With mixed_float16 up to skips such updates in a row are left out first.
+        skips: most updates in a row that may be left out.
+        rollbacks: most rollbacks of a run.
         drift_steps: steps between two comparisons of the ranks' networks; null for none.
     """
 
     nonfinite: Literal["stop", "skip", "rollback"] = "stop"
-    skips: int = 10
-    rollbacks: int = 3
-    drift_steps: int | None = 1000
+    skips: Annotated[int, Bounds(at_least=0)] = 10
+    rollbacks: Annotated[int, Bounds(at_least=0)] = 3
+    drift_steps: Annotated[int | None, Bounds(at_least=1)] = 1000
 
 
 @dataclass(frozen=True)
 class LogConfig:
-    """The journal.
+    """The logs.
 
     Args:
         every_steps: steps between two lines of metrics.
         samples_every_steps: steps between two sample grids; null for checkpoint.every_steps.
-        mlperf: whether a log in the format of MLPerf is written, too.
     """
 
-    every_steps: int = 50
-    samples_every_steps: int | None = None
-    mlperf: bool = False
+    every_steps: Annotated[int, Bounds(at_least=1)] = 50
+    samples_every_steps: Annotated[int | None, Bounds(at_least=1)] = None
 
 
 @dataclass(frozen=True)
@@ -279,19 +274,25 @@ class Config:
     """All that defines a run.
 
     Args:
-        name: the run's name; its directory is runs/NAME unless --run-dir says otherwise.
-        seed: of the initial weights, the order of the samples and all noise.
+        name: the run's name; its directory is runs/NAME unless --run-dir is given.
+        seed: random seed of the initial weights, the order of the samples and all noise.
     """
 
     data: DataConfig
-    name: str = "hpcgan"
-    seed: int = 0
+    name: Annotated[str, OnResume.FREE] = "hpcgan"
+    seed: Annotated[int, Bounds(at_least=0, at_most=2**32 - 1)] = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizersConfig = field(default_factory=OptimizersConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    log: LogConfig = field(default_factory=LogConfig)
-    run: RunConfig = field(default_factory=RunConfig)
-    watch: WatchConfig = field(default_factory=WatchConfig)
+    checkpoint: Annotated[CheckpointConfig, OnResume.FREE] = field(default_factory=CheckpointConfig)
+    log: Annotated[LogConfig, OnResume.FREE] = field(default_factory=LogConfig)
+    run: Annotated[RunConfig, OnResume.FREE] = field(default_factory=RunConfig)
+    watch: Annotated[WatchConfig, OnResume.FREE] = field(default_factory=WatchConfig)
+
+
+KEYS: dict[str, Key] = keys_of(Config)
+
+# Keys of earlier versions, which checkpoints may still hold: they are left out on reading.
+REMOVED = ("log.mlperf",)

@@ -1,86 +1,24 @@
-"""What the values of a configuration may be, beyond their types: bounds, and what fits together.
+"""Checks of a configuration beyond types: bounds, which are in ``config``, and across keys.
 
-A checkpoint holds a configuration, too, and may come from somebody else: nothing here may take
-for granted that a command of hpcgan has let it pass before.
+A checkpoint holds a configuration, too, and may come from others: nothing here may assume that
+hpcgan has checked it before.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from operator import attrgetter
 
-from hpcgan.config import CONDITIONS, Config
+from hpcgan.config import KEYS, Config
 from hpcgan.errors import ConfigError
 
-# Every key that is a number: (smallest value, whether that value itself is allowed)
-_SMALLEST: dict[str, tuple[float, bool]] = {
-    "seed": (0, True),
-    "data.shards": (1, True),
-    "data.shuffle_chunks": (1, True),
-    "data.threads": (1, True),
-    "model.latent_dim": (1, True),
-    "model.width": (1, True),
-    "model.classes": (1, True),
-    "loss.gradient_penalty": (0, True),
-    "loss.r1": (0, True),
-    "loss.label_smoothing": (0, True),
-    "loss.auxiliary": (0, True),
-    "optimizer.generator.learning_rate": (0, False),
-    "optimizer.discriminator.learning_rate": (0, False),
-    "optimizer.generator.beta_1": (0, True),
-    "optimizer.generator.beta_2": (0, True),
-    "optimizer.discriminator.beta_1": (0, True),
-    "optimizer.discriminator.beta_2": (0, True),
-    "optimizer.generator.clip_norm": (0, False),
-    "optimizer.discriminator.clip_norm": (0, False),
-    "optimizer.warmup_steps": (0, True),
-    "train.steps": (1, True),
-    "train.batch_size": (1, True),
-    "train.discriminator_steps": (1, True),
-    "train.accumulate": (1, True),
-    "train.ema": (0, True),
-    "checkpoint.every_steps": (1, True),
-    "checkpoint.every_minutes": (0, False),
-    "checkpoint.mtbf_hours": (0, False),
-    "checkpoint.keep": (1, True),
-    "checkpoint.keep_every": (1, True),
-    "checkpoint.failures": (1, True),
-    "log.every_steps": (1, True),
-    "run.time_limit": (0, False),
-    "run.stall_seconds": (5, True),
-    "run.restarts": (0, True),
-    "watch.skips": (0, True),
-    "watch.rollbacks": (0, True),
-    "watch.drift_steps": (1, True),
-    "log.samples_every_steps": (1, True),
+# The conditions that each family of networks can have; a user's own may have any.
+_CONDITIONS = {
+    "mlp": ("none",),
+    "dcgan": ("none", "projection", "auxiliary"),
+    "resnet": ("none", "projection", "auxiliary"),
+    "volume": ("none", "regression"),
 }
-
-# Far beyond any use: what a mistake, or the checkpoint of somebody else, cannot make a run take.
-_LARGEST = {
-    "data.shards": 1_000_000,
-    "data.shuffle_chunks": 100_000,
-    "data.threads": 1_000,
-    "model.latent_dim": 10_000,
-    "model.width": 2_000,
-    "model.classes": 1_000_000,
-    "train.batch_size": 100_000,
-    "train.discriminator_steps": 1_000,
-    "train.accumulate": 100_000,
-    "run.restarts": 10_000,
-}
-
-# key: (what it must be less than, and how that is written)
-_BELOW = {
-    "seed": (2**32, "2**32"),
-    "loss.label_smoothing": (1, "1"),
-    "optimizer.generator.beta_1": (1, "1"),
-    "optimizer.generator.beta_2": (1, "1"),
-    "optimizer.discriminator.beta_1": (1, "1"),
-    "optimizer.discriminator.beta_2": (1, "1"),
-    "train.ema": (1, "1"),
-}
-
 
 # Bytes of a name: a file's has 255 at most, and NAME.12 or NAME-JOB.out are made of it.
 _LONGEST_NAME = 200
@@ -89,7 +27,7 @@ _LONGEST_NAME = 200
 def check_name(name: str, origin: str) -> None:
     """Refuse a run's name that cannot be that of its directory and its job.
 
-    Those of other people's checkpoints name nothing and may be any.
+    The names in others' checkpoints are not used, and may be any.
 
     Args:
         name: of a run to start.
@@ -117,27 +55,14 @@ def check_values(config: Config, origin: str) -> None:
     Raises:
         ConfigError: a value is wrong; one line, which names its key.
     """
-    for key in _SMALLEST:
-        value = attrgetter(key)(config)
-        # None, or a word in the place of a number, as auto.
-        if isinstance(value, (int, float)) and (bound := _broken_bound(key, value)):
-            raise ConfigError(f"{origin}: {key} is {value}; it must be {bound}")
+    for name, key in KEYS.items():
+        value = attrgetter(name)(config)
+        for number in value if isinstance(value, list) else [value]:
+            # None, or text where a number may be too, such as auto, has no bounds.
+            if isinstance(number, int | float) and (bound := key.bounds.broken(number)):
+                raise ConfigError(f"{origin}: {name} is {number}; it must be {bound}")
     _check_data(config, origin)
-    _check_game(config, origin)
-
-
-def _broken_bound(key: str, value: float) -> str:
-    """Return the bound that the value of a key breaks, in words; "" for none."""
-    if isinstance(value, float) and not math.isfinite(value):  # an int may be too large for it
-        return "a finite number"
-    smallest, inclusive = _SMALLEST[key]
-    if not (value >= smallest if inclusive else value > smallest):
-        return f"{'at least' if inclusive else 'greater than'} {smallest}"
-    if key in _LARGEST and value > _LARGEST[key]:
-        return f"at most {_LARGEST[key]}"
-    if key in _BELOW and value >= _BELOW[key][0]:
-        return f"less than {_BELOW[key][1]}"
-    return ""
+    _check_training(config, origin)
 
 
 def _check_data(config: Config, origin: str) -> None:
@@ -162,8 +87,8 @@ def _check_data(config: Config, origin: str) -> None:
         )
 
 
-def _check_game(config: Config, origin: str) -> None:
-    """Refuse networks, losses and aids that contradict each other."""
+def _check_training(config: Config, origin: str) -> None:
+    """Refuse networks, losses and training steps that contradict each other."""
     model, train = config.model, config.train
     if train.update == "simultaneous" and train.discriminator_steps != 1:
         raise ConfigError(
@@ -188,10 +113,10 @@ def _check_game(config: Config, origin: str) -> None:
                 f"{origin}: model.{key} is '{value}'; it must be package.module:function"
             )
     own = model.generator is not None and model.discriminator is not None
-    if not own and model.condition not in CONDITIONS[model.name]:
+    if not own and model.condition not in _CONDITIONS[model.name]:
         raise ConfigError(
             f"{origin}: model.condition is {model.condition}; {model.name} can have "
-            f"{', '.join(CONDITIONS[model.name])}"
+            f"{', '.join(_CONDITIONS[model.name])}"
         )
     if model.attention and model.name != "resnet":
         raise ConfigError(f"{origin}: model.attention is for model.name: resnet")

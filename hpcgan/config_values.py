@@ -1,23 +1,20 @@
 """A value of the configuration, read from YAML or an option as the type of its key wants it.
 
 A text stays as it is written, whatever YAML takes it for: name: 1e3. True and false may also be
-yes, no, on and off; null, where a key may be null, none and None; one value stands for a list of
-one. jsonargparse, which reads texts again (010 is 10 and 23:30 is 1410), gets none for a number.
+yes, no, on and off; null, where a key may be null, none and None; one value is a list of one.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from yaml.constructor import SafeConstructor
 
 from hpcgan import yaml_file
-from hpcgan.config import Config
+from hpcgan.config_keys import Key
 
 _NONES = ("none", "None")
 yaml_file.Dumper.add_implicit_resolver(yaml_file.NULL, re.compile(r"(none|None)\Z"), ["n", "N"])
@@ -25,50 +22,45 @@ yaml_file.Dumper.add_implicit_resolver(yaml_file.NULL, re.compile(r"(none|None)\
 _WORDS = {str: ["text"], int: ["a whole number"], float: ["a number"], bool: ["true", "false"]}
 
 
-@cache
-def keys(section: type = Config, prefix: str = "") -> dict[str, Any]:
-    """Return the type of each key of a section, and of those in it, by its dotted name."""
-    found: dict[str, Any] = {}
-    for name, kind in get_type_hints(section).items():
-        is_section = dataclasses.is_dataclass(kind) and isinstance(kind, type)
-        found |= keys(kind, f"{prefix}{name}.") if is_section else {f"{prefix}{name}": kind}
-    return found
-
-
 def read(node: yaml.Node, kind: Any) -> Any:
-    """Return what a node holds for a key of a type; the node itself, which no type takes, if none.
+    """Return what a node holds for a key of a type.
 
     Args:
         node: of a value.
-        kind: str, int, float, bool, Literal, a list of them, or a union of these and None.
+        kind: as ``Key.type``.
+
+    Raises:
+        ValueError: the value has another type.
     """
     kinds = _alternatives(kind)
     if is_list(kind) and isinstance(node, yaml.SequenceNode):
         return [read(item, *get_args(kinds[0])) for item in node.value]
     if not isinstance(node, yaml.ScalarNode):
-        return node
+        raise ValueError
     text = node.value
     is_null = node.tag == yaml_file.NULL
-    if text in _literals(kinds):
-        return text
+    for literal in _literals(kinds):
+        if text == str(literal):
+            return literal
     if NoneType in kinds and (is_null or (text in _NONES and not node.style)):
         return None
     if is_list(kind) and not is_null:
         return [read(node, *get_args(kinds[0]))]
     if str in kinds and not is_null:
-        return _Null(text) if text.strip() == "null" else text
+        return text
     if bool in kinds and text.lower() in SafeConstructor.bool_values:
         return SafeConstructor.bool_values[text.lower()]
+    return _number(text, kinds)
+
+
+def _number(text: str, kinds: tuple[Any, ...]) -> float:
+    """Return the number that a text is, of a type that is among ``kinds``."""
     value = yaml_file.construct(yaml_file.scalar(text))
-    # None means the default to jsonargparse, and a text it would read again: 010, 23:30
-    return node if value is None or isinstance(value, str) else value
-
-
-class _Null(str):
-    """The text "null", in quotes: jsonargparse takes a plain str for null."""
-
-
-yaml_file.Dumper.add_representer(_Null, yaml_file.Dumper.represent_str)
+    if int in kinds and type(value) is int:  # true is an int, too
+        return value
+    if float in kinds and type(value) in (int, float):
+        return float(value)
+    raise ValueError
 
 
 def wrong(node: yaml.Node, kind: Any) -> str:
@@ -79,6 +71,11 @@ def wrong(node: yaml.Node, kind: Any) -> str:
     is_number = {int, float} & set(kinds) and isinstance(node, yaml.ScalarNode)
     hint = _hint(node.value.strip()) if is_number else ""
     return f"{yaml_file.show(node)}; it must be {_expected(kinds)}{hint}"
+
+
+def allowed(key: Key) -> str:
+    """Return in words what a key may hold: "a whole number or null, at least 1"."""
+    return ", ".join(filter(None, [_expected(_alternatives(key.type)), str(key.bounds)]))
 
 
 def is_list(kind: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Exchanges between ranks that give up, and name who is missing, instead of waiting for ever.
+"""Exchanges between ranks that give up, and name who is missing, instead of waiting forever.
 
 For ``hpcgan doctor``, which must come to its end whatever the others do. A run uses the
 collectives of ``World`` instead, and has ``training.heartbeat`` for ranks that do not come.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 _LIMIT = 5.0  # seconds until a process ends that was to end by other means
-_LAST_WORDS = 1.0  # of them, to write what a pipe may have no room for
+_FOR_TEXT = 1.0  # of them, to write what a pipe may have no room for
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def last_resort(seconds: float) -> Iterator[None]:
     A process has one: to enter it again replaces it.
     """
     with Path(os.devnull).open("wb") as nowhere:
-        # The traceback that it writes is of no use to the user: the advice is said elsewhere.
+        # The traceback that it writes is of no use to the user: the advice is printed elsewhere.
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
             yield
@@ -35,18 +35,18 @@ def last_resort(seconds: float) -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def end_process(end_others: Callable[[], None], last_words: str, descriptor: int) -> NoReturn:
+def end_process(end_others: Callable[[], None], text: str, descriptor: int) -> NoReturn:
     """Say something and end this process and others, within ``_LIMIT`` seconds whatever happens.
 
     Args:
         end_others: ends them, and this process.
-        last_words: what is written.
+        text: what is written.
         descriptor: where to, stderr or stdout.
     """
     with ExitStack() as armed:
         with suppress(Exception):  # there may be no memory or file left for it
             armed.enter_context(last_resort(_LIMIT))
-        _write(last_words, descriptor)
+        _write(text, descriptor)
         with suppress(Exception):  # it may be closed, too
             sys.stdout.flush()
         end_others()
@@ -54,8 +54,8 @@ def end_process(end_others: Callable[[], None], last_words: str, descriptor: int
 
 
 def _write(text: str, descriptor: int) -> None:
-    """Write what there is room for within ``_LAST_WORDS``; nobody may read what a pipe holds."""
-    rest, end = text.encode(errors="backslashreplace"), time.monotonic() + _LAST_WORDS
+    """Write what there is room for within ``_FOR_TEXT``; nobody may read what a pipe holds."""
+    rest, end = text.encode(errors="backslashreplace"), time.monotonic() + _FOR_TEXT
     with suppress(OSError):  # nobody may be left at all
         while rest and select.select([], [descriptor], [], max(0.0, end - time.monotonic()))[1]:
             # So many bytes never wait: a pipe with less room is not ready.

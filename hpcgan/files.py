@@ -22,7 +22,7 @@ import numpy as np
 from hpcgan.errors import ConfigError, DataError, RunError, UserError
 
 USER_BLOCK = 512  # bytes before the HDF5 content that HDF5 leaves to us; the fewest it allows
-# Errors where room may be what is missing; None: HDF5 does not tell.
+# Errors where room may be what is missing; None: HDF5 does not report it.
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
 _CHUNK_BYTES = 2**20  # HDF5's default chunk cache holds this much
 
@@ -178,7 +178,7 @@ def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
 
 
 class _Disk(io.RawIOBase):
-    """A file that never tells HDF5 of a full disk.
+    """A file that hides a full disk from HDF5.
 
     HDF5 reports it while it closes objects, where Python cannot catch it. What is written after
     the first error is lost, and so is the file: ``check`` raises that error.
@@ -230,20 +230,26 @@ class _Disk(io.RawIOBase):
             self._error = self._error or error
 
 
-def write_datasets(out: Path, datasets: dict[str, np.ndarray]) -> None:
-    """Write arrays that fit in memory twice to HDF5, each a dataset chunked along its first axis.
-
-    Args:
-        out: the file; an old one is replaced at the end, at once.
-        datasets: the arrays by name, each of shape (N, ...) with N > 0.
+def read_at(descriptor: int, out: np.ndarray, offset: int) -> None:
+    """Fill ``out`` with bytes of a file; one call of the system may read fewer.
 
     Raises:
-        DataError, RunError: as ``write_whole``.
+        EOFError: the file has fewer.
     """
-    with whole_hdf5(out) as file:
-        for name, array in datasets.items():
-            chunk = default_chunk(array[0].nbytes, len(array))
-            file.create_dataset(name, data=array, chunks=(chunk, *array.shape[1:]))
+    rest = out.reshape(-1).view(np.uint8).data
+    while rest:
+        count = os.preadv(descriptor, [rest], offset)
+        if not count:
+            raise EOFError("the file ends before them: it is truncated")
+        rest, offset = rest[count:], offset + count
+
+
+def write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
+    """Write all bytes of ``array`` at ``offset``; one call of the system may write fewer."""
+    rest = array.reshape(-1).view(np.uint8).data
+    while rest:
+        count = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[count:], offset + count
 
 
 def _flush_directory(directory: Path) -> None:

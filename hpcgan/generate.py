@@ -37,7 +37,7 @@ def generate(
     """Write ``count`` samples of the checkpoint ``path`` to ``out``.
 
     All ranks must call it. The samples have the data's dtype: in .h5 and .npz they are named
-    ``images``, and the labels that they were asked for ``labels``: a data file that can be trained
+    ``images``, and their labels ``labels``: a data file that can be trained
     on; .png shows the samples in one grid. Those of .h5 need not fit in memory.
 
     Args:
@@ -55,7 +55,7 @@ def generate(
         CheckpointError: the checkpoint is missing or damaged.
         RunError: ``out`` cannot be written.
     """
-    world.together(lambda: _check(count, out, seed))
+    world.all_or_raise(lambda: _check(count, out, seed))
     world.on_root(lambda: _make_directory(out))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
@@ -77,7 +77,7 @@ def _check(count: int, out: Path, seed: int) -> None:
 
 
 def _check_networks(found: Checkpoint, label: float | None, trusted: bool) -> None:
-    """Refuse a label that the networks do not know, and code that a file asks for."""
+    """Refuse a label that the networks do not know, and code that a file names."""
     model = found.config.model
     named = [each for each in (model.generator, model.discriminator) if each is not None]
     if named and not trusted:
@@ -111,18 +111,10 @@ def sample(
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Return samples 0 to ``count`` - 1 of ``seed`` on rank 0, None on others.
 
-    All ranks must call it, with the same arguments.
-
-    Args:
-        world: the ranks.
-        found: the checkpoint.
-        count: of samples.
-        seed: of the latents.
-        label: that all get; None for classes in turn, or values in the range of the data.
-        trusted: whether the functions that the checkpoint names for its networks may be run.
+    All ranks must call it, with the same arguments, which are those of ``generate``.
 
     Raises:
-        ConfigError: the networks know no such label, or their code may not be run.
+        ConfigError: the networks have no such label, or their code may not be run.
 
     Returns:
         The samples, (count, *sample_shape), float32, as the generator makes them, and their
@@ -148,8 +140,8 @@ def blocks(
 
     All ranks must take all that it yields.
     """
-    world.together(lambda: _check_networks(found, label, trusted))
-    world.together(lambda: prepare_tensorflow(world))
+    world.all_or_raise(lambda: _check_networks(found, label, trusted))
+    world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan import noise
     from hpcgan.gan.sampling import sampling_inputs
     from hpcgan.gan.state import State

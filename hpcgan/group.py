@@ -81,7 +81,7 @@ class Group:
         comm = self._comm.Split(colour, self.rank)
         return Group(comm, self.ranks[self.rank], self._world_size)
 
-    def together(self, function: Callable[[], T]) -> T:
+    def all_or_raise(self, function: Callable[[], T]) -> T:
         """Call ``function`` on every rank; if any raises a user error, raise that one on all.
 
         All ranks must call it, and ``function`` must contain no collective.

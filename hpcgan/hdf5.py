@@ -1,10 +1,10 @@
 """HDF5 files that came from others, read by a process of its own.
 
 HDF5 may crash, never return or take all memory on a damaged file, where no Python code can catch
-it. So no rank opens such a file itself: it asks a process (``hdf5_process``), which limits its own
-time and memory and may die. It is started by the first question, answers those of all threads one
-after the other, and ends when nothing has been asked for a while. It is a fresh interpreter and no
-fork: ranks may not fork once MPI has started.
+it. So no rank opens such a file itself: it calls functions in a process (``hdf5_process``), which
+limits its own time and memory, and which damage may kill. It is started by the first call, makes
+those of all threads one after the other, and ends when there has been none for a while. It is a
+fresh interpreter and no fork: ranks may not fork once MPI has started.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from hpcgan import errors
-from hpcgan.errors import RunError
+from hpcgan.errors import DataError, RunError
 from hpcgan.memory import free_memory
 
 # What the process must do with, besides what a file's honest content needs.
@@ -32,26 +33,28 @@ MEMORY = 2 * 2**30
 
 _PIPE_BYTES = 2**20  # 16 times the system's own: fewer turns for each chunk
 
+# Yields arrays, and then a value that JSON can hold.
+Function = Callable[..., Iterator[Any]]
+
 _ENVIRONMENT = {
     # Threads that it has no use for would count against its memory.
     "OPENBLAS_NUM_THREADS": "1",
-    # glibc: keep up to 64 MiB that were freed. To take a chunk's memory from the system anew for
-    # every chunk costs a quarter of the speed.
+    # glibc: keep up to 64 MiB that were freed, instead of taking each chunk's memory anew.
     "MALLOC_TRIM_THRESHOLD_": str(2**26),
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
 }
 
-# HDF5 may have been stuck or waiting for a disk: asking again would only take as long again.
+# HDF5 may have been stuck or waiting for a disk: to call again would only take as long again.
 _OUT_OF_TIME = (signal.SIGPROF, signal.SIGALRM)
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 
 
 class Hdf5Error(Exception):
-    """HDF5 cannot read a file; the text says why, on one line."""
+    """HDF5 cannot read a file; the text has the reason, on one line."""
 
 
 class _Died(Exception):
-    """The process ended instead of answering."""
+    """The process ended instead of replying."""
 
 
 class Hdf5Process:
@@ -62,12 +65,12 @@ class Hdf5Process:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, function: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
-        """Have the process call one of its functions, and return what it returns.
+    def call(self, function: Function, *arguments: Any) -> tuple[Any, list[np.ndarray]]:
+        """Call a function in the process, and return what it yields.
 
         Args:
-            function: "module:name", one of those ``hdf5_process`` allows.
-            words: the arguments, which JSON can hold.
+            function: one of a module, marked by ``hdf5_limits.served``.
+            arguments: the arguments, which JSON can hold; the first one is the file.
 
         Returns:
             The function's value, and its arrays.
@@ -78,17 +81,18 @@ class Hdf5Process:
             Hdf5Error: HDF5 could not read the file, or the process died of it.
         """
         # Names of files are seen from where this process is now.
-        question = json.dumps([str(Path.cwd()), function, *words]).encode() + b"\n"
+        call = [str(Path.cwd()), function.__module__, function.__name__, *arguments]
+        line = json.dumps(call).encode() + b"\n"
         with self._lock:
             for is_last in (False, True):
                 is_fresh = self._process is None
                 try:
-                    return self._ask(question)
+                    return self._call(line)
                 except _Died:
                     status = self.close()
                     # An earlier file may have harmed it, or it had just ended by itself.
                     if is_fresh or is_last or -status in _OUT_OF_TIME:
-                        raise _end(status, str(words[0])) from None
+                        raise _end(status, str(arguments[0])) from None
         raise AssertionError
 
     def close(self) -> int:
@@ -103,30 +107,30 @@ class Hdf5Process:
             process.stdin.close()
         return process.wait()
 
-    def _ask(self, question: bytes) -> tuple[Any, list[np.ndarray]]:
+    def _call(self, line: bytes) -> tuple[Any, list[np.ndarray]]:
         process = self._process or self._start()
         assert process.stdin is not None
         try:
-            process.stdin.write(question)
+            process.stdin.write(line)
             process.stdin.flush()
         except BrokenPipeError:
             raise _Died from None
         arrays: list[np.ndarray] = []
         while True:
-            answer = self._read_line(process)
-            if "shape" in answer:
-                arrays.append(_read_array(process, answer))
-            elif "error" in answer:
-                raise _error(answer["kind"], answer["error"])
+            reply = self._read_line(process)
+            if "shape" in reply:
+                arrays.append(_read_array(process, reply))
+            elif "error" in reply:
+                raise _error(reply["kind"], reply["error"])
             else:
-                return answer["value"], arrays
+                return reply["value"], arrays
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start the process and wait until it is ready."""
-        words = [sys.executable, "-m", "hpcgan.hdf5_process", *self._limits]
+        command = [sys.executable, "-m", "hpcgan.hdf5_process", *self._limits]
         try:
             self._process = subprocess.Popen(
-                words,
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | _ENVIRONMENT,
@@ -138,7 +142,7 @@ class Hdf5Process:
         except (OSError, _Died) as error:
             status = self.close()
             raise RunError(
-                f"{' '.join(words)}: could not be started to read HDF5 files "
+                f"{' '.join(command)}: could not be started to read HDF5 files "
                 f"({error or f'status {status}'}); try that command"
             ) from None
         return self._process
@@ -153,10 +157,10 @@ class Hdf5Process:
         return found
 
 
-def _read_array(process: subprocess.Popen[bytes], answer: dict[str, Any]) -> np.ndarray:
+def _read_array(process: subprocess.Popen[bytes], header: dict[str, Any]) -> np.ndarray:
     """Return the array whose bytes follow."""
     assert process.stdout is not None
-    array = np.empty(answer["shape"], answer["dtype"])
+    array = np.empty(header["shape"], header["dtype"])
     rest = array.reshape(-1).view(np.uint8).data
     while rest:
         count = process.stdout.readinto(rest)  # type: ignore[attr-defined]
@@ -167,7 +171,7 @@ def _read_array(process: subprocess.Popen[bytes], answer: dict[str, Any]) -> np.
 
 
 def _error(kind: str, message: str) -> Exception:
-    """Return the error that the function raised, or what HDF5 said."""
+    """Return the error that the function raised, or HDF5's."""
     known = getattr(errors, kind, None)
     return known(message) if known else Hdf5Error(message)
 
@@ -182,7 +186,7 @@ def _end(status: int, file: str) -> Hdf5Error | RunError:
     reason, advice = f"ended by {name}", "start it again"
     if -status == signal.SIGKILL:
         reason += f", as where memory runs out ({free_memory()} bytes are free)"
-        advice = "ask for more memory (sbatch --mem), or use fewer ranks a node"
+        advice = "ask for more memory (sbatch --mem), or use fewer ranks per node"
     if -status == signal.SIGXCPU:
         reason, advice = f"{reason}, a limit of its processor time", "raise it (ulimit -t)"
     return RunError(f"{file}: the process that reads it was {reason}; {advice}")
@@ -191,6 +195,18 @@ def _end(status: int, file: str) -> Hdf5Error | RunError:
 of_this_rank = Hdf5Process()
 
 
-def ask(function: str, *words: Any) -> tuple[Any, list[np.ndarray]]:
-    """Have this rank's process call a function, as ``Hdf5Process.ask`` does."""
-    return of_this_rank.ask(function, *words)
+def call_on_data(function: Function, file: str, *arguments: Any) -> tuple[Any, list[np.ndarray]]:
+    """Call a function in this rank's process that looks into a data file.
+
+    Raises:
+        DataError: HDF5 cannot read the file.
+    """
+    try:
+        return call(function, file, *arguments)
+    except Hdf5Error as error:
+        raise DataError(f"{file}: not readable as HDF5: {error}") from None
+
+
+def call(function: Function, *arguments: Any) -> tuple[Any, list[np.ndarray]]:
+    """Call a function in this rank's process, as ``Hdf5Process.call`` does."""
+    return of_this_rank.call(function, *arguments)

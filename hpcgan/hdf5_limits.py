@@ -1,4 +1,4 @@
-"""What the process that reads HDF5 files (``hdf5_process``) may take, so that damage ends it.
+"""What the process that reads HDF5 files (``hdf5_process``) may run and take: damage ends it.
 
 Time is that of a core, since a slow disk is no damage; ten times that on the clock ends what waits
 for something that never comes.
@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import resource
 import signal
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from hpcgan.memory import free_memory
 
-_BYTES_A_SECOND = 1e7  # no decompression is slower
+_BYTES_PER_SECOND = 1e7  # no decompression is slower
 _seconds = 0.0
 _memory = 0
 _work = 0
 
-# gzip makes at most 1,032 bytes of one; what a file says to hold beyond that was never written.
+# gzip makes at most 1,032 bytes of one; what a file claims beyond that was never written.
 _RATIO = 1100
 
 
+def served(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Mark a function that the process may run for a rank: it runs no other."""
+    function.__dict__["is_served"] = True
+    return function
+
+
 def begin(seconds: float, memory: int) -> None:
-    """Set what each question may take besides its content; a signal then ends the process."""
+    """Set what each call may take besides its content; a signal then ends the process."""
     global _seconds, _memory
     _seconds, _memory = seconds, memory
     for out_of_time in (signal.SIGPROF, signal.SIGALRM):
@@ -35,7 +43,7 @@ def allow(work: int) -> None:
     _work = work
     if not _seconds:  # no process of its own: a test calls the functions
         return
-    seconds = _seconds + work / _BYTES_A_SECOND
+    seconds = _seconds + work / _BYTES_PER_SECOND
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
     _, most = resource.getrlimit(resource.RLIMIT_AS)
@@ -58,7 +66,7 @@ def shortage() -> str:
     if free < _work:
         return (
             f"it needs {_work} bytes, and {free} are free; ask for more memory (sbatch --mem), or "
-            "use fewer ranks a node"
+            "use fewer ranks per node"
         )
     return ""
 
@@ -70,5 +78,5 @@ def end() -> None:
 
 
 def can_hold(content: int, file_bytes: int) -> bool:
-    """Return whether a file can hold so many bytes, if they are compressed as well as can be."""
+    """Return whether a file of ``file_bytes`` can hold ``content`` bytes, however compressed."""
     return content <= _RATIO * file_bytes

@@ -1,8 +1,8 @@
 """The process that opens HDF5 files for a rank: ``python -m hpcgan.hdf5_process SECONDS BYTES``.
 
-Questions come as a JSON list a line: directory, function and its arguments. The answer is any
-number of arrays, each an object a line that is followed by its bytes, and at last the value or the
-error. It imports neither MPI nor TensorFlow.
+A call is a line, a JSON list: directory, module, name of the function and its arguments. The reply
+is any number of arrays, each a JSON object on a line that is followed by the bytes, and at last an
+object with the value or the error. The process imports neither MPI nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,40 +24,25 @@ from hpcgan.errors import RunError, UserError
 from hpcgan.terminal import printable
 
 _IDLE = 60.0  # seconds after which it ends; its memory is better used by the run
-# What HDF5 says when it gets no memory; a filter that fails may have got none.
+# HDF5's texts when it gets no memory; a filter that fails may have got none.
 _OUT_OF_MEMORY = ("alloc", "filter returned failure", "memory")
-FUNCTIONS = {
-    "data_tools.check_file:labels",
-    "data_tools.check_file:samples",
-    "data_tools.check_file:values",
-    "data_tools.copied_file:arrays",
-    "data_tools.copied_file:attributes",
-    "data_tools.copied_file:has_labels",
-    "data_tools.describe_file:lines",
-    "data_tools.describe_file:preview",
-    "hpcgan.checkpoint_content:content",
-    "hpcgan.data.headers:header",
-    "hpcgan.data.headers:labels",
-    "hpcgan.data.headers:places",
-    "hpcgan.data.headers:rows",
-}
 
 
 def main(seconds: float, memory: int) -> None:
-    """Answer until there are no more questions."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing else may write between the answers
+    """Make calls until there are no more."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing else may write between the replies
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hdf5_limits.begin(seconds, memory)
-    tell(answers, {"value": "ready"})
-    # HDF5 and the C library write about damage, which our error tells.
+    send(replies, {"value": "ready"})
+    # HDF5 and the C library write about damage, which our error names.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    for question in questions():
-        answer(question, answers)
+    for call in calls():
+        make(call, replies)
 
 
-def questions() -> Iterator[list[Any]]:
-    """Yield the questions; no limits hold while the process waits for one."""
+def calls() -> Iterator[list[Any]]:
+    """Yield the calls; no limits hold while the process waits for one."""
     raw = os.fdopen(0, "rb", buffering=0)
     while select.select([raw], [], [], _IDLE)[0]:
         line = b""
@@ -69,38 +54,39 @@ def questions() -> Iterator[list[Any]]:
         yield json.loads(line)
 
 
-def answer(question: list[Any], answers: BinaryIO) -> None:
-    """Answer one question."""
-    directory, function, *words = question
-    if function not in FUNCTIONS:
-        raise ValueError(f"no such function: {function}")
-    module, name = function.split(":")
-    call = getattr(importlib.import_module(module), name)
+def make(call: list[Any], replies: BinaryIO) -> None:
+    """Make one call and send the reply."""
+    directory, module, name, *arguments = call
+    function = getattr(importlib.import_module(module), name)
     hdf5_limits.allow(0)
     try:
+        if not hasattr(function, "is_served"):
+            raise ValueError(f"{module}.{name} may not be run here")
         os.chdir(directory)
         value = None
-        for each in call(*words):
+        for each in function(*arguments):
             if isinstance(each, np.ndarray):
-                send(each, answers)
+                array = np.require(each, requirements="C").reshape(each.shape)
+                send(replies, {"dtype": array.dtype.str, "shape": array.shape})
+                replies.write(array.reshape(-1).view(np.uint8).data)
             else:
                 value = each
         reply = {"value": value}
     except UserError as error:
         reply = {"error": one_line(error), "kind": type(error).__name__}
     except Exception as error:  # damage has h5py raise anything; what it is matters to no one
-        reply = failure(error, words)
+        reply = failure(error, arguments)
     hdf5_limits.end()
-    tell(answers, reply)
+    send(replies, reply)
 
 
-def failure(error: Exception, words: list[Any]) -> dict[str, Any]:
-    """Return the reply to a question about the file ``words[0]`` that ended with an error."""
+def failure(error: Exception, arguments: list[Any]) -> dict[str, Any]:
+    """Return the reply to a call about the file ``arguments[0]`` that ended with an error."""
     said = one_line(error)
     if isinstance(error, MemoryError) or any(sign in said for sign in _OUT_OF_MEMORY):
         shortage = hdf5_limits.shortage()
         if shortage:
-            text = f"{words[0]}: memory ran out while HDF5 read it: {shortage}"
+            text = f"{arguments[0]}: memory ran out while HDF5 read it: {shortage}"
             return {"error": printable(text), "kind": RunError.__name__}
         said = said or "it claims more than there is memory: it is damaged"
     return {"error": said or type(error).__name__, "kind": ""}
@@ -111,22 +97,15 @@ def one_line(error: Exception) -> str:
     return printable(" ".join(str(error).split()))
 
 
-def send(array: np.ndarray, answers: BinaryIO) -> None:
-    """Send an array."""
-    array = np.require(array, requirements="C").reshape(array.shape)
-    tell(answers, {"dtype": array.dtype.str, "shape": array.shape})
-    answers.write(array.reshape(-1).view(np.uint8).data)
-
-
-def tell(answers: BinaryIO, news: dict[str, Any]) -> None:
+def send(replies: BinaryIO, reply: dict[str, Any]) -> None:
     """Send a line."""
-    answers.write(json.dumps(news).encode() + b"\n")
-    answers.flush()
+    replies.write(json.dumps(reply).encode() + b"\n")
+    replies.flush()
 
 
 if __name__ == "__main__":
-    # When the rank is gone, the write that fails ends the process without a word.
+    # When the rank is gone, the write that fails ends the process silently.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    # Ctrl-C is the rank's to handle; its end is the end of the questions.
+    # Ctrl-C is the rank's to handle; its end is the end of the calls.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     main(float(sys.argv[1]), int(sys.argv[2]))

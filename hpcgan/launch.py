@@ -1,8 +1,8 @@
-"""Whether the ranks were started as one run: what the launcher says against what MPI found.
+"""Whether the ranks were started as one run: what the launcher started against what MPI found.
 
 Launchers fail in silence: an srun or mpirun that does not fit the MPI starts N processes, each of
-which believes to be the only one and ends with status 0. Here this is told in one line instead,
-as are ranks that run other programs, or other words, than rank 0.
+which runs as the only one and ends with status 0. Here this is refused in one line instead, as are
+ranks that run other programs, or another command line, than rank 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def check(world: World) -> None:
     """
     wrong = problem(world.size, os.environ)
     if wrong:
-        # MPI calls several of them rank 0; the launcher's number lets one of them speak.
+        # MPI calls several of them rank 0; the launcher's number lets one of them print.
         world.rank = number(os.environ) or 0
         raise _agreed(wrong)
     if world.size == 1:
@@ -72,7 +72,7 @@ def number(environment: Mapping[str, str]) -> int | None:
 
 
 def started(environment: Mapping[str, str]) -> int | None:
-    """Return how many processes the launcher says that it started; None if none is known."""
+    """Return how many processes the launcher started; None if none is known."""
     if is_by_srun(environment):
         return int(environment["SLURM_STEP_NUM_TASKS"])
     names = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
@@ -127,7 +127,7 @@ def difference(everyone: list[tuple[str, dict[str, str]]]) -> str | None:
         name = next((name for name in first if own[name] != first[name]), None)
         if name:
             advice = (
-                "start all ranks with the same words"
+                "start all ranks with the same command line"
                 if name == "command line"
                 else "all nodes must see the same environment"
             )
@@ -162,5 +162,5 @@ def _short(text: str) -> str:
 
 def _agreed(message: str) -> LaunchError:
     error = LaunchError(message)
-    error.agreed = True
+    error.on_all_ranks = True
     return error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,14 +16,23 @@ def free_memory() -> int:
     free = [_available()]
     for path in _own_cgroups():
         with suppress(OSError, ValueError, KeyError):
-            free.append(_limit(path) - _used(path))
+            limit = _number(path, "memory.max", "memory.limit_in_bytes")
+            free.append(limit - _used(path))
     return max(0, min(free))
 
 
 def free_shared_memory() -> int:
     """Return bytes that the ranks of this node can still share."""
-    space = os.statvfs(SHARED)
-    return min(space.f_bavail * space.f_frsize, free_memory())
+    return min(shutil.disk_usage(SHARED).free, free_memory())
+
+
+def format_bytes(count: float) -> str:
+    """Return bytes in a unit that leaves few digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
 
 
 def _available() -> int:
@@ -46,21 +55,18 @@ def _own_cgroups() -> list[Path]:
     return found
 
 
-def _limit(cgroup: Path) -> int:
-    """Return a cgroup's limit in bytes; ValueError if it has none."""
-    for name in ("memory.max", "memory.limit_in_bytes"):
-        if (cgroup / name).exists():
-            return int((cgroup / name).read_text(encoding="utf-8"))
-    raise ValueError(cgroup)
-
-
 def _used(cgroup: Path) -> int:
     """Return a cgroup's use in bytes, without files' content that can be dropped at once."""
     statistics = dict(
         line.split() for line in (cgroup / "memory.stat").read_text(encoding="utf-8").splitlines()
     )
     droppable = int(statistics.get("total_inactive_file", statistics.get("inactive_file", 0)))
-    for name in ("memory.current", "memory.usage_in_bytes"):
+    return _number(cgroup, "memory.current", "memory.usage_in_bytes") - droppable
+
+
+def _number(cgroup: Path, *names: str) -> int:
+    """Return the number in the first of some files that is there; ValueError if there is none."""
+    for name in names:
         if (cgroup / name).exists():
-            return int((cgroup / name).read_text(encoding="utf-8")) - droppable
+            return int((cgroup / name).read_text(encoding="utf-8"))
     raise ValueError(cgroup)

@@ -1,4 +1,4 @@
-"""Standard output and error that a program does not die of: what cannot be written is left out.
+"""Standard output and error that never fail: what cannot be written is left out.
 
 A full disk under a log file, a pipe whose reader has gone, a descriptor that was closed: a print
 would raise wherever it stands, and once more when the interpreter ends.
@@ -77,7 +77,7 @@ def _text(output: Output, before: io.TextIOWrapper | None) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         output,
         encoding=before.encoding,
-        errors="backslashreplace",  # a character that cannot be printed is nothing to die of, too
+        errors="backslashreplace",  # a character that cannot be printed is no reason to fail, too
         line_buffering=before.line_buffering,
         write_through=before.write_through,
     )

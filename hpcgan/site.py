@@ -16,7 +16,7 @@ from hpcgan.files import expanded
 
 SITE = Path("~/.config/hpcgan/site.yaml")  # read if there is one and no other is named
 
-# What the command line of submit and the other keys say, and an option would silently say anew.
+# What the command line of submit and the other keys set, and an option would silently override.
 _OWN_OPTIONS = {
     "--job-name": "-J",
     "--output": "-o",
@@ -103,7 +103,7 @@ def read_site(path: Path | None) -> Site:
 
 
 def _check_options(options: list[str], path: Path) -> None:
-    """Refuse options that would override what the user asks for."""
+    """Refuse options that would override what the user sets."""
     for option in options:
         for name, short in _OWN_OPTIONS.items():
             if re.split("[= ]", option)[0] == name or (short and option.startswith(short)):

@@ -1,6 +1,6 @@
 """``hpcgan submit``: slurm/train.sbatch with everything filled in, given to sbatch.
 
-What a job asks for comes from the command line; what a cluster is like, from the site's file. The
+What a job needs comes from the command line; what a cluster is like, from the site's file. The
 script that is submitted is complete in itself and stays in logs/; beside it is the configuration as
 it was at that moment, which the job reads, at each of its starts.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpcgan.command import whole_number
 from hpcgan.config import Config
 from hpcgan.config_file import load, to_yaml
 from hpcgan.errors import CheckpointError, ConfigError, RunError
@@ -33,13 +34,13 @@ _OVERRIDING = ("JOB_NAME", "OUTPUT", "ARRAY_INX", "TIMELIMIT", "SIGNAL")
 
 @dataclass(frozen=True)
 class Size:
-    """What a job asks for.
+    """What a job needs.
 
     Attributes:
         nodes: how many.
         ranks: on each node.
         cores: of each rank.
-        gpus: of each node; 0 for none, else one a rank.
+        gpus: of each node; 0 for none, else one per rank.
         time: limit, as Slurm writes it: 01:00:00.
     """
 
@@ -62,10 +63,10 @@ def add(commands: Any, train: argparse.ArgumentParser) -> None:
         "[--dry-run]",
         allow_abbrev=False,
     )
-    parser.add_argument("--nodes", type=_number, default=1, metavar="N")
-    parser.add_argument("--ranks-per-node", type=_number, default=1, metavar="N")
-    parser.add_argument("--cores-per-rank", type=_number, default=1, metavar="N")
-    parser.add_argument("--gpus-per-node", type=_number, default=0, metavar="N")
+    parser.add_argument("--nodes", type=whole_number(1), default=1, metavar="N")
+    parser.add_argument("--ranks-per-node", type=whole_number(1), default=1, metavar="N")
+    parser.add_argument("--cores-per-rank", type=whole_number(1), default=1, metavar="N")
+    parser.add_argument("--gpus-per-node", type=whole_number(1), default=0, metavar="N")
     parser.add_argument("--time", default="01:00:00", metavar="T", help="default: 01:00:00")
     parser.add_argument(
         "--site", type=Path, metavar="FILE", help=f"the cluster's settings; default: {SITE}"
@@ -85,15 +86,15 @@ def _run(given: argparse.Namespace) -> None:
     _check_run(config, size)
     if given.resume not in ("auto", "never"):
         check_is_file(Path(expanded(given.resume)), "checkpoint", CheckpointError)
-    if config.data.stage:  # what the run says goes before what the site says
+    if config.data.stage:  # the run's goes before the site's
         site = dataclasses.replace(site, stage=None)
     frozen = _freeze(config, is_dry=given.dry_run)
-    words = [str(frozen)]
-    words += ["--run-dir", str(given.run_dir)] if given.run_dir else []
-    words += ["--resume", given.resume] if given.resume != "auto" else []
-    words += ["--allow-change"] if given.allow_change else []
-    words += ["--timeline"] if given.timeline else []
-    text = script(site, size, config.name, words)
+    arguments = [str(frozen)]
+    arguments += ["--run-dir", str(given.run_dir)] if given.run_dir else []
+    arguments += ["--resume", given.resume] if given.resume != "auto" else []
+    arguments += ["--allow-change"] if given.allow_change else []
+    arguments += ["--timeline"] if given.timeline else []
+    text = script(site, size, config.name, arguments)
     if given.dry_run:
         print(text, end="")
         return
@@ -204,14 +205,14 @@ def _write_new(path: Path, content: bytes) -> bool:
     return True
 
 
-def script(site: Site, size: Size, name: str, words: list[str]) -> str:
+def script(site: Site, size: Size, name: str, arguments: list[str]) -> str:
     """Return the batch script of a run: options, settings, and slurm's scripts in one piece.
 
     Args:
         site: the cluster.
         size: of the job.
         name: of the run, and so of the job.
-        words: of ``hpcgan train``.
+        arguments: of ``hpcgan train``.
     """
     source = "train-gpu.sbatch" if size.gpus else "train.sbatch"
     options = [f"--job-name={stem(name)}", "--output=logs/%x-%j.out", "--open-mode=append"]
@@ -234,7 +235,7 @@ def script(site: Site, size: Size, name: str, words: list[str]) -> str:
     del head  # its options, which are those above
     _, _, body = body.partition('source "${original%/*}/common.sh"\n')
     lines = ["#!/bin/bash -l", *(f"#SBATCH {each}" for each in [*options, *site.options])]
-    lines += ["", "set -euo pipefail", f"set -- {shlex.join(words)}"]
+    lines += ["", "set -euo pipefail", f"set -- {shlex.join(arguments)}"]
     lines += [f"export {key}={value}" for key, value in settings.items()]
     return "\n".join(lines) + "\n\n" + _read("common.sh") + body
 
@@ -245,7 +246,7 @@ def _read(name: str) -> str:
 
 
 def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
-    """Give the script to sbatch; return what to tell of the job.
+    """Give the script to sbatch; return what to print about the job.
 
     Raises:
         RunError: there is no Slurm here, it refuses the job, or the script cannot be written.
@@ -279,15 +280,8 @@ def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
     return (
         f"job {job} is submitted ({path})\n"
         f"  squeue -j {job}                      its place in the queue\n"
-        f"  tail -F logs/{name}-{job}.out        what it says\n"
+        f"  tail -F logs/{name}-{job}.out        its output\n"
         f"  tensorboard --logdir {board}\n"
         f"  scancel --batch --signal=USR1 {job}  a checkpoint now, and back into the queue\n"
         f"  scancel {job}                        the end"
     )
-
-
-def _number(word: str) -> int:
-    """Return a whole number from 1."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
-    return int(word)

@@ -1,7 +1,7 @@
-"""YAML files as people mean them: the core schema of YAML 1.2, without what nobody needs.
+"""YAML files as people mean them: the core schema of YAML 1.2, without tags.
 
 PyYAML reads YAML 1.1: no is false, 010 is 8, 23:30 is 1410, 2024-01-01 a date, 1e3 a text. Here
-the first four are texts, and 1e3 is 1000. No key stands twice, and there are no tags.
+the first four are texts, and 1e3 is 1000. A key that is given twice is refused.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ STR, NULL, BOOL, INT, FLOAT, MERGE = (
 )
 
 _LONGEST = 60  # characters that are shown of a value
-_DEEPEST = 8  # sections and lists in one another
+_DEEPEST = 8  # levels of sections and lists
 _LARGEST = 2**53  # floats beyond it are not all whole numbers
 
-# What PyYAML says: what to do about it.
+# Part of PyYAML's message: what to do about it.
 _HINTS = {
     "'\\t' that cannot start": "indent with spaces, not with tabs",
     "cannot start any token": "put quotes around a text that begins so",
@@ -38,7 +38,7 @@ _HINTS = {
 
 
 class Loader(yaml.SafeLoader):
-    """Refuses tags, keys that stand twice and, on demand, aliases; guesses less than PyYAML's."""
+    """Refuses tags, keys given twice and, on request, aliases; guesses less than PyYAML's."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
@@ -47,7 +47,7 @@ class Loader(yaml.SafeLoader):
 
         Args:
             text: bytes in UTF-8, or in UTF-16 with its mark.
-            aliases: whether it may have some, which may make it grow without bound.
+            aliases: whether it may have aliases, which can make it grow without bound.
         """
         super().__init__(text)
         self._aliases = aliases
@@ -74,7 +74,7 @@ class Loader(yaml.SafeLoader):
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Refuse keys that are no words, or that stand twice; put what is merged (<<) first."""
+        """Refuse keys that are no words, or given twice; put what is merged (<<) first."""
         node = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
         for key, _ in node.value:
@@ -94,7 +94,7 @@ class Loader(yaml.SafeLoader):
 
 
 def _number(loader: Loader, node: yaml.ScalarNode) -> float:
-    """Return a number; a whole one, such as 1e3, is an integer, which may stand for a float."""
+    """Return a number; a whole one, such as 1e3, is an integer, which a float key takes too."""
     number = loader.construct_yaml_float(node)
     return int(number) if number.is_integer() and abs(number) < _LARGEST else number
 
@@ -163,8 +163,8 @@ def compose(text: bytes | str, origin: str, aliases: bool = True) -> yaml.Node:
         aliases: see ``Loader``.
 
     Raises:
-        ConfigError: it is no YAML, has a key twice, or is what nobody needs: tags, aliases if they
-            are not allowed, more levels than sections and lists have.
+        ConfigError: it is no YAML, has a key twice, tags, aliases if they are not allowed, or more
+            levels than sections and lists have.
     """
     try:
         return Loader(text, aliases).get_single_node() or scalar("")

@@ -3,11 +3,11 @@
 #
 #   slurm/chain.sh COUNT [sbatch options] slurm/train.sbatch CONFIG.yaml [train options]
 #
-# At most COUNT jobs, each of which goes on where the one before was stopped by its time limit, or
-# by anything else that failed: --resume is for the first one alone. When one has finished the run,
-# Slurm cancels those after it. Prints the numbers of the jobs.
+# At most COUNT jobs, each of which resumes where the one before was stopped by its time limit or
+# by a failure: --resume is for the first one alone. When one has finished the run, Slurm cancels
+# those after it. Prints the numbers of the jobs.
 #
-# Nothing needs editing here: the script that is submitted says what there is.
+# Nothing needs editing here: the settings are in the script that is submitted.
 set -euo pipefail
 
 if (($# < 2)) || [[ ! $1 =~ ^[1-9][0-9]*$ ]]; then
@@ -15,7 +15,7 @@ if (($# < 2)) || [[ ! $1 =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 
-later=() # the words of all jobs but the first
+later=() # the arguments of all jobs but the first
 for word in "${@:2}"; do
   case $word in
     --resume | --resume=*) ;;
@@ -24,7 +24,7 @@ for word in "${@:2}"; do
   previous=$word
 done
 
-# Not back into the queue: the next job takes over.
+# Not requeued: the next job resumes.
 job=$(sbatch --parsable --no-requeue "${@:2}")
 job=${job%%;*} # of "NUMBER;CLUSTER"
 echo "$job"

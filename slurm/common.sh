@@ -22,9 +22,9 @@
 
 # -----------------------------------------------------------------------------------------------
 
-STOPPED=85 # hpcgan: stopped by a signal with a checkpoint written, run me again
-asked=0    # how often the job has been asked to stop
-deaf=      # not empty where that was before the ranks listened: this start was in vain
+STOPPED=85 # exit status of hpcgan: stopped by a signal with a checkpoint, run it again
+asked=0    # how often the job has been signalled to stop
+deaf=      # not empty if that was before the ranks handled signals: this start made no step
 ranks=     # the process of srun or mpirun
 
 say() { echo "${SLURM_JOB_NAME:-job}: $*" >&2; }
@@ -58,7 +58,7 @@ prepare() {
     exit 2
   fi
   export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"
-  # Since Slurm 22.05 srun no longer takes the cores of a task from sbatch ...
+  # Since Slurm 22.05 srun no longer takes the cores per task from sbatch ...
   export SRUN_CPUS_PER_TASK="${SRUN_CPUS_PER_TASK:-${SLURM_CPUS_PER_TASK:-1}}"
   # ... and without these it may bind two tasks to the same ones.
   if [[ $(scontrol show config) =~ TaskPlugin\ +=\ [a-z/,]*affinity ]]; then
@@ -70,13 +70,13 @@ prepare() {
 }
 
 # Sets SLURM_MPI_TYPE to the first kind of start-up under which two ranks find each other; if
-# there is none, mpirun is to start them. With another one srun would start ranks that each
-# believe to be alone.
+# there is none, mpirun is to start them. With another one srun would start separate runs
+# of one rank.
 find_mpi_type() {
   ((${SLURM_NTASKS:-1} > 1)) || return 0 # one rank is alone under any
   local kind words said='' tried=() nodes=$((SLURM_JOB_NUM_NODES > 1 ? 2 : 1))
   local two="from mpi4py import MPI; raise SystemExit(MPI.COMM_WORLD.size != 2)"
-  # pmix first, which Open MPI needs; others know cray_shasta or pmi2.
+  # pmix first, which Open MPI needs; other MPIs use cray_shasta or pmi2.
   for kind in $(srun --mpi=list 2>&1 | grep -woE 'pmix(_v[0-9]+)?|cray_shasta|pmi2' |
     awk '!seen[$0]++' | sort -r); do
     if words=$(timeout -k 10 60 srun --mpi="$kind" -N "$nodes" -n 2 python -c "$two" 2>&1); then
@@ -91,14 +91,14 @@ find_mpi_type() {
   HPCGAN_LAUNCH=mpirun
 }
 
-# launch PROGRAM WORDS...: run it on all ranks of the job; the status is the program's.
+# launch PROGRAM ARGUMENTS...: run it on all ranks of the job; the status is the program's.
 launch() {
   local line
   case $HPCGAN_LAUNCH in
-    # hpcgan itself ends all ranks when one fails: srun must not end those that are still on
-    # their way out when the first has stopped with a status that is not 0.
+    # hpcgan itself ends all ranks when one fails: srun must not end those that are still
+    # stopping when the first has ended with a status that is not 0.
     srun) line=(srun --kill-on-bad-exit=0 --wait=120 "$@") ;;
-    # Slurm confines the ranks to the job's cores; Open MPI's own default is one core a rank.
+    # Slurm confines the ranks to the job's cores; Open MPI's own default is one core per rank.
     mpirun) line=(mpirun -n "${SLURM_NTASKS:-1}" --bind-to none "$@") ;;
     *)
       say "HPCGAN_LAUNCH is srun or mpirun, not $HPCGAN_LAUNCH"
@@ -108,7 +108,7 @@ launch() {
   run "${line[@]}"
 }
 
-# run PROGRAM WORDS...: run it so that a signal to this script reaches it at once.
+# run PROGRAM ARGUMENTS...: run it so that a signal to this script reaches it at once.
 run() {
   local status seen
   if ((asked)); then # before it began
@@ -126,17 +126,17 @@ run() {
     [[ $seen == "$asked" ]] && ! kill -0 "$ranks" 2>/dev/null
   do :; done
   ranks=
-  # USR1 ends ranks that had not begun to listen.
+  # USR1 ends ranks that did not handle it yet.
   if ((asked && status == 128 + $(kill -l USR1))); then
     deaf=yes
     status=$STOPPED
   fi
-  # Of ranks that end while it takes a signal, bash may not know how: the next start does.
+  # If ranks end while bash handles a signal it may not know their status: the next start finds out.
   ((!asked || status >= 0)) || status=$STOPPED
   return "$status"
 }
 
-# Ends the job with a status; one that was stopped goes back into the queue, and on from there.
+# Ends the job with a status; one that was stopped goes back into the queue, and resumes.
 finish() {
   # One task of an array, not all: the last one has the number of the array.
   local job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
@@ -145,7 +145,7 @@ finish() {
     local facts
     facts=$(scontrol show job "$job") || facts=''
     # A limit that is not above the seconds of --signal, which a job cannot see, stops every start.
-    # Where the ranks have listened they count their steps themselves (hpcgan/training/requeues.py).
+    # Where the ranks handled the signal they count their steps themselves (hpcgan/training/requeues.py).
     if [[ -n $deaf ]] && ((${SLURM_RESTART_COUNT:-0} >= 3)); then
       say "asked to stop before the ranks listened, at start $((SLURM_RESTART_COUNT + 1)): not again" \
         "into the queue; submit it with a --time well above the seconds of its --signal"

@@ -44,7 +44,7 @@ def _read_data(path: str) -> object:
     labels = source.read_labels()
     images = [
         reader.read(range(int(begin), int(end))).tobytes()
-        for begin, end in zip(source.edges[:-1], source.edges[1:], strict=True)
+        for begin, end in zip(source.chunk_offsets[:-1], source.chunk_offsets[1:], strict=True)
     ]
     kind = (source.sample_shape, source.dtype, len(source), labels.dtype.str)
     return kind, labels.tobytes(), b"".join(images)

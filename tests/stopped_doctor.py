@@ -12,7 +12,7 @@ import sys
 import time
 
 from hpcgan import cli
-from hpcgan.doctor import data, network
+from hpcgan.doctor import network, storage
 from hpcgan.world import World
 
 
@@ -28,7 +28,7 @@ def main() -> int:
             time.sleep(600)
         place, name = {
             "begin": (World, "with_deadline"),
-            "node": (data, "gather"),
+            "node": (storage, "gather"),
             "exchange": (network, "gather"),
         }[where]
         setattr(place, name, _stop)

@@ -53,7 +53,7 @@ def test_a_command_of_one_process_starts_no_mpi(monkeypatch, capsys, words, said
         ("hpcgan-data verify", "the following arguments are required: "),
     ],
 )
-def test_what_is_wrong_is_told_without_mpi(monkeypatch, capsys, words, line):
+def test_what_is_wrong_is_reported_without_mpi(monkeypatch, capsys, words, line):
     assert _run(monkeypatch, words) == 2
     said = capsys.readouterr().err.replace("hpcgan-data: ", "hpcgan: ")
     assert only_line(said).startswith(line)
@@ -71,7 +71,7 @@ def test_of_several_tasks_the_first_alone_speaks(monkeypatch, capsys, number, sa
 
 
 @pytest.mark.parametrize(("number", "status"), [("0", 2), ("1", 0)])
-def test_wrong_words_for_it_are_told_without_mpi_by_the_first_task(
+def test_wrong_words_for_it_are_reported_without_mpi_by_the_first_task(
     monkeypatch, capsys, number, status
 ):
     for name, value in (("STEP_NUM_TASKS", "2"), ("PROCID", number)):

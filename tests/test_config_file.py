@@ -1,4 +1,4 @@
-"""The configuration: what a file and the command line may say, and what each mistake is told."""
+"""The configuration: what a file and the command line may hold, and the message of each mistake."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_null_is_allowed_where_it_is_the_default(config_file: Path) -> None:
         ),
     ],
 )
-def test_an_unknown_key_is_told_with_the_nearest_known_one(
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(
     config_file: Path, text: str, unknown: str, nearest: str
 ) -> None:
     assert refusal(config_file, DATA + text) == (
@@ -69,7 +69,7 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one(
     )
 
 
-def test_an_unknown_key_like_no_other_is_told_alone(config_file: Path) -> None:
+def test_an_unknown_key_like_no_other_is_refused_alone(config_file: Path) -> None:
     assert refusal(config_file, DATA + "xyzzy: 1\n") == f"{config_file}: unknown key 'xyzzy'"
 
 
@@ -85,18 +85,18 @@ def test_an_unknown_key_like_no_other_is_told_alone(config_file: Path) -> None:
         ("model", "attention", "maybe", "true or false"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_told_with_its_key_and_what_is_expected(
+def test_a_value_of_the_wrong_type_is_refused_with_its_key_and_what_is_expected(
     config_file: Path, section: str, key: str, value: str, expected: str
 ) -> None:
-    said = f"{section}.{key} is {value}; it must be {expected}"
+    message = f"{section}.{key} is {value}; it must be {expected}"
     in_file = refusal(config_file, f"{DATA}{section}: {{{key}: {value}}}\n")
-    assert in_file == f"{config_file}: {said}"
+    assert in_file == f"{config_file}: {message}"
     on_command_line = refusal(config_file, DATA, f"--{section}.{key}", value)
-    assert on_command_line == f"command line: {said}"
+    assert on_command_line == f"command line: {message}"
 
 
 @pytest.mark.parametrize("text", ["seed: 1\n", "data: {}\n", "data: {images: x}\n"])
-def test_the_one_key_without_a_default_is_asked_for(config_file: Path, text: str) -> None:
+def test_the_one_key_without_a_default_is_required(config_file: Path, text: str) -> None:
     assert refusal(config_file, text) == (
         f"{config_file}: key 'data.files' is missing; it has no default"
     )
@@ -133,15 +133,13 @@ def test_checkpoints_are_made_by_steps_by_minutes_or_by_neither(
 
 
 @pytest.mark.parametrize(("text", "held"), [("", "empty"), ("7", "7"), ("[1]", "[1]")])
-def test_a_section_without_keys_is_told_by_its_name(
-    config_file: Path, text: str, held: str
-) -> None:
+def test_a_section_without_keys_is_refused_by_name(config_file: Path, text: str, held: str) -> None:
     assert refusal(config_file, f"{DATA}train: {text}\n") == (
         f"{config_file}: section 'train' is {held}; it must hold keys"
     )
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.yaml"
     with pytest.raises(ConfigError) as caught:
         load(path)
@@ -165,7 +163,7 @@ def test_a_file_goes_before_a_preset_of_its_name(
     assert load("digits").name == "mine"
 
 
-def test_an_unknown_preset_is_told_with_those_there_are() -> None:
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         ConfigError, match="digit: there is no such config file, nor preset: those "
     ):

@@ -1,4 +1,4 @@
-"""Values as people write them: taken as meant, or refused in words that say what to write."""
+"""Values as people write them: read as meant, or refused with what to write."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from hpcgan.config import KEYS
 from hpcgan.config_file import load
-from hpcgan.config_values import keys
 from tests import refusals
 from tests.refusals import DATA
 
 # A key of each type.
 WHOLE, WHOLE_OR_NULL = "train.steps", "data.shards"
 NUMBER, NUMBER_OR_NULL = "loss.auxiliary", "loss.gradient_penalty"
-BOOLEAN, BOOLEAN_OR_NULL = "log.mlperf", "data.align"
+BOOLEAN, BOOLEAN_OR_NULL = "model.attention", "data.align"
 TEXT, TEXT_OR_NULL = "data.images", "data.labels"
 WORD, ONE, MINUTES = "optimizer.scaling", "parallel.population", "checkpoint.every_minutes"
 TEXTS, WORDS, NUMBERS_OR_NULL = "data.files", "train.augment", "model.label_range"
@@ -46,7 +46,7 @@ def value(where: Where, text: str, key: str) -> Any:
 
 
 def refusal(where: Where, text: str, key: str) -> str:
-    """Return what is said of a YAML text."""
+    """Return what the error says of a YAML text."""
     content, options = words(where, key, text)
     message = refusals.refusal(where[0], content, *options)
     origin = "command line" if options else where[0]
@@ -111,7 +111,7 @@ def test_the_bounds_are_left_to_refuse_what_is_not_finite(config_file: Path, tex
         ("2 GB", "write one number, in the key's unit"),
     ],
 )
-def test_a_number_of_two_meanings_is_told_how_to_write_it(
+def test_a_number_of_two_meanings_is_refused_with_how_to_write_it(
     where: Where, text: str, hint: str, key: str
 ) -> None:
     expected = {WHOLE: "a whole number", NUMBER: "a number"}[key]
@@ -144,7 +144,7 @@ def test_what_is_no_number_in_a_list_is_refused(where: Where, text: str) -> None
 
 @pytest.mark.parametrize("text", ["true", "True", "yes", "on", "ON", '"true"'])
 def test_true(where: Where, text: str) -> None:
-    assert value(where, text, BOOLEAN) is True
+    assert value(where, text, BOOLEAN_OR_NULL) is True
 
 
 @pytest.mark.parametrize("text", ["false", "FALSE", "no", "off"])
@@ -205,7 +205,7 @@ def test_a_word_that_is_allowed_goes_before_null(where: Where) -> None:
     assert value(where, "1", ONE) == 1
 
 
-def test_other_words_are_refused_with_those_that_are_allowed(where: Where) -> None:
+def test_other_words_are_refused_with_the_allowed_ones(where: Where) -> None:
     assert refusal(where, "no", WORD) == "no; it must be none, sqrt or linear"
     assert refusal(where, "often", MINUTES) == "often; it must be a number, auto or null"
     assert refusal(where, "2", ONE) == "2; it must be 1"
@@ -218,7 +218,7 @@ def test_one_value_stands_for_a_list_of_one(where: Where) -> None:
 
 
 @pytest.mark.parametrize("text", ["no", "[no]", "[[color]]", "[null]"])
-def test_what_is_wrong_in_a_list_is_told(where: Where, text: str) -> None:
+def test_what_is_wrong_in_a_list_is_refused(where: Where, text: str) -> None:
     shown = text.replace("[no]", "['no']")
     assert refusal(where, text, WORDS) == (
         f"{shown}; it must be a list, [A, B], each color, translation or cutout"
@@ -237,9 +237,9 @@ def test_what_is_shown_is_one_short_line(config_file: Path) -> None:
     assert refusal(where, "x" * 100, WHOLE) == f"{'x' * 60}...; it must be a whole number"
 
 
-@pytest.mark.parametrize("key", keys())
-def test_what_no_key_holds_is_told_in_words(config_file: Path, key: str) -> None:
-    """No type of a key is left to be told as Python writes it."""
+@pytest.mark.parametrize("key", KEYS)
+def test_what_no_key_holds_is_refused_in_words(config_file: Path, key: str) -> None:
+    """No type of a key appears in a message as Python writes it."""
     message = refusal((config_file, "file"), "{a: b}", key)
     assert message.startswith("{a: b}; it must be ")
     assert len(message) > len("{a: b}; it must be ")

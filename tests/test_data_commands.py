@@ -98,7 +98,7 @@ for options in json.loads(sys.argv[1]):
 """
 
 
-def test_every_kind_of_bad_data_is_told_once_by_two_ranks(python, place: Path) -> None:
+def test_every_kind_of_bad_data_is_reported_once_by_two_ranks(python, place: Path) -> None:
     cases = bad_cases(place)
     before = {path.name for path in place.iterdir()} | {"disk"}
     options = [options for options, _ in cases.values()]

@@ -14,7 +14,7 @@ from hpcgan import command
 from hpcgan.devices import prepare_tensorflow
 
 def run(world, _):
-    world.together(lambda: prepare_tensorflow(world))
+    world.all_or_raise(lambda: prepare_tensorflow(world))
     import keras
     keeps = keras.config
     print(json.dumps([keeps.backend(), keeps.floatx(), keeps.epsilon(), keeps.image_data_format(),
@@ -55,7 +55,9 @@ def test_python_without_docstrings_is_refused_in_one_line(
     )
 
 
-def test_a_tensorflow_that_cannot_be_imported_is_told_in_one_line(python, tmp_path: Path) -> None:
+def test_a_tensorflow_that_cannot_be_imported_is_reported_in_one_line(
+    python, tmp_path: Path
+) -> None:
     (tmp_path / "tensorflow.py").write_text(
         "raise ImportError('/a.so: libb.so.1: cannot open\\nand more')\n"
     )

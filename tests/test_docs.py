@@ -1,4 +1,4 @@
-"""What README and docs name is there: programs start, and have the options that they are given."""
+"""What the documents name exists: programs start, and have the options that they are given."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from hpcgan import __version__
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```\w*\n.*?^```|^(?: {4}[^\n]*\n)+", re.MULTILINE | re.DOTALL)
@@ -19,9 +22,10 @@ _OPTION = re.compile(r"--[a-z][a-z-]*(?![\w.-])")  # and no key of a configurati
 
 
 def _code() -> list[str]:
-    """Return the lines of code of all documents, and what stands in their text as code."""
+    """Return the lines of code of all documents, and the code within their text."""
     found = []
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    documents = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
+    for path in (*documents, *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text()
         for block in _BLOCK.finditer(text):
             found += re.sub(r"\\\n\s*", "", block[0]).splitlines()
@@ -43,7 +47,7 @@ PROGRAMS = _programs()
 
 
 def _start(name: str) -> subprocess.CompletedProcess[str]:
-    """Start a program so that it says how it is used; for a target of make, what it would do."""
+    """Start a program with --help; print what a target of make would do."""
     program, *words = name.split()
     if program == "make":
         words = ["-n", *words]
@@ -67,6 +71,15 @@ def test_a_program_of_the_documents_starts(name: str) -> None:
 
 def test_all_kinds_of_programs_were_found() -> None:
     wanted = {"hpcgan train", "hpcgan scale report", "hpcgan-data verify", "tensorboard", "mpirun"}
-    wanted |= {"python -m benchmarks.speed", "python -m tests.fuzz", "make demo"}
+    wanted |= {"python -m benchmarks.speed", "python -m tests.fuzz", "make demo", "make lint"}
     assert wanted <= set(PROGRAMS)
     assert "--ranks-per-node" in PROGRAMS["hpcgan submit"]
+
+
+def test_the_citation_is_complete_and_of_this_version() -> None:
+    """The four keys that version 1.2.0 of the format requires, and ours."""
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(found)
+    assert found["cff-version"] == "1.2.0"
+    assert found["authors"] == [{"name": "The hpcgan developers"}]
+    assert (found["version"], found["license"]) == (__version__, "Apache-2.0")

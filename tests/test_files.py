@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 
 from hpcgan import command
@@ -19,7 +18,6 @@ from hpcgan.files import (
     hdf5_on_disk,
     partial_path,
     whole_hdf5,
-    write_datasets,
     write_whole,
     writing,
 )
@@ -65,14 +63,14 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(
     assert seen == [("out.bin.partial", False), (tmp_path.name, True)]
 
 
-def test_a_directory_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_is_missing_is_reported(tmp_path: Path) -> None:
     out = tmp_path / "missing" / "out.bin"
     with pytest.raises(DataError) as caught:
         write_whole(out, b"")
     assert str(caught.value) == f"{out}: there is no directory {out.parent}; make it first"
 
 
-def test_a_directory_in_place_of_a_file_is_told(tmp_path: Path) -> None:
+def test_a_directory_in_place_of_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         write_whole(tmp_path, b"")
     assert str(caught.value) == f"{tmp_path}: is a directory; name a file"
@@ -112,7 +110,7 @@ def test_room_is_asked_for_only_where_it_is_missing(number: int, advice: str) ->
     assert str(caught.value) == f"out: cannot be written: {os.strerror(number)}; {advice}"
 
 
-def test_an_error_of_several_lines_is_told_in_one() -> None:
+def test_an_error_of_several_lines_is_reported_in_one() -> None:
     with (
         pytest.raises(RunError, match=r"^out: cannot be written: one two three; make room"),
         writing(Path("out")),
@@ -170,20 +168,6 @@ def test_a_seal_is_made_of_what_follows_it(tmp_path: Path) -> None:
     assert (tmp_path / "out.h5").read_bytes() == b"s" * USER_BLOCK + sealed[0]
     with h5py.File(tmp_path / "out.h5") as file:
         assert file["x"][:].tolist() == [1, 2, 3]
-
-
-def test_datasets_are_chunked_along_their_first_axis(tmp_path: Path) -> None:
-    arrays = {
-        "images": np.arange(3 * 512 * 512 * 2, dtype=np.uint8).reshape(3, 512, 512, 2),
-        "labels": np.array([5, 6, 7], np.uint8),
-    }
-    write_datasets(tmp_path / "out.h5", arrays)
-    with h5py.File(tmp_path / "out.h5") as file:
-        assert sorted(file) == ["images", "labels"]
-        assert (file["images"].chunks, file["labels"].chunks) == ((2, 512, 512, 2), (3,))
-        for name, array in arrays.items():
-            assert file[name].dtype == array.dtype
-            assert np.array_equal(file[name][:], array)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The process that opens HDF5 files: what kills it is told, and it is there for the next file."""
+"""The process that opens HDF5 files: what kills it is named, and it is there for the next file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import launching
 import numpy as np
 import pytest
 
-from hpcgan import hdf5_limits
+from hpcgan import files, hdf5_limits
+from hpcgan.data import headers
 from hpcgan.errors import DataError, RunError
 from hpcgan.hdf5 import MEMORY, Hdf5Error, Hdf5Process
 
-HEADER = "hpcgan.data.headers:header"
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def process() -> Iterator[Hdf5Process]:
 
 def header(process: Hdf5Process, file: Path) -> int:
     """Return a file's number of samples."""
-    value, _ = process.ask(HEADER, str(file), "images", None)
+    value, _ = process.call(headers.header, str(file), "images", None)
     return int(value["length"])
 
 
@@ -52,7 +53,7 @@ def running() -> set[int]:
 
 
 def kill(number: signal.Signals, process: Hdf5Process, file: Path) -> None:
-    """Start a process by a question, and kill it; return when it has ended."""
+    """Start a process by a call, and kill it; return when it has ended."""
     before = running()
     header(process, file)
     (pid,) = running() - before
@@ -60,11 +61,11 @@ def kill(number: signal.Signals, process: Hdf5Process, file: Path) -> None:
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def test_one_process_answers_many_questions(process: Hdf5Process, data_file: Path) -> None:
+def test_one_process_makes_many_calls(process: Hdf5Process, data_file: Path) -> None:
     assert header(process, data_file) == 40
     first = running()
     with pytest.raises(DataError, match="there is no dataset 'other'"):
-        process.ask(HEADER, str(data_file), "other", None)
+        process.call(headers.header, str(data_file), "other", None)
     assert header(process, data_file) == 40
     assert running() == first
 
@@ -74,18 +75,18 @@ def test_arrays_of_any_shape_arrive(process: Hdf5Process, data_file: Path) -> No
         expected = file["images"][:]
     words = (str(data_file), "images")
     for start, stop in ((0, 40), (3, 4), (2, 2)):
-        _, (rows,) = process.ask("hpcgan.data.headers:rows", *words, start, stop)
+        _, (rows,) = process.call(headers.rows, *words, start, stop)
         np.testing.assert_array_equal(rows, expected[start:stop])
 
 
-def test_a_process_that_died_between_questions_is_started_again(
+def test_a_process_that_died_between_calls_is_started_again(
     process: Hdf5Process, data_file: Path
 ) -> None:
     kill(signal.SIGSEGV, process, data_file)
     assert header(process, data_file) == 40
 
 
-def test_names_are_seen_from_where_the_asking_process_is(
+def test_names_are_seen_from_where_the_calling_process_is(
     process: Hdf5Process, data_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     header(process, data_file)
@@ -108,7 +109,7 @@ kill -{signal} $$
         (signal.SIGPROF, "HDF5 does not return from it: it is damaged"),
     ],
 )
-def test_a_file_that_kills_the_process_is_told(
+def test_a_file_that_kills_the_process_is_reported(
     process: Hdf5Process,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -120,7 +121,7 @@ def test_a_file_that_kills_the_process_is_told(
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(Hdf5Error) as caught:
-        process.ask(HEADER, "a.h5", "images", None)
+        process.call(headers.header, "a.h5", "images", None)
     assert str(caught.value) == said
     assert log.read_text() == "started\n"  # a fresh one: the file alone did it
 
@@ -176,17 +177,18 @@ def test_a_process_that_is_ended_from_outside_is_not_the_file_s_fault(
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(RunError, match=f"^a.h5: the process that reads it was {said}"):
-        process.ask(HEADER, "a.h5", "images", None)
+        process.call(headers.header, "a.h5", "images", None)
 
 
-def test_a_limit_of_the_user_s_that_is_too_small_is_told(tmp_path: Path) -> None:
+def test_a_limit_of_the_user_s_that_is_too_small_is_reported(tmp_path: Path) -> None:
     shape = (1, 2**27, 1, 1)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         images = file.create_dataset("images", shape, np.uint8, chunks=shape, compression="gzip")
         images.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(2**27), 1))
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 * 10**8,) * 2)\n"
-        "from hpcgan.hdf5 import ask; ask('hpcgan.data.headers:rows', 'a.h5', 'images', 0, 1)"
+        "from hpcgan.hdf5 import call; from hpcgan.data import headers\n"
+        "call(headers.rows, 'a.h5', 'images', 0, 1)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -201,7 +203,7 @@ def test_a_limit_of_the_user_s_that_is_too_small_is_told(tmp_path: Path) -> None
     )
 
 
-def test_a_node_without_memory_for_the_content_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_without_memory_for_the_content_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdf5_limits, "free_memory", lambda: 999)
     for work, said in (
         (1000, "it needs 1000 bytes, and 999 are free; ask for more memory"),
@@ -221,22 +223,39 @@ def test_memory_is_limited(tmp_path: Path) -> None:
         array.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(3 * 10**8)))
     process = Hdf5Process(memory=2**28)
     with pytest.raises(Hdf5Error):
-        process.ask("hpcgan.data.headers:rows", str(path), "images", 0, 1)
+        process.call(headers.rows, str(path), "images", 0, 1)
     process.close()
 
 
-def test_an_interpreter_that_cannot_start_is_told(
+def test_an_interpreter_that_cannot_start_is_reported(
     process: Hdf5Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RunError, match="could not be started to read HDF5 files"):
-        process.ask(HEADER, "a.h5", "images", None)
+        process.call(headers.header, "a.h5", "images", None)
 
 
-def test_it_imports_neither_mpi_nor_tensorflow() -> None:
+def test_it_runs_no_function_that_is_not_marked_for_it(
+    process: Hdf5Process, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.h5"
+    path.touch()
+    for function in (os.unlink, files.check_is_file):
+        with pytest.raises(Hdf5Error, match="may not be run here"):
+            process.call(function, str(path))
+    assert path.exists()
+
+
+def test_what_it_runs_imports_neither_mpi_nor_tensorflow() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for package in ("hpcgan", "data_tools")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "@hdf5_limits.served" in path.read_text(encoding="utf-8")
+    ]
+    assert {each.partition(".")[0] for each in modules} == {"hpcgan", "data_tools"}
     code = (
-        "import importlib, sys; from hpcgan import hdf5_process;"
-        "[importlib.import_module(each.split(':')[0]) for each in hdf5_process.FUNCTIONS];"
+        f"import importlib, sys; [importlib.import_module(each) for each in {modules}];"
         "print(sorted({'mpi4py', 'tensorflow', 'keras', 'horovod'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -14,6 +14,7 @@ from test_checkpoint import assert_same, refusal, sample_checkpoint
 
 from hpcgan.checkpoint import newest, path_of, read, seal, write
 from hpcgan.config import ModelConfig
+from hpcgan.config_file import to_yaml
 from hpcgan.errors import CheckpointError
 from hpcgan.files import USER_BLOCK
 
@@ -133,6 +134,14 @@ def test_attributes_of_another_kind_are_refused(written: Path, number: int) -> N
 def test_a_checkpoint_of_before_fingerprints_is_read(written: Path) -> None:
     change(written, attribute("data_files", None))
     assert read(written).fingerprints == ()
+
+
+def test_a_checkpoint_with_a_key_of_an_earlier_version_is_read(written: Path) -> None:
+    config = read(written).config
+    earlier = to_yaml(config).replace("\nlog:\n", "\nlog:\n  mlperf: true\n")
+    assert "mlperf" in earlier
+    change(written, attribute("config", earlier))
+    assert read(written).config == config
 
 
 ALIASES = "\n".join(

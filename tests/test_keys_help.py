@@ -1,23 +1,50 @@
-"""The help of keys: all are told, with the texts of their dataclasses."""
+"""The help of keys, in ``hpcgan train --help`` and in docs/training.md."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from hpcgan.config import KEYS
 from hpcgan.config_file import keys_help
-from hpcgan.config_values import keys
+from hpcgan.config_table import with_table
+from hpcgan.config_values import allowed
 
 
-@pytest.mark.parametrize("key", keys())
-def test_every_key_of_the_configuration_has_a_text(key: str) -> None:
-    _, found, text = keys_help().partition(f"\n  --{key} ")
+def squeezed(text: str) -> str:
+    """Return a text without space: argparse breaks lines at hyphens, too."""
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_has_its_text_type_bounds_and_default(key: str) -> None:
+    _, found, rest = keys_help().partition(f"\n  --{key} ")
     assert found
-    told, has_type, _ = " ".join(text.partition("\n  --")[0].split()).partition("type: ")
-    assert has_type
-    assert len(told.split()) > 3  # what stands for the value, and some words
+    shown = squeezed(rest.partition("\n  --")[0])
+    assert len(KEYS[key].help.split()) > 1
+    assert squeezed(f"{KEYS[key].help} ({allowed(KEYS[key])}") in shown
+    assert ("default:" in shown) == (key != "data.files")
 
 
-def test_what_is_no_option_is_not_told() -> None:
-    """jsonargparse has options for files of sections, and for further items of lists."""
-    words = keys_help().replace(",", " ").split()
-    assert {word[2:] for word in words if word.startswith("--")} == {*keys(), "run-dir"}
+def test_the_help_shows_what_a_key_may_be() -> None:
+    shown = squeezed(keys_help())
+    for words in (
+        "(a whole number, at least 1; default: 1000)",
+        "(a number or null, at least 0, less than 1; default: null)",
+        "(none, sqrt or linear; default: none)",
+        "(a list, [A, B], each text)",
+    ):
+        assert squeezed(words) in shown
+
+
+def test_there_are_no_options_but_keys() -> None:
+    assert set(re.findall(r"^  --(\S+) ", keys_help(), re.MULTILINE)) == set(KEYS)
+
+
+def test_the_table_in_the_docs_is_that_of_the_dataclasses() -> None:
+    document = Path(__file__).parents[1] / "docs" / "training.md"
+    text = document.read_text(encoding="utf-8")
+    assert "| `train.steps` | `1000` |" in with_table(text)
+    assert with_table(text) == text, "run: python -m hpcgan.config_table docs/training.md"

@@ -48,7 +48,7 @@ _BATCH_SCRIPT = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"}
         ({}, False, None, None),
     ],
 )
-def test_launchers_are_told_apart(environment, by_srun, started, number):
+def test_launchers_are_kept_apart(environment, by_srun, started, number):
     assert launch.is_by_srun(environment) is by_srun
     assert launch.started(environment) == started
     assert launch.number(environment) == number
@@ -137,7 +137,7 @@ def test_a_foreign_mpirun_is_refused(python, monkeypatch):
     assert only_line(done.stderr).startswith("mpirun started 2 processes that are 1 rank to MPI")
 
 
-def test_versions_are_told_without_an_import():
+def test_versions_are_found_without_an_import():
     found = launch.versions()
     assert found["tensorflow"] == "2.18.1"
     assert found["Python"] == sys.version.split()[0]

@@ -1,4 +1,4 @@
-"""The options of the command line that stand for keys of the configuration."""
+"""The options of the command line that are keys of the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.refusals import DATA, refusal
     ("unknown", "nearest"), [("train.step", "train.steps"), ("batch_size", "train.batch_size")]
 )
 @pytest.mark.parametrize("form", ["two words", "one word"])
-def test_an_unknown_key_on_the_command_line_is_told_with_the_nearest_known_one(
+def test_an_unknown_key_on_the_command_line_is_refused_with_the_nearest_known_one(
     config_file: Path, unknown: str, nearest: str, form: str
 ) -> None:
     words = [f"--{unknown}", "1"] if form == "two words" else [f"--{unknown}=1"]
@@ -23,7 +23,7 @@ def test_an_unknown_key_on_the_command_line_is_told_with_the_nearest_known_one(
     )
 
 
-def test_a_word_too_many_on_the_command_line_is_told(config_file: Path) -> None:
+def test_a_superfluous_word_on_the_command_line_is_refused(config_file: Path) -> None:
     message = refusal(config_file, DATA, "--train.steps", "7", "odd")
     assert message.endswith("unrecognized arguments: odd")
 
@@ -37,7 +37,7 @@ def test_values_are_text_as_it_is(config_file: Path, form: str) -> None:
         "data.labels": "{a: b}",
         "data.stage": "*x: y",
         "data.images": "[a]",
-        "log.mlperf": "yes",
+        "model.attention": "yes",
         "data.shards": "null",
         "watch.drift_steps": "none",
     }
@@ -45,11 +45,12 @@ def test_values_are_text_as_it_is(config_file: Path, form: str) -> None:
         words = [word for key, value in given.items() for word in (f"--{key}", value)]
     else:
         words = [f"--{key}={value}" for key, value in given.items()]
-    config_file.write_text(DATA + "data.shards: 3\n")
+    config_file.write_text(DATA + "data.shards: 3\nmodel.name: resnet\n")
     config = load(config_file, words)
     assert (config.name, config.train.steps, config.data.files) == ("no", 1000, ["b.h5", "*.h5"])
     assert (config.data.labels, config.data.stage, config.data.images) == ("{a: b}", "*x: y", "[a]")
-    assert (config.log.mlperf, config.data.shards, config.watch.drift_steps) == (True, None, None)
+    assert config.model.attention is True
+    assert (config.data.shards, config.watch.drift_steps) == (None, None)
 
 
 def test_null_in_quotes_is_text(config_file: Path) -> None:
@@ -71,9 +72,9 @@ def test_a_value_may_begin_with_a_dash(config_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--seed"], ["--seed", "--train.steps", "7"], ["--log.mlperf", "-x"]]
+    "words", [["--seed"], ["--seed", "--train.steps", "7"], ["--model.attention", "-x"]]
 )
-def test_a_missing_value_is_told(config_file: Path, words: list[str]) -> None:
+def test_a_missing_value_is_refused(config_file: Path, words: list[str]) -> None:
     message = refusal(config_file, DATA, *words)
     assert message == (
         f"command line: {words[0]} needs a value after it, or {words[0]}=-X if it begins with a "
@@ -81,7 +82,7 @@ def test_a_missing_value_is_told(config_file: Path, words: list[str]) -> None:
     )
 
 
-def test_several_words_for_a_list_are_told_the_brackets(config_file: Path) -> None:
+def test_several_words_for_a_list_are_refused_with_the_brackets(config_file: Path) -> None:
     message = refusal(config_file, DATA, "--data.files", "a.h5", "b.h5")
     assert message == (
         "command line: give --data.files a list in brackets, [A,B]; unrecognized arguments: b.h5"

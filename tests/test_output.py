@@ -70,7 +70,7 @@ for number in range(100_000):
     assert (done.returncode, done.stdout, done.stderr) == (0, expected.stdout, "")
 
 
-def test_what_the_locale_cannot_say_is_told_in_escapes(
+def test_what_the_locale_cannot_say_is_reported_in_escapes(
     data_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")

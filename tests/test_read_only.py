@@ -57,7 +57,7 @@ def read_only(data_file: Path) -> Path:
     return place
 
 
-def test_a_read_only_directory_is_told_in_one_line(read_only: Path) -> None:
+def test_a_read_only_directory_is_reported_in_one_line(read_only: Path) -> None:
     done = subprocess.run(
         ["unshare", "-m", "bash", "-c", _MOUNT, "bash", read_only, sys.executable, "-c", _RUN],
         env=os.environ | ENVIRONMENT,

@@ -228,7 +228,7 @@ def test_what_sbatch_says_is_shown(login: Login) -> None:
     assert said.startswith("job 12 is submitted (logs/run.sbatch)\n")
 
 
-def test_a_machine_without_sbatch_is_told_in_one_line(login: Login, monkeypatch) -> None:
+def test_a_machine_without_sbatch_is_reported_in_one_line(login: Login, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert login.submit("config.yaml", status=1).startswith("there is no sbatch here: submit from")
 

@@ -185,7 +185,6 @@ def test_what_cannot_be_merged_is_told(config_file: Path, merged: str) -> None:
 
 
 def test_a_text_that_looks_like_yaml_is_not_read_again() -> None:
-    """Nor by jsonargparse, which would give up on so many levels."""
     text = "[" * 10**5
     assert from_yaml(f"{DATA}name: '{text}'\n", "step_1.h5").name == text
     assert from_yaml(f"{DATA}data.labels: '{{a: b}}'\n", "step_1.h5").data.labels == "{a: b}"

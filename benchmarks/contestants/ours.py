@@ -1,8 +1,8 @@
-"""Our update, on ranks that never talk, and then on the same ranks when they do.
+"""Our training step, on ranks that never talk, and then on the same ranks when they do.
 
     mpirun -n 2 python -m benchmarks.contestants.ours mlp|dcgan SECONDS
 
-They take no turns: Horovod, once started, cannot be ended, and ranks beside it are not alone.
+One after the other: Horovod, once started, cannot be ended, and ranks beside it are not alone.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hpcgan.all_reduce import identity
 from hpcgan.config import Config, DataConfig, ModelConfig
 from hpcgan.devices import prepare_tensorflow
-from hpcgan.exchange import alone
 from hpcgan.world import World
 
-STEPS_A_CALL = {"mlp": 100, "dcgan": 6}  # as training chooses them where nothing is due sooner
+STEPS_PER_CALL = {"mlp": 100, "dcgan": 6}  # as training chooses them where nothing is due sooner
 BATCH = 64
 SEGMENTS = 5
 
 
 def main() -> None:
-    """Measure on all ranks; rank 0 prints "talking never-talking" in steps a second."""
+    """Measure on all ranks; rank 0 prints "talking never-talking" in steps per second."""
     world = World()
     prepare_tensorflow(world)
     seconds = float(sys.argv[2]) / SEGMENTS
     model = sys.argv[1]
     alone, talking = (
-        rate(world, call_of(world, model, talks), seconds) * STEPS_A_CALL[model]
+        rate(world, call_of(world, model, talks), seconds) * STEPS_PER_CALL[model]
         for talks in (False, True)
     )
     if world.is_root:
@@ -38,12 +38,11 @@ def main() -> None:
 
 
 def call_of(world: World, model: str, talks: bool) -> Callable[[], object]:
-    """Return a call of the update, with the ring exchange or without any."""
+    """Return a call of the compiled steps, with the ring all-reduce or without any."""
     import tensorflow as tf
 
     from hpcgan.gan.state import State
-    from hpcgan.gan.update import Update
-    from hpcgan.parallel import synchronous
+    from hpcgan.parallel.synchronous import Synchronous, over_ring
 
     config = Config(
         data=DataConfig(files=[], shards=world.size if talks else 1),
@@ -52,17 +51,17 @@ def call_of(world: World, model: str, talks: bool) -> Callable[[], object]:
     hosted = range(world.rank, world.rank + 1)
     state = State(config, (28, 28, 1))
     if talks:
-        update = synchronous.make_update(world, config, state, "uint8", hosted)
+        strategy = over_ring(world, config, state, "uint8", hosted)
     else:
-        update = Update(config, state, "uint8", hosted, alone)
-    shape = (STEPS_A_CALL[model], 1, BATCH, 28, 28, 1)
+        strategy = Synchronous(config, state, "uint8", hosted, identity)
+    shape = (STEPS_PER_CALL[model], 1, BATCH, 28, 28, 1)
     samples = tf.constant(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     first = tf.constant(0, tf.int64)
-    return lambda: update.run(samples, first).losses.numpy()
+    return lambda: strategy.run(samples, first).losses.numpy()
 
 
 def rate(world: World, call: Callable[[], object], seconds: float) -> float:
-    """Return calls a second: the median of segments that all ranks begin together."""
+    """Return calls per second: the median of segments that all ranks begin together."""
     call()
     calls = world.broadcast_json(calls_in(call, seconds))
     rates = []

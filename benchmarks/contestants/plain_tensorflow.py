@@ -1,4 +1,4 @@
-"""What one writes by hand: a tf.function for a step, one all-reduce a gradient, all by default.
+"""What one writes by hand: a tf.function for a step, one all-reduce per gradient, all by default.
 
     python -m benchmarks.contestants.plain_tensorflow mlp|dcgan SECONDS
     mpirun -n 2 python -m benchmarks.contestants.plain_tensorflow mlp|dcgan SECONDS
@@ -30,7 +30,7 @@ LATENT = 100
 
 
 def main() -> None:
-    """Measure; rank 0 prints steps a second."""
+    """Measure; rank 0 prints steps per second."""
     comm = MPI.COMM_WORLD
     average = _horovod() if comm.Get_size() > 1 else lambda gradients: gradients
     tf.config.threading.set_intra_op_parallelism_threads(1)

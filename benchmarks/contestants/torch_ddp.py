@@ -2,7 +2,7 @@
 
     torchrun --nproc-per-node 2 benchmarks/contestants/torch_ddp.py mlp|dcgan SECONDS
 
-Runs in an environment with torch and numpy alone. One thread a rank, as with the others.
+Runs in an environment with torch and numpy alone. One thread per rank, as with the others.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def dcgan() -> tuple[nn.Module, nn.Module]:
 
 
 def main() -> None:
-    """Measure; rank 0 prints steps a second."""
+    """Measure; rank 0 prints steps per second."""
     torch.set_num_threads(1)
     if "RANK" in os.environ:
         dist.init_process_group("gloo")

@@ -60,8 +60,10 @@ def of_arrays(images: np.ndarray, labels: np.ndarray | None, origin: str) -> Ima
             f"{origin}: the images have dtype {images.dtype}; they must be integers from 0 to 255, "
             "float32 or float64"
         )
+    stored = None
     if labels is not None:
         check_labels(labels, len(images), origin)
+        stored = "<i4" if labels.dtype.kind in "iu" else "<f4"
     shape = (*shape, 1) if images.ndim == 3 else shape
     dtype = "uint8" if kind in "iu" else "float32"
 
@@ -76,14 +78,7 @@ def of_arrays(images: np.ndarray, labels: np.ndarray | None, origin: str) -> Ima
         own_labels = None if labels is None else np.asarray(labels[run])
         return part.astype(dtype).reshape(-1, *shape), own_labels
 
-    return Images(len(images), shape, dtype, stored_labels(labels), read)
-
-
-def stored_labels(labels: np.ndarray | None) -> str | None:
-    """Return the dtype in which labels are stored."""
-    if labels is None:
-        return None
-    return "<i4" if labels.dtype.kind in "iu" else "<f4"
+    return Images(len(images), shape, dtype, stored, read)
 
 
 def check_labels(labels: np.ndarray, samples: int, origin: str) -> None:

@@ -1,4 +1,4 @@
-"""Datasets of other HDF5 files, which another process reads: it may die of damaged ones."""
+"""Datasets of other HDF5 files, which another process reads: damaged ones may kill it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from data_tools import copied_file
 from data_tools.formats import Images, of_arrays
+from hpcgan.data import headers
 from hpcgan.errors import DataError
 from hpcgan.files import default_chunk
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.hdf5 import Hdf5Error, call, call_on_data
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -39,10 +41,7 @@ def open_hdf5(source: Path, images: str, labels: str | None) -> Images:
     Raises:
         DataError: the file is not HDF5, or a dataset is not there.
     """
-    try:
-        found, _ = ask("data_tools.copied_file:arrays", str(source), images, labels)
-    except Hdf5Error as error:
-        raise DataError(f"{source}: not readable as HDF5: {error}") from None
+    found, _ = call_on_data(copied_file.arrays, str(source), images, labels)
     arrays: list[Any] = [_Rows(source, **each) for each in found]
     if len(arrays) == 1:
         return of_arrays(arrays[0], None, str(source))
@@ -52,14 +51,14 @@ def open_hdf5(source: Path, images: str, labels: str | None) -> Images:
 
 
 class _Rows:
-    """A dataset of which runs of rows are read when they are asked for."""
+    """A dataset of which runs of rows are read when they are needed."""
 
     def __init__(
         self, source: Path, name: str, shape: list[int], dtype: str, chunk: int | None
     ) -> None:
         self.shape, self.dtype, self.ndim = tuple(shape), np.dtype(dtype), len(shape)
         self._source, self._name = source, name
-        # Whole chunks of the file, which may be larger than those that are asked for.
+        # Whole chunks of the file, which may be larger than those that are needed.
         most = default_chunk(max(1, math.prod(shape[1:]) * self.dtype.itemsize), max(1, shape[0]))
         self._rows = (chunk or 1) * max(1, most // (chunk or 1))
         self._block = lru_cache(maxsize=1)(self._read)
@@ -81,9 +80,8 @@ class _Rows:
         """Return the rows of one block."""
         first = block * self._rows
         stop = min(first + self._rows, len(self))
-        words = (str(self._source), self._name, first, stop)
         try:
-            return ask("hpcgan.data.headers:rows", *words)[1][0]
+            return call(headers.rows, str(self._source), self._name, first, stop)[1][0]
         except (Hdf5Error, DataError) as error:
             raise DataError(
                 f"{self._source}: samples {first} to {stop - 1} of '{self._name}' cannot be read: "

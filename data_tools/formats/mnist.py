@@ -32,7 +32,7 @@ def open_idx(source: Path, labels: Path | None) -> Images:
     """Open a file of images, with the labels of another, or of the one that MNIST puts beside it.
 
     Raises:
-        DataError: a file is no IDX file, or has not as many bytes as it says.
+        DataError: a file is no IDX file, or has another number of bytes than its header claims.
     """
     if labels is None:
         beside = source.with_name(source.name.replace("images", "labels").replace("idx3", "idx1"))
@@ -56,14 +56,14 @@ def _read(path: Path) -> np.ndarray:
     if len(shape) != head[3] or min(shape, default=0) < 0 or len(content) != expected:
         more = "more" if len(content) > expected else "only"
         raise DataError(
-            f"{path}: says that it holds {' x '.join(map(str, shape))} values of {dtype.itemsize} "
+            f"{path}: claims {' x '.join(map(str, shape))} values of {dtype.itemsize} "
             f"bytes, but holds {more} {min(len(content), max(expected, 0))} bytes"
         )
     return np.frombuffer(content, dtype).reshape(shape)
 
 
 def _read_at_most(file: BufferedIOBase, count: int) -> bytes:
-    """Return up to ``count`` bytes; memory is taken for what is there, not for what is said."""
+    """Return up to ``count`` bytes; memory is taken for what is there, not for what is claimed."""
     parts = []
     while count > 0 and (part := file.read(min(count, _PART))):
         parts.append(part)

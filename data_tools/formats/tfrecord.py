@@ -36,7 +36,7 @@ def open_tfrecord(world: World, source: Path, size: Size, crop: bool, grey: bool
         raise DataError(f"{source}: there are no records")
     example = _Example(next(_records(files)), f"{files[0]}: record 0")
     first = example.image(size, crop, grey)
-    has_labels = example.label() is not None
+    has_labels = example.integer(_LABELS) is not None
     state: dict[str, Any] = {"next": -1}
 
     def read(run: range) -> tuple[np.ndarray, np.ndarray | None]:
@@ -49,7 +49,7 @@ def open_tfrecord(world: World, source: Path, size: Size, crop: bool, grey: bool
         for place, number in enumerate(run):
             origin = f"{source}: record {number}"
             own = _Example(next(state["records"]), origin)
-            picture, label = own.image(size, crop, grey), own.label()
+            picture, label = own.image(size, crop, grey), own.integer(_LABELS)
             check_shape(picture, first, origin, "record 0")
             if (label is not None) is not has_labels:
                 raise DataError(f"{origin}: only some records have a label")
@@ -100,23 +100,19 @@ class _Example:
                 f"{self._origin}: has no feature {' or '.join(_IMAGES)}; its features are: "
                 f"{', '.join(sorted(self._features)) or 'none'}"
             )
-        height, width, depth = (self._integer(names) for names in _SIZES)
+        height, width, depth = (self.integer(names) for names in _SIZES)
         if content[:8] == b"\x89PNG\r\n\x1a\n" or content[:2] == b"\xff\xd8":
             return decode(content, self._origin, size, crop, grey)
         if height is None or width is None or height * width * (depth or 1) != len(content):
             raise DataError(
-                f"{self._origin}: its image is neither PNG nor JPEG, nor as many bytes as its "
-                "features height, width and depth say"
+                f"{self._origin}: its image is neither PNG nor JPEG, nor of the size that its "
+                "features height, width and depth give"
             )
         if size is not None or grey:
             raise DataError(f"{self._origin}: raw pixels are not resized or made grey")
         return np.frombuffer(content, np.uint8).reshape(height, width, depth or 1)
 
-    def label(self) -> int | None:
-        """Return the class, if there is one."""
-        return self._integer(_LABELS)
-
-    def _integer(self, names: tuple[str, ...]) -> int | None:
+    def integer(self, names: tuple[str, ...]) -> int | None:
         """Return the first of the features that is there and an integer."""
         for name in names:
             if name in self._features and self._features[name].int64_list.value:

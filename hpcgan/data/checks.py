@@ -1,7 +1,7 @@
 """What is refused of a data file's datasets before anything of their size is made.
 
-For the process that reads HDF5 files (``hdf5_process``). A file of others may claim what its bytes
-cannot hold, or have HDF5 open other files.
+For the process that reads HDF5 files (``hdf5_process``). A file of others may claim more than its
+bytes can hold, or make HDF5 open other files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hpcgan import hdf5_limits, packages
 from hpcgan.errors import DataError
 from hpcgan.files import check_is_file
 
+_DTYPES = ("uint8", "float32")  # of samples
 _MOST_CHUNK = 2**32  # bytes; HDF5 before 2.0 makes none that is larger
 # A chunk that its filters make larger is stored without them, or with a few bytes more.
 _SPARE_BYTES = 4096
@@ -52,6 +53,23 @@ def dataset(opened: Any, file: str, name: str, may_be_raw: bool = False) -> Any:
             f"{file}: '{name}' keeps its content in files that are not HDF5; convert it"
         )
     return found
+
+
+def wrong_samples(array: Any, name: str) -> str:
+    """Return why an array cannot be samples, as text after a file's name, or ""."""
+    shape, dtype = array.shape, array.dtype.name
+    if shape is None or len(shape) not in (4, 5) or 0 in shape[1:]:
+        return f"'{name}' has shape {shape}; it must be (N, H, W, C) or (N, D, H, W, C)"
+    return "" if dtype in _DTYPES else f"'{name}' has dtype {dtype}; it must be uint8 or float32"
+
+
+def wrong_labels(array: Any, name: str, samples: int) -> str:
+    """Return why an array cannot be the labels of some samples, or ""."""
+    if array.shape != (samples,):
+        return f"'{name}' has shape {array.shape}; for {samples} samples it must be ({samples},)"
+    if array.dtype.kind not in "iu" and array.dtype.name != "float32":
+        return f"'{name}' has dtype {array.dtype.name}; labels are integers or float32"
+    return ""
 
 
 def has_dataset(opened: h5py.File, name: str) -> bool:
@@ -166,7 +184,7 @@ def check_filters(array: Any, file: str) -> None:
 
 
 def shape_bytes(shape: tuple[int, ...], array: Any) -> int:
-    """Return the bytes of so many values; NumPy's product may overflow."""
+    """Return the bytes of an array's values in some shape; NumPy's product may overflow."""
     return math.prod(shape) * int(array.dtype.itemsize)
 
 
@@ -176,7 +194,7 @@ def array_bytes(array: Any) -> int:
 
 
 def check_claim(array: Any, file: str) -> None:
-    """Refuse a dataset that says to hold more than its file can, before anyone makes room.
+    """Refuse a dataset that claims more than its file can hold, before anyone makes room.
 
     Raises:
         DataError: it does.
@@ -197,8 +215,8 @@ def check_claim(array: Any, file: str) -> None:
         fits = claimed == array.id.get_storage_size() and end <= room
     if not fits:
         raise DataError(
-            f"{file}: '{array.name}' says to hold {claimed} bytes (shape {array.shape}, chunks "
-            f"{array.chunks}), which a file of {room} bytes cannot: it is damaged"
+            f"{file}: '{array.name}' claims {claimed} bytes (shape {array.shape}, chunks "
+            f"{array.chunks}), which a file of {room} bytes cannot hold: it is damaged"
         )
 
 

@@ -1,6 +1,6 @@
 """Samples from files, a chunk at a time, by several threads at once.
 
-HDF5 lets one thread in at a time, and damaged files crash it. So another process is asked once
+HDF5 lets one thread in at a time, and damaged files crash it. So another process finds out once
 where a file's chunks are; then their bytes are read from there with the system's own calls, and
 gzip is undone by zlib-ng, which both let other threads run. Chunks that need more than that (other
 filters, views of other files, foreign byte order) are read by that process, one at a time.
@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from zlib_ng import zlib_ng
 
-from hpcgan.data.headers import SHUFFLED_GZIP
-from hpcgan.data.shards import Piece
+from hpcgan.data import headers
+from hpcgan.data.shards import ChunkSlice
 from hpcgan.data.source import Source
 from hpcgan.errors import DataError
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.files import read_at
+from hpcgan.hdf5 import Hdf5Error, call
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Places:
 
 
 class ChunkReader:
-    """Reads pieces of chunks; from any number of threads."""
+    """Reads slices of chunks; from any number of threads."""
 
     def __init__(self, source: Source, files: Iterable[int]) -> None:
         """Find out where the samples are.
@@ -71,16 +72,16 @@ class ChunkReader:
         for file in self.paths:
             self._look_up(file)
 
-    def read(self, piece: Piece) -> np.ndarray:
-        """Return the samples of a piece, (len(piece), *sample_shape).
+    def read(self, chunk_slice: ChunkSlice) -> np.ndarray:
+        """Return the samples of a chunk slice, (len(chunk_slice), *sample_shape).
 
         They may be overwritten when the same thread reads again.
 
         Raises:
             DataError: they cannot be read, or hold what is not finite.
         """
-        file, first = self.source.locate(int(piece[0]))
-        last = first + int(piece[-1]) - int(piece[0])
+        file, first = self.source.locate(int(chunk_slice[0]))
+        last = first + int(chunk_slice[-1]) - int(chunk_slice[0])
         try:
             rows = self._read_rows(file, first, last + 1)
         except (OSError, Hdf5Error, EOFError, zlib_ng.error) as error:  # type: ignore[misc]
@@ -89,9 +90,13 @@ class ChunkReader:
                 f"{self.paths[file]}: samples {first} to {last} of '{self.source.images}' cannot "
                 f"be read: {reason}"
             ) from None
-        rows = rows[:: piece.step] if isinstance(piece, range) else rows[piece - piece[0]]
+        rows = (
+            rows[:: chunk_slice.step]
+            if isinstance(chunk_slice, range)
+            else rows[chunk_slice - chunk_slice[0]]
+        )
         if rows.dtype.kind == "f":
-            self._check_finite(rows, file, piece)
+            self._check_finite(rows, file, chunk_slice)
         return rows
 
     def is_view(self, file: int) -> bool:
@@ -102,7 +107,7 @@ class ChunkReader:
         """Find out how the samples of one file are reached."""
         path, source = self.paths[file], self.source
         try:
-            found, arrays = ask("hpcgan.data.headers:places", path, source.images)
+            found, arrays = call(headers.places, path, source.images)
         except Hdf5Error as error:
             raise DataError(f"{path}: '{source.images}' cannot be read: {error}") from None
         expected = [source.lengths[file], *source.sample_shape]
@@ -130,7 +135,7 @@ class ChunkReader:
                 part = out[low - start : high - start]
                 if not places.filters:
                     skipped = (low - begin) * self.source.sample_bytes
-                    _read_bytes(descriptor, part, int(places.offsets[chunk]) + skipped)
+                    read_at(descriptor, part, int(places.offsets[chunk]) + skipped)
                 else:
                     part[:] = self._decoded(descriptor, places, chunk)[low - begin : high - begin]
         finally:
@@ -138,7 +143,7 @@ class ChunkReader:
         return out
 
     def _memory(self, count: int) -> np.ndarray:
-        """Return this thread's memory for ``count`` samples: new memory costs more than reading."""
+        """Return this thread's memory for ``count`` samples, used again by each read."""
         kept = getattr(self._kept, "memory", None)
         if kept is None or len(kept) < count:
             kept = np.empty((count, *self.source.sample_shape), self.source.dtype)
@@ -148,16 +153,16 @@ class ChunkReader:
     def _decoded(self, descriptor: int, places: Places, chunk: int) -> np.ndarray:
         """Return the samples of a chunk that was compressed."""
         stored = np.empty(int(places.sizes[chunk]), np.uint8)
-        _read_bytes(descriptor, stored, int(places.offsets[chunk]))
+        read_at(descriptor, stored, int(places.offsets[chunk]))
         length = places.rows * self.source.sample_bytes
         stream = zlib_ng.decompressobj()
-        # Never much more than a chunk, whatever the bytes promise to become. The one byte more
+        # Never much more than a chunk, whatever the bytes expand to. The one byte more
         # has zlib read on to its checksum at the end.
         content = stream.decompress(stored, length + 1)
         if len(content) != length or not stream.eof:
             raise EOFError(f"a chunk is damaged: it holds {len(content)} bytes, not {length}")
         values = np.frombuffer(content, np.uint8)
-        if places.filters == SHUFFLED_GZIP:
+        if places.filters == headers.SHUFFLED_GZIP:
             # Stored are the first bytes of all values, then the second ones, and so on.
             values = values.reshape(np.dtype(self.source.dtype).itemsize, -1).T.reshape(-1)
         return values.view(self.source.dtype).reshape(places.rows, *self.source.sample_shape)
@@ -168,28 +173,18 @@ class ChunkReader:
             # HDF5 reads zeros where the file of a view is missing.
             if begin < stop and start < end and not os.path.isfile(path):  # noqa: PTH113
                 raise OSError(f"it is a view of {path}, which is gone")
-        words = (self.paths[file], self.source.images, start, stop)
-        out[:] = ask("hpcgan.data.headers:rows", *words)[1][0]
+        arguments = (self.paths[file], self.source.images, start, stop)
+        out[:] = call(headers.rows, *arguments)[1][0]
 
-    def _check_finite(self, rows: np.ndarray, file: int, piece: Piece) -> None:
-        """Refuse samples that hold NaN or infinity: they would spoil the networks for ever."""
+    def _check_finite(self, rows: np.ndarray, file: int, chunk_slice: ChunkSlice) -> None:
+        """Refuse samples that hold NaN or infinity: the networks would not recover."""
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(rows.sum()):  # a false alarm, when it overflows, costs a second look
                 return
-        for sample, values in zip(piece, rows, strict=True):
+        for sample, values in zip(chunk_slice, rows, strict=True):
             if not np.isfinite(values).all():
                 _, row = self.source.locate(int(sample))
                 raise DataError(
                     f"{self.paths[file]}: sample {row} of '{self.source.images}' holds values "
                     "that are not finite; hpcgan-data verify lists all of them"
                 )
-
-
-def _read_bytes(descriptor: int, out: np.ndarray, offset: int) -> None:
-    """Fill ``out`` with bytes of a file; one call of the system may read fewer."""
-    rest = out.reshape(-1).view(np.uint8).data
-    while rest:
-        count = os.preadv(descriptor, [rest], offset)
-        if not count:
-            raise EOFError("the file ends before them: it is truncated")
-        rest, offset = rest[count:], offset + count

@@ -1,4 +1,4 @@
-"""What tells the content of data files in a few bytes each, so that others in their place show.
+"""A few bytes per data file that identify its content, so that another one in its place is noticed.
 
 A fingerprint is made of a file's size and of three pieces of it: the whole would have to be read
 at every start. The time of its last change is not in it: it decides nothing, since a copy of a file
@@ -31,7 +31,7 @@ def fingerprints(world: World, source: Source) -> tuple[str, ...]:
     """
     files = source.files[:_MOST]
     share = files[world.rank :: world.size]
-    own = world.together(
+    own = world.all_or_raise(
         lambda: [_fingerprint([file, *source.others.get(file, [])]) for file in share]
     )
     parts = world.gather_json(own)

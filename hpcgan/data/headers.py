@@ -1,4 +1,4 @@
-"""What HDF5 knows of data files, for the process that reads them (``hdf5_process``).
+"""What data files hold, for the process that reads them (``hdf5_process``).
 
 Each function yields arrays and then a value that JSON can hold. What a file claims is compared
 with what its bytes can hold before anything of that size is made.
@@ -20,9 +20,8 @@ from hpcgan.errors import DataError
 GZIP = [h5py.h5z.FILTER_DEFLATE]
 SHUFFLED_GZIP = [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
 
-_DTYPES = ("uint8", "float32")
 
-
+@hdf5_limits.served
 def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield one file's number of samples, samples of HDF5's chunks if any, shape and dtype.
 
@@ -34,30 +33,28 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
         raise DataError(f"{file}: not readable as HDF5: {error}") from None
     with opened:
         array = checks.dataset(opened, file, images)
-        shape = array.shape
-        if shape is None or len(shape) not in (4, 5) or 0 in shape[1:]:
-            raise DataError(
-                f"{file}: dataset '{images}' has shape {shape}; it must be (N, H, W, C) "
-                "or (N, D, H, W, C)"
-            )
-        if array.dtype.name not in _DTYPES:
-            raise DataError(
-                f"{file}: dataset '{images}' has dtype {array.dtype.name}; it must be uint8 "
-                "or float32"
-            )
+        wrong = checks.wrong_samples(array, images)
+        if wrong:
+            raise DataError(f"{file}: dataset {wrong}")
         checks.check_claim(array, file)
         checks.check_filters(array, file)
         if labels is not None:
-            _check_labels(checks.dataset(opened, file, labels), shape[0], file, labels)
+            of_samples = checks.dataset(opened, file, labels)
+            wrong = checks.wrong_labels(of_samples, labels, array.shape[0])
+            if wrong:
+                raise DataError(f"{file}: dataset {wrong}")
+            checks.check_claim(of_samples, file)
+            checks.check_filters(of_samples, file)
         yield {
-            "length": shape[0],
+            "length": array.shape[0],
             "chunk": array.chunks[0] if array.chunks else None,
-            "shape": list(shape[1:]),
+            "shape": list(array.shape[1:]),
             "dtype": array.dtype.name,
             "others": _others(array, file),
         }
 
 
+@hdf5_limits.served
 def labels(file: str, name: str) -> Iterator[Any]:
     """Yield all labels of a file."""
     with h5py.File(file, "r", locking=False) as opened:
@@ -67,12 +64,13 @@ def labels(file: str, name: str) -> Iterator[Any]:
         yield array[:]
 
 
+@hdf5_limits.served
 def places(file: str, images: str) -> Iterator[Any]:
     """Yield where a file's samples are.
 
-    The value has the array's ``shape`` and ``dtype``. With ``rows`` (samples a chunk) and
+    The value has the array's ``shape`` and ``dtype``. With ``rows`` (samples per chunk) and
     ``filters``, the arrays are where each chunk begins and how many bytes it has; without, HDF5
-    has to be asked for the samples. ``view`` lists the first and last row + 1 that each file of
+    has to read the samples. ``view`` lists the first and last row + 1 that each file of
     a virtual dataset fills, and that file.
     """
     with h5py.File(file, "r", locking=False) as opened:
@@ -88,6 +86,7 @@ def places(file: str, images: str) -> Iterator[Any]:
         yield value
 
 
+@hdf5_limits.served
 def rows(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
     """Yield rows of a file as HDF5 gives them."""
     with h5py.File(file, "r", locking=False) as opened:
@@ -101,7 +100,7 @@ def rows(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
 def _places(
     opened: h5py.File, array: h5py.Dataset, file: str
 ) -> tuple[np.ndarray, np.ndarray, int, list[int]] | None:
-    """Return chunks' places, sizes, samples and filters, or None if HDF5 has to be asked."""
+    """Return chunks' places, sizes, samples and filters, or None if HDF5 has to read them."""
     if not checks.array_bytes(array):
         return None
     if array.chunks is None:
@@ -116,25 +115,10 @@ def _places(
         return None
     if filters not in ([], GZIP, SHUFFLED_GZIP):
         return None
-    # Chunks that were never written have no place; HDF5 knows what to put there.
+    # Chunks that were never written have no place; HDF5 fills them in.
     if not as_written or offsets.min() < 0:
         return None
     return offsets, sizes, int(array.chunks[0]), filters
-
-
-def _check_labels(array: Any, samples: int, file: str, name: str) -> None:
-    """Refuse labels of another length, shape or kind."""
-    if array.shape != (samples,):
-        raise DataError(
-            f"{file}: dataset '{name}' has shape {array.shape}; for {samples} samples it must "
-            f"be ({samples},)"
-        )
-    if array.dtype.kind not in "iu" and array.dtype.name != "float32":
-        raise DataError(
-            f"{file}: dataset '{name}' has dtype {array.dtype.name}; labels are integers or float32"
-        )
-    checks.check_claim(array, file)
-    checks.check_filters(array, file)
 
 
 def _others(array: h5py.Dataset, path: str) -> list[str]:

@@ -1,12 +1,12 @@
 """Which samples a shard holds and in which order: pure functions of integers.
 
 The data is divided into logical shards, each of which is hosted by one rank. A shard walks
-through its samples for ever, one shuffled pass (epoch) after the other, and takes the next
+through its samples endlessly, one shuffled pass (epoch) after the other, and takes the next
 ``count`` of this stream at every step. So all shards make the same number of steps, however the
 data divides, no sample is left out, and the batch of a step is known without the steps before.
 
-A *chunk* is what is read from a file at once: samples that follow one another. ``edges`` are the
-numbers of the first samples of all chunks of all files, and N at the end. A *piece* is what a
+A *chunk* is what is read from a file at once: samples that follow one another. ``offsets`` are the
+numbers of the first samples of all chunks of all files, and N at the end. A *chunk slice* is what a
 shard holds of one chunk: ascending numbers of samples, as a range or an array.
 
 All randomness is Philox's, a counter-based generator (Salmon et al., "Parallel random numbers: as
@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-Piece = range | np.ndarray
+ChunkSlice = range | np.ndarray
 Partition = Literal["contiguous", "strided", "balanced"]
 
 # What follows (seed, shard, epoch) in the key of an order of chunks, and of a window's samples.
@@ -37,58 +37,58 @@ def hosted_shards(shards: int, ranks: int, rank: int) -> range:
 
 def divide(
     partition: Partition,
-    edges: np.ndarray,
+    offsets: np.ndarray,
     shards: int,
     wanted: Iterable[int],
     aligned: bool = False,
     labels: np.ndarray | None = None,
-) -> dict[int, list[Piece]]:
-    """Return the pieces of some of the shards; every sample is in exactly one shard.
+) -> dict[int, list[ChunkSlice]]:
+    """Return the chunk slices of some of the shards; every sample is in exactly one shard.
 
     Args:
         partition: contiguous (neighbours stay together), strided (dealt out in turn) or balanced
             (dealt out in turn in the order of their labels, so that each shard gets each label in
             the data's proportion, within one sample).
-        edges: first samples of the chunks and N, int64, ascending.
+        offsets: first samples of the chunks and N, int64, ascending.
         shards: the number of shards.
-        wanted: those whose pieces are returned.
+        wanted: those whose slices are returned.
         aligned: whether whole chunks are divided instead of samples. Then the numbers of chunks
             of two shards differ by one at most, else the numbers of samples do.
         labels: (N,), which only ``balanced`` needs.
     """
-    samples, chunks = int(edges[-1]), len(edges) - 1
+    samples, chunks = int(offsets[-1]), len(offsets) - 1
     if partition == "balanced":
         assert labels is not None
         assert not aligned
         by_label = np.argsort(labels, kind="stable")
-        return {shard: _cut(np.sort(by_label[shard::shards]), edges) for shard in wanted}
+        return {shard: _cut(np.sort(by_label[shard::shards]), offsets) for shard in wanted}
     units = chunks if aligned else samples
-    pieces: dict[int, list[Piece]] = {}
+    slices: dict[int, list[ChunkSlice]] = {}
     for shard in wanted:
         if partition == "contiguous":
             own = range(units * shard // shards, units * (shard + 1) // shards)
         else:
             own = range(shard, units, shards)
         if aligned:
-            pieces[shard] = [range(int(edges[chunk]), int(edges[chunk + 1])) for chunk in own]
+            slices[shard] = [range(int(offsets[chunk]), int(offsets[chunk + 1])) for chunk in own]
         else:
-            pieces[shard] = _cut(own, edges)
-    return pieces
+            slices[shard] = _cut(own, offsets)
+    return slices
 
 
-def _cut(samples: Piece, edges: np.ndarray) -> list[Piece]:
-    """Return ascending samples as pieces, one for each chunk that holds any of them."""
+def _cut(samples: ChunkSlice, offsets: np.ndarray) -> list[ChunkSlice]:
+    """Return ascending samples as slices, one for each chunk that holds any of them."""
     if len(samples) == 0:
         return []
-    touched = np.searchsorted(edges, [samples[0], samples[-1]], side="right")
-    between = edges[touched[0] : touched[1]]
+    touched = np.searchsorted(offsets, [samples[0], samples[-1]], side="right")
+    between = offsets[touched[0] : touched[1]]
     if isinstance(samples, range):
         ends = -((samples.start - between) // samples.step)
     else:
         ends = np.searchsorted(samples, between)
     bounds = [0, *ends.tolist(), len(samples)]
-    pieces = [samples[a:b] for a, b in pairwise(bounds)]
-    return [piece for piece in pieces if len(piece)]
+    slices = [samples[a:b] for a, b in pairwise(bounds)]
+    return [each for each in slices if len(each)]
 
 
 def label_entropy(labels: np.ndarray) -> float:
@@ -112,7 +112,7 @@ def stream(order: Callable[[int], np.ndarray], length: int, start: int, count: i
 
     Args:
         order: the shard's order in an epoch.
-        length: of a pass: so many places of each order are used.
+        length: places of each order that are used, a pass.
         start: places of the stream before.
         count: at least 1.
     """
@@ -129,40 +129,40 @@ def epoch_order(seed: int, shard: int, epoch: int, size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Window:
-    """A pool's worth of an epoch: the samples of some pieces, shuffled among themselves.
+    """A pool's worth of an epoch: the samples of some slices, shuffled among themselves.
 
     Attributes:
         first: places of the epoch before this window.
-        pieces: numbers of its pieces, int64, in the order in which ``places`` counts samples.
+        slices: numbers of its slices, int64, in the order in which ``places`` counts samples.
         places: where in the window each sample goes: a permutation, int64.
     """
 
     first: int
-    pieces: np.ndarray
+    slices: np.ndarray
     places: np.ndarray
 
 
 class PooledEpoch:
-    """An epoch whose pieces are read in random order, a pool of them at a time.
+    """An epoch whose slices are read in random order, a pool of them at a time.
 
     It is a sequence of windows. To go on in the middle of it, one window has to be read.
     """
 
     def __init__(self, seed: int, shard: int, epoch: int, sizes: np.ndarray, pool: int) -> None:
-        """Draw the order of the pieces.
+        """Draw the order of the slices.
 
         Args:
             seed: of the order.
             shard: whose epoch it is.
             epoch: its number.
-            sizes: samples of each piece of the shard, int64.
-            pool: pieces of a window; the last one may have fewer.
+            sizes: samples of each slice of the shard, int64.
+            pool: slices of a window; the last one may have fewer.
         """
         self._key = (seed, shard, epoch)
         self._pool = pool
-        self._pieces = _generator(*self._key, _CHUNKS).permutation(len(sizes))
+        self._slices = _generator(*self._key, _CHUNKS).permutation(len(sizes))
         begins = np.arange(0, len(sizes), pool)
-        self._sizes = np.add.reduceat(sizes[self._pieces], begins)
+        self._sizes = np.add.reduceat(sizes[self._slices], begins)
         self._firsts = np.cumsum(self._sizes) - self._sizes
 
     @property
@@ -177,8 +177,8 @@ class PooledEpoch:
     def window(self, number: int) -> Window:
         """Return a window, 0 to ``windows`` - 1."""
         places = _generator(*self._key, _WINDOW, number).permutation(int(self._sizes[number]))
-        pieces = self._pieces[number * self._pool : (number + 1) * self._pool]
-        return Window(int(self._firsts[number]), pieces, places)
+        slices = self._slices[number * self._pool : (number + 1) * self._pool]
+        return Window(int(self._firsts[number]), slices, places)
 
 
 def pooled_order(seed: int, shard: int, epoch: int, sizes: np.ndarray, pool: int) -> np.ndarray:
@@ -188,7 +188,7 @@ def pooled_order(seed: int, shard: int, epoch: int, sizes: np.ndarray, pool: int
     pooled = PooledEpoch(seed, shard, epoch, sizes, pool)
     for number in range(pooled.windows):
         part = pooled.window(number)
-        samples = [np.arange(begins[piece], begins[piece] + sizes[piece]) for piece in part.pieces]
+        samples = [np.arange(begins[each], begins[each] + sizes[each]) for each in part.slices]
         order[part.first + part.places] = np.concatenate(samples)
     return order
 

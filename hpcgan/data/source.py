@@ -1,4 +1,4 @@
-"""HDF5 files as one array of samples: what they hold, told from their headers.
+"""HDF5 files as one array of samples: what they hold, by their headers.
 
 Files are opened to look at them, closed, and opened again by whoever reads: no handle is kept, so
 none is shared between processes, and thousands of files need no thousands of handles. They are
@@ -12,6 +12,7 @@ import glob
 import hashlib
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +22,10 @@ import numpy as np
 
 from hpcgan import errors
 from hpcgan.config import DataConfig
+from hpcgan.data import headers
 from hpcgan.errors import DataError, UserError
 from hpcgan.files import check_is_file, default_chunk, expanded
-from hpcgan.hdf5 import Hdf5Error, ask
+from hpcgan.hdf5 import Hdf5Error, call, call_on_data
 from hpcgan.world import World
 
 
@@ -62,35 +64,37 @@ class Source:
         return math.prod(self.sample_shape) * np.dtype(self.dtype).itemsize
 
     @cached_property
-    def firsts(self) -> np.ndarray:
+    def file_offsets(self) -> np.ndarray:
         """The number of each file's first sample, int64."""
         return np.cumsum([0, *self.lengths])[:-1]
 
     @cached_property
-    def edges(self) -> np.ndarray:
+    def chunk_offsets(self) -> np.ndarray:
         """The numbers of the first samples of all chunks and N, int64, ascending."""
-        edges = [
+        offsets = [
             np.arange(first, first + length, chunk)
-            for first, length, chunk in zip(self.firsts, self.lengths, self.chunks, strict=True)
+            for first, length, chunk in zip(
+                self.file_offsets, self.lengths, self.chunks, strict=True
+            )
         ]
-        return np.concatenate([*edges, [len(self)]]).astype(np.int64)
+        return np.concatenate([*offsets, [len(self)]]).astype(np.int64)
 
     def identity(self, has_chunk_order: bool) -> str:
-        """Return in a few words what decides in which order a shard uses its samples.
+        """Return in short what decides the order in which a shard uses its samples.
 
         Args:
             has_chunk_order: whether chunks are divided or shuffled, and not samples alone.
         """
         if not has_chunk_order:
             return f"{len(self)} samples"
-        layout = hashlib.sha256(self.edges.astype("<i8").tobytes()).hexdigest()[:12]
-        return f"{len(self)} samples in {len(self.edges) - 1} chunks (layout {layout})"
+        layout = hashlib.sha256(self.chunk_offsets.astype("<i8").tobytes()).hexdigest()[:12]
+        return f"{len(self)} samples in {len(self.chunk_offsets) - 1} chunks (layout {layout})"
 
     def locate(self, sample: int) -> tuple[int, int]:
         """Return the number of the file that holds a sample, and the sample's row there."""
         # The last of the files that begin here: those before it are empty.
-        file = int(np.searchsorted(self.firsts, sample, side="right")) - 1
-        return file, sample - int(self.firsts[file])
+        file = int(np.searchsorted(self.file_offsets, sample, side="right")) - 1
+        return file, sample - int(self.file_offsets[file])
 
     def read_labels(self) -> np.ndarray:
         """Return all labels, (N,).
@@ -102,7 +106,7 @@ class Source:
         parts = []
         for file in self.files:
             try:
-                parts += ask("hpcgan.data.headers:labels", file, self.labels)[1]
+                parts += call(headers.labels, file, self.labels)[1]
             except Hdf5Error as error:
                 raise DataError(f"{file}: '{self.labels}' cannot be read: {error}") from None
         return np.concatenate(parts)
@@ -125,7 +129,7 @@ def open_source(world: World, data: DataConfig) -> Source:
     own = [_header_or_error(file, data) for file in files[world.rank :: world.size]]
     parts = world.gather_json(own)
     headers = [parts[number % world.size][number // world.size] for number in range(len(files))]
-    return world.together(lambda: _join(files, headers, data))
+    return world.all_or_raise(lambda: _join(files, headers, data))
 
 
 def list_files(names: list[str]) -> list[str]:
@@ -140,7 +144,7 @@ def list_files(names: list[str]) -> list[str]:
     """
     files: list[str] = []
     for name in map(expanded, names):
-        # Not by Path: it raises where one may not look, which is told later, by the file's name.
+        # Not by Path: it raises where one may not look, which is reported later by file.
         if os.path.exists(name) or not glob.has_magic(name):  # noqa: PTH110
             files.append(name)
             continue
@@ -148,39 +152,29 @@ def list_files(names: list[str]) -> list[str]:
         if not found:
             raise DataError(f"{name}: no file has such a name (seen from {Path.cwd()})")
         files += found
-    twice = (
-        {file for file in files if files.count(file) > 1} if len(set(files)) < len(files) else ()
-    )
-    for file in twice:
-        raise DataError(f"{file}: is named twice in data.files; name each file once")
+    for file, count in Counter(files).items():
+        if count > 1:
+            raise DataError(f"{file}: is named twice in data.files; name each file once")
     return files
 
 
 def _check_all_nodes_see(world: World, files: list[str]) -> None:
     """Refuse files that some nodes do not see as others do. All ranks must call it.
 
-    The ranks of a node share the files. What no node sees is left to who opens it.
+    The ranks of a node share the files. Files that no node sees are refused where they are opened.
 
     Raises:
         DataError: the same on all ranks.
     """
-    nodes = world.gather_json(world.node_ranks[0])
-    if len(set(nodes)) == 1:
+    if world.node_size == world.size:
         return
-    own = {number: _size(files[number]) for number in _share(world, len(files))}
-    sizes = world.gather_json([world.host, list(own.items())])
-    seen: dict[int, dict[str, int | None]] = {number: {} for number in range(len(files))}
-    for host, found in sizes:
-        for number, size in found:
-            seen[number][host] = size
-    for number, by_host in seen.items():
-        if len(set(by_host.values())) > 1:
-            raise _unlike(files[number], by_host)
-
-
-def _share(world: World, number: int) -> range:
-    """Return which of ``number`` files this rank looks at for its node."""
-    return range(world.node_rank, number, world.node_size)
+    own = [_size(file) for file in files[world.node_rank :: world.node_size]]
+    everyone = world.gather_json([world.host, world.node_rank, world.node_size, own])
+    sizes: list[dict[str, int | None]] = [{} for _ in files]  # of each file, by host
+    for host, first, step, found in everyone:
+        for by_host, size in zip(sizes[first::step], found, strict=True):
+            by_host[host] = size
+    world.all_or_raise(lambda: _check_alike(files, sizes))
 
 
 def _size(file: str) -> int | None:
@@ -191,22 +185,25 @@ def _size(file: str) -> int | None:
         return None
 
 
-def _unlike(file: str, sizes: dict[str, int | None]) -> DataError:
-    """Return what is wrong with a file of which the nodes see different ``sizes``, by host."""
-    without = [host for host, size in sizes.items() if size is None]
-    seeing = {host: size for host, size in sizes.items() if size is not None}
-    if without:
-        hosts = without[0] if len(without) == 1 else f"{len(without)} nodes, such as {without[0]},"
-        what = f"{hosts} cannot see it, and {next(iter(seeing))} can"
-    else:
-        (host, size), *others = seeing.items()
-        other = next(each for each in others if each[1] != size)
-        what = f"has {size} bytes on {host} and {other[1]} on {other[0]}"
-    error = DataError(
-        f"{file}: {what}; put the data where all nodes see it, or the same copy on each"
-    )
-    error.agreed = True
-    return error
+def _check_alike(files: list[str], sizes: list[dict[str, int | None]]) -> None:
+    """Refuse a file of which the nodes see different sizes, or some none."""
+    for file, by_host in zip(files, sizes, strict=True):
+        without = [host for host, size in by_host.items() if size is None]
+        seeing = [(host, size) for host, size in by_host.items() if size is not None]
+        other = next((each for each in seeing if each[1] != seeing[0][1]), None)
+        if without and seeing:
+            some = (
+                without[0] if len(without) == 1 else f"{len(without)} nodes, such as {without[0]},"
+            )
+            what = f"{some} cannot see it, and {seeing[0][0]} can"
+        elif other:
+            (host, size), (other_host, other_size) = seeing[0], other
+            what = f"has {size} bytes on {host} and {other_size} on {other_host}"
+        else:
+            continue
+        raise DataError(
+            f"{file}: {what}; put the data where all nodes see it, or the same copy on each"
+        )
 
 
 def _header_or_error(file: str, data: DataConfig) -> dict[str, Any]:
@@ -218,13 +215,13 @@ def _header_or_error(file: str, data: DataConfig) -> dict[str, Any]:
 
 
 def _header(file: str, images: str, labels: str | None) -> dict[str, Any]:
-    """Return one file's number of samples, samples a chunk, sample shape and dtype."""
+    """Return one file's number of samples, samples per chunk, sample shape and dtype."""
     check_is_file(Path(file), "data file", DataError)
     try:
         Path(file).open("rb").close()
-        found: dict[str, Any] = ask("hpcgan.data.headers:header", file, images, labels)[0]
-    except (OSError, Hdf5Error) as error:
+    except OSError as error:
         raise DataError(f"{file}: not readable as HDF5: {error}") from None
+    found: dict[str, Any] = call_on_data(headers.header, file, images, labels)[0]
     return found | {"chunk": _samples_a_read(found)}
 
 

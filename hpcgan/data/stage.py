@@ -15,37 +15,43 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
 from hpcgan.data.chunks import ChunkReader
-from hpcgan.data.shards import Piece
+from hpcgan.data.shards import ChunkSlice
 from hpcgan.errors import DataError
-from hpcgan.files import expanded
+from hpcgan.files import expanded, read_at, write_at
 from hpcgan.world import World
 
 _PART = 2**26  # bytes copied at once
 
-# (number of the file, first byte, bytes)
-_Extent = tuple[int, int, int]
+_Extent = tuple[int, int, int]  # number of the file, first byte, bytes
+_Run = tuple[int, int, int]  # number of the file, first byte, last byte + 1
 
 
 @contextmanager
-def staged(world: World, where: str, reader: ChunkReader, pieces: list[Piece]) -> Iterator[None]:
+def staged(
+    world: World, where: str, reader: ChunkReader, slices: list[ChunkSlice]
+) -> Iterator[None]:
     """Let ``reader`` read copies on the node's own disk; delete them in the end.
 
-    All ranks must enter it; those of a node with the same ``pieces``. What a killed run left in
+    All ranks must enter it; those of a node with the same ``slices``. What a killed run left in
     the same place is deleted too.
 
     Raises:
         DataError: there is no room, or a copy is not what was copied; the same on all ranks.
     """
-    extents = world.together(lambda: _extents(reader, pieces))
+    extents = world.all_or_raise(lambda: _extents(reader, slices))
     own: list[_Own] = []
     try:
-        world.together(lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None)
-        # Every rank asks the first one of its node for the directory.
+        world.all_or_raise(
+            lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None
+        )
+        # The first rank of each node has the directory.
         directories = world.gather_json(str(own[0].path) if own else None)
         directory = Path(directories[world.node_ranks[0]])
         share = extents[world.node_rank :: world.node_size]
-        world.together(lambda: _copy(reader, directory, share))
+        world.all_or_raise(lambda: _copy(reader, directory, share))
         for file in reader.paths:
             reader.paths[file] = str(_copy_path(directory, reader, file))
         yield
@@ -112,9 +118,9 @@ def _delete_left(place: Path) -> None:
                 os.close(descriptor)
 
 
-def _extents(reader: ChunkReader, pieces: list[Piece]) -> list[_Extent]:
+def _extents(reader: ChunkReader, slices: list[ChunkSlice]) -> list[_Extent]:
     """Return the parts of files to copy, none larger than ``_PART``, ascending."""
-    runs: list[tuple[int, int, int]] = []  # (number of the file, first byte, last byte + 1)
+    runs: list[_Run] = []
     for file, path in reader.paths.items():
         if reader.is_view(file):
             raise DataError(
@@ -123,9 +129,9 @@ def _extents(reader: ChunkReader, pieces: list[Piece]) -> list[_Extent]:
         if reader.places[file] is None:
             runs.append((file, 0, Path(path).stat().st_size))
     source = reader.source
-    for piece in pieces:
-        file, first = source.locate(int(piece[0]))
-        last = first + int(piece[-1]) - int(piece[0])
+    for chunk_slice in slices:
+        file, first = source.locate(int(chunk_slice[0]))
+        last = first + int(chunk_slice[-1]) - int(chunk_slice[0])
         places = reader.places[file]
         if places is not None:
             runs += [(file, *bytes_) for bytes_ in places.find(first, last, source.sample_bytes)]
@@ -136,18 +142,15 @@ def _extents(reader: ChunkReader, pieces: list[Piece]) -> list[_Extent]:
     ]
 
 
-def _joined(runs: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Yield ascending runs of bytes, those that touch or overlap as one."""
-    file, begin, stop = -1, 0, 0
-    for next_file, next_begin, next_stop in runs:
-        if next_file == file and next_begin <= stop:
-            stop = max(stop, next_stop)
-            continue
-        if stop > begin:
-            yield file, begin, stop
-        file, begin, stop = next_file, next_begin, next_stop
-    if stop > begin:
-        yield file, begin, stop
+def _joined(runs: list[_Run]) -> list[_Run]:
+    """Return ascending runs of bytes, those that touch or overlap as one."""
+    joined: list[_Run] = []
+    for file, begin, stop in runs:
+        if joined and joined[-1][0] == file and begin <= joined[-1][2]:
+            joined[-1] = (file, joined[-1][1], max(joined[-1][2], stop))
+        elif begin < stop:
+            joined.append((file, begin, stop))
+    return joined
 
 
 def _copy_path(directory: Path, reader: ChunkReader, file: int) -> Path:
@@ -159,31 +162,24 @@ def _copy(reader: ChunkReader, directory: Path, share: list[_Extent]) -> None:
     """Copy parts of files and compare what arrived."""
     for file, begin, size in share:
         path, out = reader.source.files[file], _copy_path(directory, reader, file)
+        content, arrived = np.empty(size, np.uint8), np.empty(size, np.uint8)
         try:
             with Path(path).open("rb") as original:
-                content = os.pread(original.fileno(), size, begin)
+                read_at(original.fileno(), content, begin)
             descriptor = os.open(out, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                _write(descriptor, content, begin)
-                arrived = os.pread(descriptor, size, begin)
+                write_at(descriptor, content, begin)
+                os.fdatasync(descriptor)
+                # Read back what the disk holds, not what the system remembers.
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                read_at(descriptor, arrived, begin)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be staged to {directory} (data.stage): {error.strerror}"
             ) from None
-        if len(content) < size:
-            raise DataError(f"{path}: ends before byte {begin + size}: it is truncated")
-        if arrived != content:
+        except EOFError:
+            raise DataError(f"{path}: ends before byte {begin + size}: it is truncated") from None
+        if not np.array_equal(arrived, content):
             raise DataError(f"{path}: its copy in {directory} differs: is that disk healthy?")
-
-
-def _write(descriptor: int, content: bytes, offset: int) -> None:
-    """Write all bytes to the disk; one call of the system may write fewer."""
-    rest = memoryview(content)
-    while rest:
-        written = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[written:], offset + written
-    os.fdatasync(descriptor)
-    # Read back what the disk holds, not what the system remembers.
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

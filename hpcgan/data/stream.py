@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from hpcgan.data.chunks import ChunkReader
-from hpcgan.data.shards import Piece, PooledEpoch, Window
+from hpcgan.data.shards import ChunkSlice, PooledEpoch, Window
 
 # Windows being read while one is used: with two, threads never wait for the last of a window.
 _AHEAD = 2
@@ -30,7 +30,7 @@ class _Loading:
         number: of the window in the epoch.
         window: what it holds.
         memory: where its samples come to be, in their shuffled order; it may be longer.
-        parts: one for each of its pieces; all is read when they are done.
+        parts: one for each of its slices; all is read when they are done.
     """
 
     epoch: int
@@ -46,7 +46,7 @@ class StreamedShard:
     def __init__(
         self,
         reader: ChunkReader,
-        pieces: list[Piece],
+        slices: list[ChunkSlice],
         seed: int,
         shard: int,
         pool: int,
@@ -56,17 +56,17 @@ class StreamedShard:
         """Prepare the stream; nothing is read yet.
 
         Args:
-            reader: of the files that hold the pieces.
-            pieces: the shard's.
+            reader: of the files that hold the slices.
+            slices: the shard's.
             seed: of the order.
             shard: the shard's number.
-            pool: pieces of a window.
-            length: of a pass: so many samples of each epoch are used.
+            pool: slices of a window.
+            length: samples of each epoch that are used, a pass.
             threads: what reads and decompresses.
         """
-        sizes = np.array([len(piece) for piece in pieces])
+        sizes = np.array([len(each) for each in slices])
         self._reader = reader
-        self._pieces = pieces
+        self._slices = slices
         self._epoch = lru_cache(maxsize=2)(
             lambda epoch: PooledEpoch(seed, shard, epoch, sizes, pool)
         )
@@ -127,14 +127,15 @@ class StreamedShard:
             memory = np.empty((self._largest_window, *source.sample_shape), source.dtype)
         parts = []
         end = 0
-        for piece in (self._pieces[number] for number in window.pieces):
-            begin, end = end, end + len(piece)
-            parts.append(self._threads.submit(self._read, piece, window.places[begin:end], memory))
+        for chunk_slice in (self._slices[number] for number in window.slices):
+            begin, end = end, end + len(chunk_slice)
+            places = window.places[begin:end]
+            parts.append(self._threads.submit(self._read, chunk_slice, places, memory))
         return _Loading(epoch, number, window, memory, parts)
 
-    def _read(self, piece: Piece, places: np.ndarray, memory: np.ndarray) -> None:
-        """Read a piece and put its samples at their places in the window."""
-        np.put(_rows(memory), places, _rows(self._reader.read(piece)))
+    def _read(self, chunk_slice: ChunkSlice, places: np.ndarray, memory: np.ndarray) -> None:
+        """Read a chunk slice and put its samples at their places in the window."""
+        np.put(_rows(memory), places, _rows(self._reader.read(chunk_slice)))
 
     def _drop(self) -> None:
         """Forget the window that was used; its memory is used again."""

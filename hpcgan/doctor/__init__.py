@@ -1,8 +1,7 @@
 """``hpcgan doctor``: looks at the machine before a job is spent on it.
 
-``examine`` is the whole way: start MPI under watch (``start``, ``sentry``), have each rank gather
-facts, exchange them with deadlines, judge, print. The modules ``software``, ``placement``,
-``network``, ``data``, ``space`` and ``slurm`` each open with the facts of one subject and how they
-are gathered, and end with functions that judge them: pure functions from facts to ``Finding``s.
-TensorFlow is not imported.
+``examine`` is the whole way: have each rank gather facts, exchange them with deadlines, evaluate,
+print. The modules ``software``, ``placement``, ``network``, ``storage`` and ``slurm`` each open
+with the facts of one subject and how they are gathered, and end with functions that evaluate them:
+pure functions from facts to ``Findings``. TensorFlow is not imported.
 """

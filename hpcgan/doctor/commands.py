@@ -1,14 +1,12 @@
-"""``hpcgan doctor``: its words, which lead to ``examine``."""
+"""``hpcgan doctor``: its command line, which leads to ``examine``."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from hpcgan.doctor import start
 from hpcgan.world import World
 
 
@@ -21,7 +19,8 @@ def add(commands: Any) -> None:
         "[--timeout SECONDS]",
         description="Checks versions, MPI, placement of the ranks, their exchange, files and the "
         "Slurm job; alone, or as the run would be started, under mpirun or srun. Status 1 if a "
-        "check failed.",
+        "check failed. A rank that never starts MPI is named by the launcher: mpirun --timeout 60 "
+        "--report-state-on-timeout, or srun --time=2 with SLURM_PMIX_TIMEOUT=60.",
         allow_abbrev=False,
     )
     doctor.add_argument(
@@ -36,19 +35,18 @@ def add(commands: Any) -> None:
         metavar="SECONDS",
         help="to wait for a rank before it is called missing (default: 60)",
     )
-    doctor.set_defaults(run=_run, starting=_starting, checks_launch=False, takes_keys=True)
+    doctor.set_defaults(run=_run, checks_launch=False, takes_keys=True)
 
 
-def _starting(arguments: argparse.Namespace) -> AbstractContextManager[None]:
-    return start.watched(arguments.timeout, "json" if arguments.json else "text")
+def _run(world: World, given: argparse.Namespace) -> int:
+    from hpcgan.doctor import examine, storage
 
-
-def _run(world: World, arguments: argparse.Namespace) -> int:
-    from hpcgan.doctor import examine
-
-    given = arguments
-    run = examine.Run(given.config, given.overrides, given.run_dir)
-    return examine.examine(world, run, given.timeout, given.json)
+    return examine.examine(
+        world,
+        lambda: storage.run_paths(given.config, given.overrides, given.run_dir),
+        given.timeout,
+        given.json,
+    )
 
 
 def _seconds(text: str) -> float:

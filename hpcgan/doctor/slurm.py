@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from hpcgan.doctor.findings import Finding, ok, warning
+from hpcgan.doctor.findings import Finding, Findings, ok, warning
 
 _PATIENCE = 10  # seconds for a command of Slurm's
 _SHORT = 600.0  # seconds of a job that a run, which starts for a minute, hardly uses
@@ -26,15 +26,15 @@ class Job:
 
     Attributes:
         number: the job's.
-        seconds_left: until its time limit; None if Slurm does not tell.
-        is_told: whether SLURM_JOB_END_TIME tells the ranks the end, so that they stop before it.
+        seconds_left: until its time limit; None if there is none, or it is not known.
+        knows_end: whether SLURM_JOB_END_TIME is set, so that the ranks stop before it.
         is_batch: whether it has a batch script.
-        signal: what --signal says, such as "B:USR1@120"; "" if it is not found.
+        signal: --signal's value, such as "B:USR1@120"; "" if it is not found.
     """
 
     number: str
     seconds_left: float | None
-    is_told: bool
+    knows_end: bool
     is_batch: bool
     signal: str
 
@@ -44,88 +44,67 @@ def gather(environment: Mapping[str, str] = os.environ) -> Job | None:
     number = environment.get("SLURM_JOB_ID")
     if number is None:
         return None
-    script = _slurm("scontrol", "write", "batch_script", number, "-")
+    script = _output("scontrol", "write", "batch_script", number, "-")
+    signals = re.findall(r"^#SBATCH\s+(?:.*\s)?--signal[=\s]+(\S+)", script, re.MULTILINE)
+    left = _seconds(_output("squeue", "--noheader", "--job", number, "--format", "%L"))
     end = environment.get("SLURM_JOB_END_TIME", "")
-    left = _seconds(_slurm("squeue", "--noheader", "--job", number, "--format", "%L").strip())
-    if end.isdigit():
-        left = int(end) - time.time()
     return Job(
         number=number,
-        seconds_left=left,
-        is_told=end.isdigit(),
+        seconds_left=int(end) - time.time() if end.isdigit() else left,
+        knows_end=end.isdigit(),
         is_batch=script.startswith("#!"),
-        signal=_signal(script) or environment.get("SBATCH_SIGNAL", ""),
+        signal=signals[-1] if signals else environment.get("SBATCH_SIGNAL", ""),
     )
 
 
-def _slurm(*words: str) -> str:
+def _output(*command: str) -> str:
     """Return what a command of Slurm's prints; "" if it fails or does not return."""
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            words,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PATIENCE,
-            check=True,
-        )
-        return done.stdout
-    return ""
-
-
-def _signal(script: str) -> str:
-    """Return what the last --signal of a batch script says."""
-    found = re.findall(r"^#SBATCH\s+(?:.*\s)?--signal[=\s]+(\S+)", script, re.MULTILINE)
-    return found[-1] if found else ""
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="replace")
 
 
 def _seconds(text: str) -> float | None:
-    """Return the seconds of Slurm's [days-][[hours:]minutes:]seconds, None for words."""
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(?:(\d+):)?(\d+)", text)
-    if not found:
-        return None
-    days = int(found[1] or 0)
+    """Return the seconds of Slurm's [days-][[hours:]minutes:]seconds, None for text."""
+    days, _, clock = text.strip().rpartition("-")
     total = 0
-    for part in re.findall(r"\d+", text.split("-")[-1]):
-        total = 60 * total + int(part)
-    return float(86400 * days + total)
+    with suppress(ValueError):
+        for part in clock.split(":"):
+            total = 60 * total + int(part)
+        return float(86400 * int(days or 0) + total)
+    return None
 
 
-def judge(job: Job | None, is_by_mpirun: bool) -> list[Finding]:
-    """Return the findings; none outside a job.
-
-    Args:
-        job: the facts.
-        is_by_mpirun: whether mpirun started the ranks.
-    """
-    return [_time_left(job), *_end(job, is_by_mpirun)] if job else []
+def evaluate(job: Job | None, is_by_mpirun: bool) -> Findings:
+    """Evaluate a job whose ranks srun or mpirun started; nothing outside one."""
+    if job is None:
+        return {}
+    findings = {"time left": _time_left(job)}
+    if job.signal or job.is_batch:
+        findings["signal"] = _signal(job, is_by_mpirun)
+    return findings
 
 
 def _time_left(job: Job) -> Finding:
     if job.seconds_left is None:
-        return ok("time left", f"job {job.number}: no limit, or Slurm does not tell it")
+        return ok(f"job {job.number}: no limit, or it is not known")
     text = f"job {job.number}: {job.seconds_left / 60:.0f} minutes"
     if job.seconds_left < _SHORT:
-        return warning("time left", text, "too short to train much; ask for more (--time)")
-    return ok("time left", text, seconds_left=job.seconds_left)
+        return warning(text, "too short to train much; request more (--time)")
+    return ok(text, seconds_left=job.seconds_left)
 
 
-def _end(job: Job, is_by_mpirun: bool) -> list[Finding]:
-    """Judge what tells the run that its job ends."""
+def _signal(job: Job, is_by_mpirun: bool) -> Finding:
+    """Check whether the run hears that its job ends."""
     if job.signal and "B" not in job.signal.rpartition(":")[0].upper():
         whom = "kills mpirun's daemons" if is_by_mpirun else "reaches the ranks and not the script"
-        return [warning("signal", f"--signal={job.signal} {whom}", _ADVICE)]
+        return warning(f"--signal={job.signal} {whom}", _ADVICE)
     if job.signal:
-        return [ok("signal", f"--signal={job.signal}, to the batch script")]
-    if not job.is_batch:
-        return []
-    if job.is_told:
-        return [ok("signal", "none found; a run stops by itself before the job's end")]
-    return [
-        warning(
-            "signal",
-            "no --signal in the batch script, and this Slurm does not tell the ranks the end "
-            "of the job: a run would be killed without a last checkpoint",
-            _ADVICE,
-        )
-    ]
+        return ok(f"--signal={job.signal}, to the batch script")
+    if job.knows_end:
+        return ok("none found; a run stops by itself before the job's end")
+    text = "no --signal in the batch script, and this Slurm does not give the ranks the end of the "
+    text += "job: a run would be killed without a last checkpoint"
+    return warning(text, _ADVICE)

@@ -109,7 +109,9 @@ class Network:
         of_shards = [None] * shards if labels is None else tf.split(labels, shards)
         found = [
             self.forward(weights, *each)
-            for each in zip(tf.split(keys, shards), tf.split(inputs, shards), of_shards, strict=True)
+            for each in zip(
+                tf.split(keys, shards), tf.split(inputs, shards), of_shards, strict=True
+            )
         ]
         outputs, statistics = (zip(*each, strict=True) for each in zip(*found, strict=True))
         return (

@@ -4,7 +4,7 @@
 
 For showers with the particle's energy as label (``hpcgan-data calorimeter``): the mean energy in
 each layer along the axis (longitudinal) and in each ring around it (radial), generated against
-real, and how well the total energy of a generated shower follows the energy that was asked for.
+real, and how well the total energy of a generated shower follows the energy of its label.
 The plot needs matplotlib (the extra ``plots``).
 """
 
@@ -24,7 +24,7 @@ from hpcgan.config import DataConfig
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
 from hpcgan.generate import Block, blocks
-from hpcgan.metrics.inputs import newest_checkpoint, open_samples, pieces
+from hpcgan.metrics.inputs import newest_checkpoint, open_samples, read_chunks
 from hpcgan.world import World
 
 _SHOWERS = 5000
@@ -50,16 +50,16 @@ class Profiles:
 _Measured = tuple[Profiles, np.ndarray, np.ndarray]
 
 
-def measure(pieces: Iterable[np.ndarray]) -> tuple[Profiles, np.ndarray]:
+def measure(chunks: Iterable[np.ndarray]) -> tuple[Profiles, np.ndarray]:
     """Return the mean profiles of showers, and the total energy of each, (N,).
 
     Args:
-        pieces: of the showers, (n, D, H, W, C) each, one at least.
+        chunks: of the showers, (n, D, H, W, C) each, one at least.
     """
     summed, totals = np.float64(0), []
-    for piece in pieces:
-        summed = summed + piece.sum(axis=0, dtype=np.float64)
-        totals.append(piece.sum(axis=(1, 2, 3, 4), dtype=np.float64))
+    for chunk in chunks:
+        summed = summed + chunk.sum(axis=0, dtype=np.float64)
+        totals.append(chunk.sum(axis=(1, 2, 3, 4), dtype=np.float64))
     energies = np.concatenate(totals)
     return _profiles(summed.sum(axis=-1) / len(energies)), energies
 
@@ -97,25 +97,25 @@ def _parse() -> argparse.Namespace:
 def _report(world: World, arguments: argparse.Namespace) -> None:
     """Print what the newest checkpoint's showers are like."""
     found = newest_checkpoint(world, arguments.run_dir)
-    world.together(lambda: _check_energies(found))
+    world.all_or_raise(lambda: _check_energies(found))
     data = found.config.data
     theirs = DataConfig([str(arguments.real)], images=data.images, labels=str(data.labels))
     source = open_samples(world, theirs, found)
     real: list[_Measured] = []
-    world.on_root(lambda: real.append((*measure(pieces(source)), source.read_labels())))
-    asked: list[np.ndarray] = []
-    showers = _noting(blocks(world, found, _SHOWERS, seed=1), asked)
+    world.on_root(lambda: real.append((*measure(read_chunks(source)), source.read_labels())))
+    labels: list[np.ndarray] = []
+    showers = _noting(blocks(world, found, _SHOWERS, seed=1), labels)
     if not world.is_root:
         list(showers)  # gives this rank's to rank 0
         return
-    _print(found.step, (*measure(showers), np.concatenate(asked)), real[0], arguments.plot)
+    _print(found.step, (*measure(showers), np.concatenate(labels)), real[0], arguments.plot)
 
 
 def _noting(drawn: Iterable[Block], energies: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield showers, and add to ``energies`` those that they were asked for."""
-    for showers, asked in drawn:
-        assert asked is not None
-        energies.append(asked)
+    """Yield showers, and add the energies of their labels to ``energies``."""
+    for showers, labels in drawn:
+        assert labels is not None
+        energies.append(labels)
         yield showers
 
 
@@ -125,12 +125,7 @@ def _check_energies(found: Checkpoint) -> None:
         raise ConfigError(f"{found.path}: its showers have no energies (model.condition)")
 
 
-def _print(
-    step: int,
-    drawn: _Measured,
-    data: _Measured,
-    plot: Path | None,
-) -> None:
+def _print(step: int, drawn: _Measured, data: _Measured, plot: Path | None) -> None:
     """Print the figures of generated and real showers."""
     (generated, totals, energies), (real, real_totals, real_energies) = drawn, data
     pairs = {
@@ -142,7 +137,7 @@ def _print(
         deviation = largest_deviation(ours, theirs)
         print(f"{name} profile: at most {deviation:.1%} off where more than {_SHARE:.0%} lies")
     print(
-        f"total energy and the energy asked for: correlation "
+        f"total energy and the label's energy: correlation "
         f"{np.corrcoef(totals, energies)[0, 1]:.4f} (real showers: "
         f"{np.corrcoef(real_totals, real_energies)[0, 1]:.4f})"
     )
@@ -169,8 +164,8 @@ def _draw(
         axes.set(title=f"{name} profile", xlabel={"radial": "ring"}.get(name, "layer"))
         axes.set(ylabel="mean energy")
         axes.legend()
-    for (asked, total), name in zip(energies, ("generated", "real"), strict=True):
-        of_energies.plot(asked[:1000], total[:1000], ".", markersize=3, label=name)
+    for (labels, total), name in zip(energies, ("generated", "real"), strict=True):
+        of_energies.plot(labels[:1000], total[:1000], ".", markersize=3, label=name)
     of_energies.set(title="total energy", xlabel="energy of the particle", ylabel="in all cells")
     of_energies.legend()
     with writing(out):

@@ -3,8 +3,8 @@
     python -m hpcgan.metrics.digits RUN_DIR --real digits.h5 --held-out digits-held-out.h5
 
 The Fréchet distance from generated to held-out digits, in the space of the first 32 principal
-components of the real ones; and how many of the ten digits appear, told by a logistic regression
-fitted to the real ones. Each stands beside its value before training, from the run's checkpoint
+components of the real ones; and how many of the ten digits appear, by a logistic regression fitted
+to the real ones. Each stands beside its value before training, from the run's checkpoint
 of step 0. Needs scikit-learn (the extra ``demo``).
 """
 
@@ -26,7 +26,7 @@ from hpcgan.errors import ConfigError, DataError
 from hpcgan.files import check_is_file
 from hpcgan.generate import sample
 from hpcgan.metrics.frechet import flat, frechet_distance, principal_components
-from hpcgan.metrics.inputs import newest_checkpoint, open_samples, pieces
+from hpcgan.metrics.inputs import newest_checkpoint, open_samples, read_chunks
 from hpcgan.pictures import to_dtype
 from hpcgan.world import World
 
@@ -52,8 +52,8 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Judge:
-    """What real digits are like, taken in by pieces that need not fit in memory together."""
+class Evaluator:
+    """What real digits are like, taken in by chunks that need not fit in memory together."""
 
     def __init__(
         self, real: Iterable[np.ndarray], labels: np.ndarray, held_out: Iterable[np.ndarray]
@@ -61,9 +61,9 @@ class Judge:
         """Look at them.
 
         Args:
-            real: pieces (n, H, W, C) uint8 of the digits trained on.
+            real: chunks (n, H, W, C) uint8 of the digits trained on.
             labels: (N,), of all of them, 0 to 9.
-            held_out: pieces (n, H, W, C) uint8.
+            held_out: chunks (n, H, W, C) uint8.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -72,17 +72,17 @@ class Judge:
 
         def noting() -> Iterator[np.ndarray]:
             begin = 0
-            for piece in real:
-                known.append(piece[-begin % every :: every].copy())
-                begin += len(piece)
-                yield piece
+            for chunk in real:
+                known.append(chunk[-begin % every :: every].copy())
+                begin += len(chunk)
+                yield chunk
 
         self._space = principal_components(noting(), _COMPONENTS)
-        self._held_out = np.concatenate([self._space.project(piece) for piece in held_out])
+        self._held_out = np.concatenate([self._space.project(chunk) for chunk in held_out])
         classifier = LogisticRegression(max_iter=1000)
         self._classifier = classifier.fit(flat(np.concatenate(known)), labels[::every])
 
-    def figures(self, samples: np.ndarray) -> tuple[float, list[int]]:
+    def evaluate(self, samples: np.ndarray) -> tuple[float, list[int]]:
         """Return the Fréchet distance to the held-out digits and the digits that appear.
 
         Args:
@@ -95,7 +95,7 @@ class Judge:
 
 def _report(world: World, arguments: argparse.Namespace) -> None:
     """Print where the grid is, the speed and the figures before and after."""
-    world.together(_check_classifier)
+    world.all_or_raise(_check_classifier)
     run_dir: Path = arguments.run_dir
     before_training = checkpoint.path_of(run_dir / "checkpoints", 0)
     last = newest_checkpoint(world, run_dir)
@@ -104,13 +104,17 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     real = open_samples(world, DataConfig([str(arguments.real)], labels="labels"), last)
     held_out = open_samples(world, DataConfig([str(arguments.held_out)]), last)
     lines = world.on_root(lambda: _metrics(run_dir / "metrics.jsonl"))
-    judges: list[Judge] = []
-    world.on_root(lambda: judges.append(Judge(pieces(real), real.read_labels(), pieces(held_out))))
+    evaluators: list[Evaluator] = []
+    world.on_root(
+        lambda: evaluators.append(
+            Evaluator(read_chunks(real), real.read_labels(), read_chunks(held_out))
+        )
+    )
     drawn = [sample(world, found, _SAMPLES, seed=1) for found in (first, last)]
     if not world.is_root:
         return
     (before, digits_before), (after, digits_after) = (
-        judges[0].figures(to_dtype(each[0], "uint8")) for each in drawn if each
+        evaluators[0].evaluate(to_dtype(each[0], "uint8")) for each in drawn if each
     )
     speed = statistics.median(line["images_per_second"] for line in lines)
     print(f"sample grid:       {run_dir}/samples/step_{last.step:08d}.png")
@@ -123,7 +127,7 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
 
 
 def _check_classifier() -> None:
-    """Refuse to begin without the package that tells digits from one another."""
+    """Refuse to begin without the package that classifies digits."""
     wrong = packages.problem("sklearn")
     if wrong:
         raise ConfigError(f"scikit-learn {wrong}: pip install 'hpcgan[demo]'")

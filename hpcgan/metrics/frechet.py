@@ -31,19 +31,19 @@ def flat(samples: np.ndarray) -> np.ndarray:
     return rows / 127.5 - 1 if samples.dtype == np.uint8 else rows
 
 
-def principal_components(pieces: Iterable[np.ndarray], number: int) -> Components:
+def principal_components(chunks: Iterable[np.ndarray], number: int) -> Components:
     """Return the first ``number`` principal components of samples.
 
-    Memory holds one piece and (features, features) sums.
+    Memory holds one chunk and (features, features) sums.
 
     Args:
-        pieces: of the samples, (n, ...) each, one at least.
+        chunks: of the samples, (n, ...) each, one at least.
         number: of components.
     """
     count = 0
     shift = total = squares = np.zeros(())
-    for piece in pieces:
-        rows = flat(piece)
+    for chunk in chunks:
+        rows = flat(chunk)
         if not count:  # near the mean, so that the sums' difference keeps its digits
             shift = rows.mean(axis=0)
         rows -= shift

@@ -1,6 +1,6 @@
 """What the figures of a run are made from: its checkpoints, and data files to compare it with.
 
-Whatever of it is missing or damaged is told in one line, as by the commands.
+What is missing or damaged is reported in one line, as by the commands.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ def open_samples(world: World, data: DataConfig, like: Checkpoint) -> Source:
             f"{source.files[0]}: '{data.images}' holds samples of shape {source.sample_shape}, "
             f"but those of {like.path} have shape {like.sample_shape}"
         )
-        error.agreed = True
+        error.on_all_ranks = True
         raise error
     return source
 
 
-def pieces(source: Source) -> Iterator[np.ndarray]:
+def read_chunks(source: Source) -> Iterator[np.ndarray]:
     """Yield all samples in order, (n, *sample_shape), as many at a time as are read at once.
 
-    A piece may be overwritten when the next one is asked for.
+    A chunk may be overwritten when the next one is read.
 
     Raises:
         DataError: they cannot be read.
     """
     reader = ChunkReader(source, range(len(source.files)))
-    for begin, end in pairwise(source.edges.tolist()):
+    for begin, end in pairwise(source.chunk_offsets.tolist()):
         if begin < end:
             yield reader.read(range(begin, end))

@@ -1,1 +1,1 @@
-"""Scaling studies: a cost model of a training step, fitted to what was measured."""
+"""Scaling studies, their report, and a cost model of a training step that predicts other sizes."""

@@ -1,59 +1,75 @@
-"""What all ranks of a study do at each start: take the configuration's networks and samples, and
-make calls of the compiled update, as ``hpcgan train`` does, but for checkpoints and journal."""
+"""What the two programs of a study share: their command line and file, and a trainer of a
+configuration's networks on its samples, as in ``hpcgan train`` without log and checkpoints."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
 from hpcgan.config_file import load
-from hpcgan.data.residency import label_shards, opened_shards
+from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.devices import prepare_tensorflow
-from hpcgan.gan.conditions import as_input
+from hpcgan.files import write_whole
+from hpcgan.scaling.runs import Start, to_json
 from hpcgan.training import plan as plans
 from hpcgan.training.plan import Plan
+from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
 if TYPE_CHECKING:
-    import tensorflow as tf
+    from hpcgan.gan.state import State
+    from hpcgan.parallel import Strategy
+    from hpcgan.training.callback import Callback
+    from hpcgan.training.trainer import Trainer
 
-    from hpcgan.data.feed import Feed
-    from hpcgan.gan.update import Update
+Make = Callable[[World, "Given", float], dict[str, Any]]
 
 
-def parse(program: str, amount: str, number: type, words: list[str]) -> argparse.Namespace:
-    """Return the arguments of a program of a study's ranks.
+def main(kind: type[Start], make: Make) -> int:
+    """Run a program of a study on all ranks; return its exit status. Arguments: see ``parse``."""
+    return command.run("hpcgan scale", lambda: parse(kind, make, sys.argv[1:]))
+
+
+def parse(kind: type[Start], make: Make, words: list[str]) -> argparse.Namespace:
+    """Return the parsed command line of a program, whose ``run`` all ranks must call.
 
     Args:
-        program: its name.
-        amount: name of its last argument, which tells how much is to be done.
-        number: type of that.
-        words: CONFIG.yaml OUT.json weak|strong AMOUNT, and what is for the configuration.
+        kind: of the file that it writes.
+        make: is given the ranks, what to train and AMOUNT; returns what the file holds besides the
+            attributes of ``Start``.
+        words: CONFIG.yaml OUT.json weak|strong AMOUNT, and what is for the configuration. AMOUNT is
+            of seconds to measure, or of images to train on.
     """
-    parser = command.Parser(program, allow_abbrev=False)
+    parser = command.Parser("hpcgan scale", allow_abbrev=False)
     parser.add_argument("config")
     parser.add_argument("out", type=Path)
     parser.add_argument("kind", choices=("weak", "strong"))
-    parser.add_argument(amount, type=number)
+    parser.add_argument("amount", type=float)
     arguments, overrides = parser.parse_known_args(words)
-    arguments.overrides = overrides
+
+    def run(world: World, given: argparse.Namespace) -> None:
+        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        with _opened(world, given) as (training, config):
+            own = make(world, training, given.amount)
+        start = kind(given.kind, started, world.gather_json(world.host), config, **own)
+        world.on_root(lambda: write_whole(given.out, to_json(start).encode()))
+
+    arguments.overrides, arguments.run = overrides, run
     return arguments
 
 
 @contextmanager
-def opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls, dict[str, Any]]]:
-    """Prepare the networks and open the data; all ranks must enter it together.
+def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Given, dict[str, Any]]]:
+    """Give what is to be trained, and the configuration as sections and keys.
 
-    Yields:
-        The calls that can be made, and the configuration that was given, as sections and keys.
-
-    Raises:
-        UserError: something is wrong; the same on all ranks.
+    All ranks must enter it together; what is wrong is raised on all of them.
     """
     overrides = list(arguments.overrides)
     if arguments.kind == "weak":
@@ -62,69 +78,27 @@ def opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Calls,
     # A run directory that does not exist, and that nothing here makes.
     nowhere = arguments.out.with_suffix(".none")
     plan = plans.prepare(world, arguments.config, overrides, nowhere, "never")
-    world.together(lambda: prepare_tensorflow(world))
-    with opened_shards(world, plan.config, plan.source, plan.division) as shards:
-        from hpcgan.data.feed import Feed
+    world.all_or_raise(lambda: prepare_tensorflow(world))
+    from hpcgan.gan.state import State
 
-        per_step = plan.config.train.batch_size * plan.config.train.discriminator_steps
-        feeds = [Feed(shards.values(), per_step, plan.source.sample_shape, plan.source.dtype)]
-        if plan.config.model.condition != "none":
-            feeds.append(_labels(plan, per_step))
-        yield Calls(world, plan, feeds), config
+    with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
+        state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
+        yield Given(world, plan, state, shards), config
 
 
-class Calls:
-    """The networks, the samples that they learn from, and how far they have come.
+@dataclass(frozen=True)
+class Given:
+    """The networks and the samples that a program trains, without log and checkpoints."""
 
-    All ranks must make it and call its methods in the same order.
+    world: World
+    plan: Plan
+    state: State
+    shards: Mapping[int, Shard]
 
-    Attributes:
-        plan: the run.
-        state: the networks.
-        step: updates of G that were made.
-        skipped: of these, those that were left out, since their numbers were not finite.
-    """
+    def trainer(
+        self, strategy: Strategy, timer: Timer, callbacks: Sequence[Callback] = ()
+    ) -> Trainer:
+        """Return a trainer by some way of training."""
+        from hpcgan.training.trainer import Trainer
 
-    def __init__(self, world: World, plan: Plan, feeds: list[Feed]) -> None:
-        """Build the networks."""
-        from hpcgan.gan.state import State
-
-        self.plan = plan
-        self.state = world.together(lambda: State(plan.config, plan.source.sample_shape))
-        self.step = self.skipped = 0
-        self._feeds = feeds
-
-    def call(self, update: Update, batch: list[tf.Tensor]) -> None:
-        """Make a call of an update, and wait for its end as training does."""
-        import tensorflow as tf
-
-        samples, *labels = batch
-        report = update.run(samples, tf.constant(self.step, tf.int64), *labels)
-        report.losses.numpy()
-        self.skipped += int((report.skipped.numpy() > 0).sum())
-        self.step += samples.shape[0]
-
-    def batches(self, calls: Iterable[int]) -> Iterator[list[tf.Tensor]]:
-        """Return the batches of some calls: samples, and labels if there are.
-
-        All must be taken before others are asked for, since feeds make one after the other.
-
-        Args:
-            calls: the steps of each.
-        """
-        spans, first = [], self.step
-        for steps in calls:
-            spans.append((first, steps))
-            first += steps
-        feeds = [feed.batches(spans) for feed in self._feeds]
-        return (list(batch) for batch in zip(*feeds, strict=True))
-
-
-def _labels(plan: Plan, per_step: int) -> Feed:
-    """Return the feed of the samples' labels."""
-    from hpcgan.data.feed import Feed
-
-    division = plan.division
-    labels = {s: as_input(plan.config.model, own) for s, own in division.labels.items()}
-    shards = label_shards(plan.config, division, labels)
-    return Feed(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
+        return Trainer(self.world, self.plan, self.state, strategy, self.shards, timer, callbacks)

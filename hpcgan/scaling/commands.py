@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,20 @@ from hpcgan.world import World
 
 def add(commands: Any) -> None:
     """Add ``scale`` to the commands of an ``argparse`` parser."""
-    scale = commands.add_parser("scale", help="measure how training scales, report and foretell it")
+    scale = commands.add_parser("scale", help="measure how training scales, report and predict it")
     actions = scale.add_subparsers(dest="action", required=True, metavar="weak|strong|...")
-    _add_study(actions, "weak", "measure with a batch a rank: more ranks, more samples a step")
+    _add_study(actions, "weak", "measure with one batch per rank, more samples on more ranks")
     _add_study(actions, "strong", "measure one training run, divided over more and more ranks")
     report = actions.add_parser("report", help="table, CSV, curves and page of all that is in DIR")
     report.add_argument("directory", type=Path, metavar="DIR")
     report.set_defaults(run=_report, needs_ranks=False)
-    predict = actions.add_parser("predict", help="foretell steps on other numbers of ranks")
+    predict = actions.add_parser("predict", help="predict steps on other numbers of ranks")
     predict.add_argument("directory", type=Path, metavar="DIR", help="of a study")
     predict.add_argument("--sizes", type=_numbers, required=True, metavar="N,N,...")
-    predict.add_argument(
-        "--out", type=Path, metavar="DIR", help="for predict.png and predict.txt (default: DIR)"
-    )
-    predict.add_argument(
-        "--link",
-        type=_link,
-        metavar="SECONDS,BYTES",
-        help="between nodes, if the study had one: latency one way, and bytes a second",
-    )
+    out = "for predict.png and predict.txt (default: DIR)"
+    predict.add_argument("--out", type=Path, metavar="DIR", help=out)
+    link = "between nodes, if the study had one: latency one way, and bytes per second"
+    predict.add_argument("--link", type=_link, metavar="SECONDS,BYTES", help=link)
     predict.set_defaults(run=_predict, needs_ranks=False)
 
 
@@ -46,37 +42,17 @@ def _add_study(actions: Any, kind: str, what: str) -> None:
     study.add_argument("--ranks", type=_numbers, required=True, metavar="N,N,...")
     study.add_argument("--out", type=Path, required=True, metavar="DIR", help="may hold others")
     study.add_argument("--repeats", type=_number, default=3, help="starts of each number of ranks")
-    study.add_argument(
-        "--seconds",
-        type=_seconds,
-        default=10.0,
-        help="of measuring at each start, with the exchange and without it each (default: 10)",
-    )
-    study.add_argument(
-        "--quality",
-        type=_number,
-        default=0,
-        metavar="IMAGES",
-        help="train for so many images on each number of ranks too, and judge the samples",
-    )
-    study.set_defaults(run=_study, takes_keys=True)
+    seconds = "of measuring at each start, with the exchange and without it each (default: 10)"
+    study.add_argument("--seconds", type=_seconds, default=10.0, help=seconds)
+    quality = "also train for this many images on each number of ranks, and evaluate the samples"
+    study.add_argument("--quality", type=_number, default=0, metavar="IMAGES", help=quality)
+    study.set_defaults(run=_study, takes_keys=True, kind=kind)
 
 
 def _study(world: World, arguments: argparse.Namespace) -> int:
     from hpcgan.scaling import study
 
-    given = arguments
-    wanted = study.Study(
-        kind=given.action,
-        config=given.config,
-        overrides=given.overrides,
-        ranks=given.ranks,
-        out=given.out,
-        repeats=given.repeats,
-        seconds=given.seconds,
-        quality=given.quality,
-    )
-    return world.together(lambda: study.run(world, wanted))
+    return world.all_or_raise(lambda: study.run(world, arguments))
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -86,21 +62,17 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from hpcgan.scaling import foretell
+    from hpcgan.scaling import predict
 
-    given = arguments
-    foretell.write(given.directory, given.sizes, given.out or given.directory, given.link)
+    out = arguments.out or arguments.directory
+    predict.write(arguments.directory, arguments.sizes, out, arguments.link)
 
 
 def _number(word: str) -> int:
     """Return a whole number from 1."""
-    try:
-        number = int(word)
-    except ValueError:
-        number = 0
-    if number < 1:
+    if not word.strip().isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
-    return number
+    return int(word)
 
 
 def _numbers(word: str) -> list[int]:
@@ -110,19 +82,23 @@ def _numbers(word: str) -> list[int]:
 
 def _seconds(word: str) -> float:
     """Return a time above 0."""
-    try:
-        seconds = float(word)
-    except ValueError:
-        seconds = 0.0
+    seconds = _float(word)
     if not 0 < seconds < 1e6:
         raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds above 0")
     return seconds
 
 
 def _link(word: str) -> tuple[float, float]:
-    """Return latency and bandwidth."""
-    try:
-        latency, bandwidth = (float(each) for each in word.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{word!r} is not SECONDS,BYTES") from None
+    """Return latency, from 0, and bandwidth, above 0."""
+    latency, bandwidth = map(_float, word.split(",")) if word.count(",") == 1 else (-1.0, 0.0)
+    if not (0 <= latency < math.inf and bandwidth > 0):
+        raise argparse.ArgumentTypeError(f"{word!r} is not SECONDS,BYTES")
     return latency, bandwidth
+
+
+def _float(word: str) -> float:
+    """Return a number; NaN if it is none."""
+    try:
+        return float(word)
+    except ValueError:
+        return math.nan

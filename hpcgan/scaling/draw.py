@@ -1,84 +1,77 @@
-"""The curves of a study: speed-up, efficiency, where a step's time goes, and samples' quality."""
+"""The curves of a study and of a prediction, as PNG files."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hpcgan import packages
 from hpcgan.errors import ConfigError
-from hpcgan.scaling.quality import Compared
 from hpcgan.scaling.runs import counted
-from hpcgan.scaling.summary import Estimate, Row
+from hpcgan.scaling.summary import Comparison, Row, by_kind
 
-# Okabe and Ito's colours, which people who see fewer colours can tell apart.
-_BLUE, _RED, GREY = "#0072B2", "#D55E00", "#777777"
-_RANKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+if TYPE_CHECKING:
+    from hpcgan.scaling.predict import Prediction
+
+_STYLE = Path(__file__).parent / "templates" / "curves.mplstyle"
+# Labels and colours of the parts of a step.
+_PARTS = {
+    "compute": ("compute", "C0"),
+    "input": ("waiting for input", "#F0E442"),
+    "waiting": ("waiting for the slowest rank", "C5"),
+    "stragglers": ("stragglers", "C5"),
+    "exchange": ("exchange", "C1"),
+}
 _MARKERS = "os^Dv"
+_REFERENCE: Any = {"color": "#777777", "linestyle": "--", "linewidth": 1}
 # Distances that differ by more than this factor get a logarithmic axis; less has few numbers there.
 _LOGARITHMIC = 5
-# Of the parts of a step.
-COLOURS = {
-    "compute": _BLUE,
-    "stragglers": "#E69F00",
-    "exchange": _RED,
-    "input": "#F0E442",
-    "checkpoint": "#CC79A7",
-}
-_PARTS = {
-    "compute": ("compute", COLOURS["compute"]),
-    "input": ("waiting for input", COLOURS["input"]),
-    "waiting": ("waiting for the slowest rank", COLOURS["stragglers"]),
-    "exchange": ("exchange", COLOURS["exchange"]),
-}
 # Numbers of ranks below an axis, at most: more would run into one another.
 _MOST_TICKS = 10
-_STYLE: Any = {
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "lines.markersize": 5,
-    "figure.constrained_layout.h_pad": 0.12,
-    "figure.constrained_layout.w_pad": 0.1,
-    "legend.frameon": False,
-    "legend.fontsize": 10,
-}
 
 
-def picture(rows: Sequence[Row]) -> bytes:
-    """Return the curves as a PNG file.
+def study(rows: Sequence[Row]) -> bytes:
+    """Return the curves of a study: three for each kind, and two below if it has training runs."""
+    kinds = by_kind(rows).values()
+    number = len(kinds) + sum(own[0].quality is not None for own in kinds)
+    out = io.BytesIO()
+    with _lines_of_curves(13, number, out) as lines:
+        for own in kinds:
+            line, kind = next(lines), own[0].kind.capitalize()
+            line.suptitle(f"{kind} scaling")
+            for axes, draw in zip(
+                line.subplots(1, 3), (_speed_up, _efficiency, _parts), strict=True
+            ):
+                draw(axes, own)
+            if own[0].quality:
+                line = next(lines)
+                line.suptitle(f"{kind} scaling: quality")
+                by_images, by_time = line.subplots(1, 2)
+                # Legends stand where curves that fall leave room.
+                _quality(by_images, own[0].quality, "images", "lower left")
+                _quality(by_time, own[0].quality, "seconds", "upper right")
+    return out.getvalue()
 
-    A line of three for each kind, and below it one of two if it has training runs.
 
-    Raises:
-        ConfigError: matplotlib cannot be imported.
-    """
-    kinds = list(dict.fromkeys(row.kind for row in rows))
-    by_kind = [[row for row in rows if row.kind == kind] for kind in kinds]
-    number = len(kinds) + sum(each[0].quality is not None for each in by_kind)
-    with new_figure(13, 4.2 * number) as figure:
-        lines = iter(figure.subfigures(number, 1, squeeze=False)[:, 0])
-        for of_kind in by_kind:
-            speed_up, efficiency, split = next(lines).subplots(1, 3)
-            _draw_speed_up(speed_up, of_kind)
-            _draw_efficiency(efficiency, of_kind)
-            _draw_split(split, of_kind)
-            if of_kind[0].quality:
-                _draw_quality(next(lines).subplots(1, 2), of_kind, of_kind[0].quality)
-        return png(figure)
+def prediction(predictions: Sequence[Prediction]) -> bytes:
+    """Return the curves of predictions, two for each."""
+    out = io.BytesIO()
+    with _lines_of_curves(11.5, len(predictions), out) as lines:
+        for line, each in zip(lines, predictions, strict=True):
+            line.suptitle(f"{each.kind.capitalize()} scaling, predicted")
+            curve, shares = line.subplots(1, 2)
+            _predicted_efficiency(curve, each)
+            _shares(shares, each)
+    return out.getvalue()
 
 
 @contextmanager
-def new_figure(width: float, height: float) -> Iterator[Any]:
-    """Give a figure of so many inches, in the style of all pictures of a study.
+def _lines_of_curves(width: float, number: int, out: io.BytesIO) -> Iterator[Iterator[Any]]:
+    """Give the lines of a figure, ``width`` inches wide; then write it as a PNG file.
 
     Raises:
         ConfigError: matplotlib cannot be imported.
@@ -89,140 +82,133 @@ def new_figure(width: float, height: float) -> Iterator[Any]:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        yield Figure(figsize=(width, height), layout="constrained")
+    with matplotlib.rc_context(fname=_STYLE):
+        figure = Figure(figsize=(width, 4.5 * number), layout="constrained")
+        yield iter(figure.subfigures(number, 1, squeeze=False)[:, 0])
+        figure.savefig(out, format="png", dpi=200)
 
 
-def png(figure: Any) -> bytes:
-    """Return a figure as a PNG file."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=200)
-    return out.getvalue()
-
-
-def number_ranks(axes: Any, ranks: Sequence[int]) -> None:
-    """Number the axis of ranks by those in ``ranks``, ascending; by some where they are many."""
-    shown = ranks[:: math.ceil(len(ranks) / _MOST_TICKS)]
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(shown, [str(each) for each in shown])
-    axes.minorticks_off()
-    axes.set_xlim(ranks[0] / 1.2, ranks[-1] * 1.2)
-    axes.set_xlabel("ranks")
-
-
-def _draw_speed_up(axes: Any, rows: Sequence[Row]) -> None:
-    """Draw images a second, in those of the smallest number of ranks, beside the ideal."""
+def _speed_up(axes: Any, rows: Sequence[Row]) -> None:
+    """Draw speed-up beside the ideal."""
     ranks = sorted({row.ranks for row in rows})
-    axes.plot(ranks, ranks, "--", color=GREY, label="ideal")
-    _draw_estimates(axes, rows, lambda row: row.speed_up, _BLUE, "o-", "measured")
+    axes.plot(ranks, ranks, label="ideal", **_REFERENCE)
+    values = [*ranks, *_draw_estimates(axes, rows, "speed_up", "C0o-", "measured")]
     axes.set_yscale("log", base=2)
-    number_ranks(axes, ranks)
-    axes.set_yticks(ranks, [str(each) for each in ranks])
+    _number_ranks(axes, ranks)
+    axes.set_yticks(ranks, ranks)
     axes.minorticks_off()
-    values = [*ranks, *(row.speed_up.value for row in rows)]
-    axes.set_ylim(min(values) / 1.2, max(values) * 1.2)
-    axes.set(ylabel="speed-up", title=_title(rows, "speed-up"))
+    axes.set(title="speed-up", ylim=(min(values) / 1.2, max(values) * 1.2))
     axes.legend(loc="upper left")
 
 
-def _draw_efficiency(axes: Any, rows: Sequence[Row]) -> None:
-    """Draw both efficiencies, in percent."""
-    base = f"against {counted(rows[0].base[0].ranks)}"
-    axes.axhline(100, color=GREY, linestyle="--", linewidth=1)
-    _draw_estimates(axes, rows, lambda row: row.efficiency.scaled(100), _BLUE, "o-", base, 0.98)
-    limit = "against the same ranks without exchange"
-    _draw_estimates(
-        axes, rows, lambda row: row.limit_efficiency.scaled(100), _RED, "s-", limit, 1.02
-    )
-    number_ranks(axes, sorted({row.ranks for row in rows}))
-    # By the medians: bars of few and odd starts may be as long as they like.
-    values = [each.value for row in rows for each in (row.efficiency, row.limit_efficiency)]
-    axes.set_ylim(0, max(115.0, 110 * max(values)))
-    axes.set(ylabel="efficiency (%)", title=_title(rows, "efficiency"))
+def _efficiency(axes: Any, rows: Sequence[Row]) -> None:
+    """Draw both efficiencies, a little beside one another, so that their error bars show."""
+    axes.axhline(1, **_REFERENCE)
+    label = f"against {counted(rows[0].reference)}"
+    values = _draw_estimates(axes, rows, "efficiency", "C0o-", label, 0.98)
+    label = "against the no-communication baseline"
+    values += _draw_estimates(axes, rows, "baseline_efficiency", "C1s-", label, 1.02)
+    _number_ranks(axes, sorted({row.ranks for row in rows}))
+    # By the medians: bars of few starts may be longer than the axis.
+    _show_percent(axes, "efficiency", max(1.15, 1.1 * max(values)))
     axes.legend(loc="lower left")
 
 
-def _draw_split(axes: Any, rows: Sequence[Row]) -> None:
-    """Draw the parts of a step, one on the other."""
+def _parts(axes: Any, rows: Sequence[Row]) -> None:
+    """Draw the parts of a step, one on the other; bars are named by ranks, or ranks and nodes."""
+    recur = len({row.ranks for row in rows}) < len(rows)
+    names = [f"{row.ranks} on {row.nodes} nodes" if recur else str(row.ranks) for row in rows]
     bottoms = [0.0] * len(rows)
-    places = range(len(rows))
-    for name, (label, colour) in _PARTS.items():
-        heights = [1e3 * row.split[name] for row in rows]
-        axes.bar(places, heights, 0.6, bottoms, label=label, color=colour)
+    for part in rows[0].parts:
+        heights = [row.parts[part] for row in rows]
+        axes.bar(names, heights, 0.6, bottoms, label=_PARTS[part][0], color=_PARTS[part][1])
         bottoms = [low + high for low, high in zip(bottoms, heights, strict=True)]
-    axes.set_xticks(places, [_name(row, rows) for row in rows])
     axes.grid(False, axis="x")
-    axes.set_ylim(0, 1.45 * max(bottoms))
-    axes.set(xlabel="ranks", ylabel="time of a step (ms)")
-    axes.set_title(_title(rows, "where the time goes"))
-    axes.legend(loc="upper left", reverse=True, ncols=1)
+    axes.set(title="time of a step (ms)", xlabel="ranks", ylim=(0, 1.6 * max(bottoms)))
+    axes.legend(loc="upper left", reverse=True)
 
 
-def _draw_quality(both: Any, rows: Sequence[Row], quality: Compared) -> None:
-    """Draw the Fréchet distance of each number of ranks, over images and over time."""
-    from matplotlib.ticker import LogLocator
-
-    by_images, by_time = both
-    for place, (ranks, found) in enumerate(quality.curves.items()):
+def _quality(axes: Any, quality: Comparison, axis: str, corner: str) -> None:
+    """Draw the Fréchet distances of each number of ranks over ``images`` or ``seconds``."""
+    distances = []
+    for place, (ranks, runs) in enumerate(quality.curves.items()):
         # Curves that lie on each other, as those of a strong study do, still show.
-        style: Any = {
-            "color": _RANKS[place % len(_RANKS)],
-            "marker": _MARKERS[place % len(_MARKERS)],
-            "markersize": 10 - 1.5 * (place % len(_MARKERS)),
-            "markerfacecolor": "none",
-        }
-        for run in found:
-            heights = [mark.frechet for mark in run.marks]
-            label = counted(ranks) if run is found[0] else None
-            by_images.plot([mark.images for mark in run.marks], heights, label=label, **style)
-            by_time.plot([mark.seconds for mark in run.marks], heights, label=label, **style)
-    by_images.set(xlabel="images", title=_title(rows, "quality at equal images"))
-    by_time.set(xlabel="seconds of training", title=_title(rows, "quality at equal time"))
-    runs = [run for found in quality.curves.values() for run in found]
-    distances = [mark.frechet for run in runs for mark in run.marks]
-    # Legends stand where curves that fall leave room.
-    ends = ((by_images, quality.images, "lower left"), (by_time, quality.seconds, "upper right"))
-    for axes, end, corner in ends:
-        axes.axvline(end, color=GREY, linestyle="--", linewidth=1, label="compared here")
-        axes.set(ylabel="Fréchet distance")
-        if max(distances) > _LOGARITHMIC * min(distances):
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.minorticks_off()
-        axes.legend(loc=corner, frameon=True, framealpha=1.0, edgecolor="none")
+        number = place % len(_MARKERS)
+        style: Any = {"ms": 10 - 1.5 * number, "markerfacecolor": "none", "color": f"C{place}"}
+        for run in runs:
+            heights = [point.frechet for point in run.points]
+            style["label"] = counted(ranks) if run is runs[0] else None
+            places = [getattr(point, axis) for point in run.points]
+            axes.plot(places, heights, marker=_MARKERS[number], **style)
+            distances += heights
+    axes.axvline(getattr(quality, axis), label="compared here", **_REFERENCE)
+    axes.set(title=f"Fréchet distance by {axis} of training", xlabel=axis)
+    if max(distances) > _LOGARITHMIC * min(distances):
+        from matplotlib.ticker import LogLocator
+
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+    axes.legend(loc=corner)
+
+
+def _predicted_efficiency(axes: Any, found: Prediction) -> None:
+    """Draw efficiency over ranks; the colour of a point shows its bottleneck."""
+    curve = {row.ranks: row.efficiency for row in found.rows}
+    axes.axhline(1, **_REFERENCE)
+    axes.plot(list(curve), list(curve.values()), color=_REFERENCE["color"])
+    for name in dict.fromkeys(row.step.bottleneck for row in found.rows):
+        own = [row.ranks for row in found.rows if row.step.bottleneck == name]
+        label = f"predicted; bottleneck: {name}"
+        axes.plot(own, [curve[each] for each in own], "o", color=_PARTS[name][1], label=label)
+    measured = [size for size, _ in found.measured]
+    if measured:
+        axes.plot(measured, [each for _, each in found.measured], "kx", ms=7, label="measured")
+    _number_ranks(axes, sorted({*curve, *measured}))
+    _show_percent(axes, "efficiency", 1.15)
+    axes.legend(loc="lower left")
+
+
+def _shares(axes: Any, found: Prediction) -> None:
+    """Draw the parts of a step that take time as shares of it."""
+    steps, ranks = [row.step for row in found.rows], [row.ranks for row in found.rows]
+    names = [name for name in vars(steps[0]) if any(getattr(step, name) for step in steps)]
+    shares = [[getattr(step, name) / step.total for step in steps] for name in names]
+    axes.stackplot(ranks, shares, labels=names, colors=[_PARTS[name][1] for name in names])
+    _number_ranks(axes, ranks)
+    _show_percent(axes, "share of a step", 1)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
 
 
 def _draw_estimates(
-    axes: Any,
-    rows: Sequence[Row],
-    value: Callable[[Row], Estimate],
-    colour: str,
-    style: str,
-    label: str,
-    shift: float = 1.0,
-) -> None:
-    """Draw a line with error bars; points with more ranks than cores are hollow.
+    axes: Any, rows: Sequence[Row], name: str, style: str, label: str, shift: float = 1.0
+) -> list[float]:
+    """Draw a line with error bars, of points that are hollow if there were more ranks than cores.
 
-    ``shift`` is a factor of the ranks, by which bars of two lines stand beside one another.
+    ``shift`` is a factor of the ranks. Returns the heights.
     """
-    ranks, found = [shift * row.ranks for row in rows], [value(row) for row in rows]
-    low = [each.value - min(each.value, each.low or each.value) for each in found]
-    high = [max(each.value, each.high or each.value) - each.value for each in found]
-    middle = [each.value for each in found]
-    axes.errorbar(ranks, middle, [low, high], fmt="none", color=colour, capsize=3, linewidth=1.2)
-    axes.plot(ranks, middle, style, color=colour, label=label)
+    values = [row.estimates[name] for row in rows]
+    ranks, middle = [shift * row.ranks for row in rows], [each.value for each in values]
+    low = [max(0.0, each.value - (each.low or each.value)) for each in values]
+    high = [max(0.0, (each.high or each.value) - each.value) for each in values]
+    axes.errorbar(ranks, middle, [low, high], fmt=style, label=label, capsize=3, elinewidth=1.2)
     for row, place, height in zip(rows, ranks, middle, strict=True):
         if row.oversubscribed:
-            axes.plot(place, height, style[0], color=colour, markerfacecolor="white")
+            axes.plot(place, height, style.rstrip("-"), markerfacecolor="white", zorder=3)
+    return middle
 
 
-def _title(rows: Sequence[Row], what: str) -> str:
-    """Return the title of a picture."""
-    return f"{rows[0].kind.capitalize()} scaling: {what}"
+def _number_ranks(axes: Any, ranks: Sequence[int]) -> None:
+    """Number the axis of ranks by those in ``ranks``, ascending; by some where they are many."""
+    shown = ranks[:: math.ceil(len(ranks) / _MOST_TICKS)]
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(shown, shown)
+    axes.minorticks_off()
+    axes.set(xlim=(ranks[0] / 1.2, ranks[-1] * 1.2), xlabel="ranks")
 
 
-def _name(row: Row, rows: Sequence[Row]) -> str:
-    """Return the name of a bar, with the nodes where the same ranks had several numbers of them."""
-    several = sum(each.ranks == row.ranks for each in rows) > 1
-    return f"{row.ranks} on {row.nodes} nodes" if several else str(row.ranks)
+def _show_percent(axes: Any, title: str, top: float) -> None:
+    """Show ratios from 0 to ``top`` as percent."""
+    axes.set(title=f"{title} (%)", ylim=(0, top))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")

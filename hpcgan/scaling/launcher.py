@@ -1,4 +1,4 @@
-"""How a study starts ranks: by srun or mpirun, with the same cores a rank on any number of them."""
+"""How a study starts ranks: by srun or mpirun, with the same cores for each on any number."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ def command(
         ranks: how many.
         largest: the most ranks of the study.
         program: its words.
-        environment: whose ``SLURM_`` variables tell the job, and ``PATH`` where programs are.
+        environment: with the ``SLURM_`` variables of the job, and the ``PATH`` of programs.
     """
     if "SLURM_JOB_ID" not in environment:
-        return [*_TIED, *_mpirun_here(ranks, core_groups(), largest, program)]
+        return [*_TIED, *_mpirun_here(ranks, largest, program)]
     kind = _pmix(environment)
     cores = environment.get("SLURM_CPUS_PER_TASK")
     if kind is None:
         where = ["--map-by", f"slot:PE={cores or 1}", "--bind-to", "core"]
         return [*_TIED, _find_mpirun(), "-n", str(ranks), *where, *program]
-    nodes = math.ceil(ranks / _tasks_per_node(environment))
+    # Of the job's first node: Slurm writes 4(x2),3 for two of 4 tasks and one of 3.
+    tasks = re.match(r"\d+", environment.get("SLURM_TASKS_PER_NODE", ""))
+    nodes = math.ceil(ranks / int(tasks[0])) if tasks else ranks
     line = ["srun", f"--mpi={kind}", "-N", str(nodes), "-n", str(ranks)]
     line += ["-c", cores] if cores else []
     return [*_TIED, *line, "--kill-on-bad-exit=0", "--wait=120", *program]
@@ -53,10 +55,9 @@ def core_groups() -> list[list[int]]:
     return list(groups.values())
 
 
-def _mpirun_here(
-    ranks: int, groups: list[list[int]], largest: int, program: Sequence[str]
-) -> list[str]:
-    """Return mpirun's line, with each rank on ``len(groups) // largest`` cores, at least one."""
+def _mpirun_here(ranks: int, largest: int, program: Sequence[str]) -> list[str]:
+    """Return mpirun's line, with an equal part of the cores, at least one, for each rank."""
+    groups = core_groups()
     share = max(1, len(groups) // largest)
     line = [_find_mpirun(), "--bind-to", "none"]
     line += ["--oversubscribe"] if ranks > len(groups) else []
@@ -88,9 +89,3 @@ def _pmix(environment: Mapping[str, str]) -> str | None:
     # Not in "specific pmix plugin versions available: pmix_v4", which says so of the latter.
     kinds = re.findall(r"\bpmix(?:_v\d+)?\b(?! plugin)", listed.stdout + listed.stderr)
     return min(kinds, key=lambda kind: kind != "pmix", default=None)
-
-
-def _tasks_per_node(environment: Mapping[str, str]) -> int:
-    """Return the tasks of the job's first node: Slurm writes 4(x2),3 for two of 4 and one of 3."""
-    found = re.match(r"\d+", environment.get("SLURM_TASKS_PER_NODE", ""))
-    return int(found[0]) if found else 1

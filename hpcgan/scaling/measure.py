@@ -1,175 +1,192 @@
-"""Time the steps of a run with the exchange and without it: one start of a scaling study.
+"""Time the steps of a run with and without communication: one start of a scaling study.
 
     mpirun -n 4 python -m hpcgan.scaling.measure CONFIG.yaml OUT.json weak|strong SECONDS
         [--section.key VALUE ...]
 
-``hpcgan scale`` starts it. All ranks train the networks of the configuration on its data, as
-``hpcgan train`` does, but for checkpoints and journal: first without the exchange, each rank with
-its own gradients, which is the limit; then with the ring. They take no turns, since Horovod, once
-started, cannot be ended, and its thread looks for tensors on each rank's core even while nothing
-is exchanged: a limit beside it would not be one. Repeats of the whole even out what else changes.
+``hpcgan scale`` starts it. All ranks train the networks of the configuration on its data: first
+each rank with its own gradients, the no-communication baseline; then with the ring. They do not
+alternate, since Horovod, once started, cannot be ended, and its thread looks for tensors on each
+rank's core even while nothing is exchanged: a baseline beside it would be slower than it is.
+Repeats of the whole even out what else changes.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from hpcgan import command
-from hpcgan.exchange import Exchange, alone
-from hpcgan.files import write_whole
+from hpcgan.all_reduce import AllReduce, identity
 from hpcgan.packages import version_of
 from hpcgan.scaling import calls
-from hpcgan.scaling.calls import Calls
-from hpcgan.scaling.runs import Run, Segment, to_json
-from hpcgan.training.calls import steps_a_call
+from hpcgan.scaling.calls import Given
+from hpcgan.scaling.runs import Run, Segment
+from hpcgan.training.callback import Call, Callback
+from hpcgan.training.calls import steps_per_call
+from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from hpcgan.gan.update import Update
+    from hpcgan.parallel import Strategy
 
-# Segments of each way that count: their median stands two that something else disturbed.
+# Segments of each way that count: their median allows two that something else disturbed.
 _SEGMENTS = 5
-# Single steps of each rank that are timed, for their variation.
-_SINGLE = 20
+_SINGLE = 20  # single steps of each rank that are timed, for their variation
 _PACKAGES = ("hpcgan", "tensorflow", "keras", "horovod", "mpi4py", "numpy")
 
 
-def main() -> int:
-    """Run the program on all ranks and return its exit status."""
-    return command.run("hpcgan scale", lambda: parse(sys.argv[1:]))
+def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
+    """Time both ways, ``seconds`` each; return a ``Run``'s attributes. All ranks must call it."""
+    from hpcgan.parallel.synchronous import over_ring
 
-
-def parse(words: list[str]) -> argparse.Namespace:
-    """Return the parsed command line, whose ``run`` is to be called by all ranks."""
-    arguments = calls.parse("hpcgan.scaling.measure", "seconds", float, words)
-    arguments.run = _measure
-    return arguments
-
-
-def _measure(world: World, arguments: argparse.Namespace) -> None:
-    """Measure on all ranks and write the file on rank 0."""
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    with calls.opened(world, arguments) as (found, config):
-        bench = Bench(world, found)
-        run = bench.measure(arguments.kind, config, started, arguments.seconds)
-    world.on_root(lambda: write_whole(arguments.out, to_json(run).encode()))
+    bench, plan = Bench(given), given.plan
+    baseline = bench.way(bench.baseline, seconds)
+    compute = bench.singles(seconds)
+    # Made after the baseline is compiled, since layers that talk to other ranks get the ring by it.
+    ring = over_ring(world, plan.config, given.state, plan.source.dtype, plan.assignment.hosted)
+    exchange = bench.way(ring, seconds)
+    per_shard = plan.images_per_step // len(plan.assignment.sizes)
+    return {
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "cores": world.gather_json(world.cores),
+        "oversubscribed": world.shares_cores,
+        "images": plan.images_per_step,
+        "samples": per_shard * max(world.gather_json(len(plan.assignment.hosted))),
+        "gradient_bytes": sum(bench.sizes),
+        "exchanges": len(bench.sizes),
+        "exchange": exchange,
+        "baseline": baseline,
+        "compute_seconds": compute,
+        "skipped": bench.skipped,
+        "versions": {name: version_of(name) for name in _PACKAGES}
+        | {"python": platform.python_version()},
+    }
 
 
 class Bench:
     """The ways in which steps are timed.
 
     All ranks must make it and call its methods in the same order.
+
+    Attributes:
+        baseline: the way of ranks that never talk.
+        sizes: bytes of each all-reduce of a step, which the baseline leaves out.
+        skipped: timed steps in which an update was left out, since its numbers were not finite.
     """
 
-    def __init__(self, world: World, found: Calls) -> None:
-        """Make the limit."""
-        from hpcgan.gan.update import Update
+    def __init__(self, given: Given) -> None:
+        """Make the no-communication baseline."""
+        from hpcgan.parallel.synchronous import Synchronous
 
-        self._world, self._calls, self._plan = world, found, found.plan
-        config = found.plan.config
+        self._given, self._world = given, given.world
         self._pace = 0.0  # seconds of a step of the last way, about
-        self._skipped = 0
-        self._sizes: list[int] = []  # bytes of what the limit does not send in a step
-
-        def counted(width: int) -> Exchange:
-            """Return the exchange of a rank alone, which notes bytes of so many a number."""
-
-            def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
-                self._sizes.append(width * vector.shape.num_elements())
-                return alone(vector, scale)
-
-            return keep
-
-        halves = None if config.parallel.compression == "none" else counted(2)
-        hosted, dtype = found.plan.division.hosted, found.plan.source.dtype
+        self.skipped = 0
+        self.sizes: list[int] = []
+        config, hosted = given.plan.config, given.plan.assignment.hosted
+        halves = None if config.parallel.compression == "none" else self._counted(2)
         # Each rank averages over its own shards, as if there were no others.
         own = replace(config, data=replace(config.data, shards=len(hosted)))
-        self._limit = world.together(
-            lambda: Update(own, found.state, dtype, hosted, counted(4), halves)
+        dtype = given.plan.source.dtype
+        self.baseline = self._world.all_or_raise(
+            lambda: Synchronous(own, given.state, dtype, hosted, self._counted(4), halves)
         )
 
-    def measure(self, kind: str, config: dict[str, Any], started: str, seconds: float) -> Run:
-        """Time both ways, ``seconds`` each, and return what was found; the same on all ranks."""
-        from hpcgan.parallel import synchronous
+    def _counted(self, width: int) -> AllReduce:
+        """Return the all-reduce of a rank alone, which notes its bytes, ``width`` per number."""
 
-        world, plan = self._world, self._plan
-        limit = self._way(self._limit, seconds)
-        compute = self._singles(seconds)
-        # Made now that the limit is compiled: layers that talk to other ranks get the ring from it.
-        ring = synchronous.make_update(
-            world, plan.config, self._calls.state, plan.source.dtype, plan.division.hosted
-        )
-        exchange = self._way(ring, seconds)
-        return Run(
-            kind=kind,
-            started=started,
-            job=os.environ.get("SLURM_JOB_ID"),
-            hosts=world.gather_json(world.host),
-            cores=world.gather_json(world.cores),
-            oversubscribed=world.shares_cores,
-            config=config,
-            images=plan.images_per_step,
-            samples=plan.images_per_step
-            // len(plan.division.sizes)
-            * max(world.gather_json(len(plan.division.hosted))),
-            gradient_bytes=sum(self._sizes),
-            exchanges=len(self._sizes),
-            exchange=exchange,
-            limit=limit,
-            compute_seconds=compute,
-            skipped=self._skipped,
-            versions={
-                "python": platform.python_version(),
-                **{name: version_of(name) for name in _PACKAGES},
-            },
-        )
+        def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
+            self.sizes.append(width * vector.shape.num_elements())
+            return identity(vector, scale)
 
-    def _way(self, update: Update, seconds: float) -> list[Segment]:
+        return keep
+
+    def way(self, strategy: Strategy, seconds: float) -> list[Segment]:
         """Return what counts of a way: ``seconds`` of it, after its compilation and warm-up."""
-        self._segment(update, self._calls.batches([1]), 1)
-        self._pace = self._segment(update, self._calls.batches([1] * 3), 3).slowest
-        steps = steps_a_call(self._pace)
-        number = max(1, round(seconds / _SEGMENTS / (steps * self._pace)))
-        batches = self._calls.batches([steps] * (_SEGMENTS + 1) * number)
-        self._segment(update, batches, number)  # calls of so many steps come for the first time
-        skipped = self._calls.skipped
-        found = [self._segment(update, batches, number) for _ in range(_SEGMENTS)]
-        self._skipped += self._calls.skipped - skipped
-        return found
+        self._segments(strategy, 1, steps=1, calls=1)
+        first = self._segments(strategy, 1, steps=1, calls=3).segments[0]
+        self._pace = max(first.seconds) / first.steps
+        steps = steps_per_call(self._pace)
+        calls = max(1, round(seconds / _SEGMENTS / (steps * self._pace)))
+        timed = self._segments(strategy, 1 + _SEGMENTS, steps, calls)
+        # The first one has the first calls of this length.
+        self.skipped += sum(timed.skipped[1:])
+        return timed.segments[1:]
 
-    def _segment(self, update: Update, batches: Iterator[list[tf.Tensor]], number: int) -> Segment:
-        """Make calls of an update, which all ranks begin together, and time them."""
-        self._world.barrier()
-        began, waited, first = time.perf_counter(), 0.0, self._calls.step
-        for _ in range(number):
-            asked = time.perf_counter()
-            batch = next(batches)
-            waited += time.perf_counter() - asked
-            self._calls.call(update, batch)
-        own = (time.perf_counter() - began, waited)
-        seconds, waits = zip(*self._world.gather_json(own), strict=True)
-        return Segment(self._calls.step - first, list(seconds), list(waits))
+    def _segments(self, strategy: Strategy, number: int, steps: int, calls: int) -> SegmentTimer:
+        """Train for segments of calls, each of ``steps`` steps, and time them."""
+        timer = Timer()
+        segments = SegmentTimer(self._world, timer, calls)
+        trainer = self._given.trainer(strategy, timer, [segments])
+        segments.begin()
+        trainer.fit(self._given.state.step + number * calls * steps, most=steps)
+        return segments
 
-    def _singles(self, seconds: float) -> list[list[float]]:
-        """Return the seconds of single steps without exchange, of each rank."""
+    def singles(self, seconds: float) -> list[list[float]]:
+        """Return the seconds of single steps without communication, of each rank."""
         number = min(_SINGLE, max(2, int(seconds / _SEGMENTS / self._pace)))
-        found = []
-        for batch in self._calls.batches([1] * number):
-            began = time.perf_counter()
-            self._calls.call(self._limit, batch)
-            found.append(time.perf_counter() - began)
-        return self._world.gather_json(found)
+        timer = Timer()
+        calls = CallTimer(timer)
+        trainer = self._given.trainer(self.baseline, timer, [calls])
+        trainer.fit(self._given.state.step + number, most=1)
+        return self._world.gather_json(calls.seconds)
+
+
+class SegmentTimer(Callback):
+    """Times segments of calls, which all ranks begin together.
+
+    Attributes:
+        segments: those that have ended.
+        skipped: steps in which an update was left out, in each of them.
+    """
+
+    def __init__(self, world: World, timer: Timer, calls: int) -> None:
+        """Prepare segments of ``calls`` calls of the trainer that has ``timer``."""
+        self._world, self._timer, self._calls = world, timer, calls
+        self.segments: list[Segment] = []
+        self.skipped: list[int] = []
+
+    def begin(self) -> None:
+        """Begin a segment. All ranks must call it."""
+        self._world.barrier()
+        self._timer.reset()
+        self._made: list[Call] = []
+        self._began = time.perf_counter()
+
+    def after_call(self, call: Call) -> None:
+        """Count a call; end the segment if it was its last, and begin the next."""
+        self._made.append(call)
+        if len(self._made) < self._calls:
+            return
+        own = (time.perf_counter() - self._began, self._timer.seconds["input"])
+        seconds, waits = zip(*self._world.gather_json(own), strict=True)
+        steps = sum(each.steps for each in self._made)
+        self.segments.append(Segment(steps, list(seconds), list(waits)))
+        self.skipped.append(sum(int(each.skipped.sum()) for each in self._made))
+        self.begin()
+
+
+class CallTimer(Callback):
+    """Times each call of this rank, without waiting for others.
+
+    Attributes:
+        seconds: of each call.
+    """
+
+    def __init__(self, timer: Timer) -> None:
+        """Read ``timer``, the trainer's."""
+        self._timer = timer
+        self.seconds: list[float] = []
+
+    def after_call(self, call: Call) -> None:
+        """Take the time of a call."""
+        self.seconds.append(self._timer.seconds["update"])
+        self._timer.reset()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(calls.main(Run, measure))

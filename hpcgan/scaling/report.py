@@ -6,16 +6,19 @@ ranks. Training runs directly below DIR, as those of a sweep, are compared besid
 
 from __future__ import annotations
 
+import base64
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
-from hpcgan.scaling import draw, page, sweep, table
-from hpcgan.scaling.quality import read_quality
-from hpcgan.scaling.runs import read_runs
-from hpcgan.scaling.summary import Row, points, summarize, warnings
+from hpcgan.scaling import draw, sweep, table
+from hpcgan.scaling.runs import read_quality, read_runs, settings
+from hpcgan.scaling.summary import Row, by_kind, measured_points, summarize, warnings
 
 
 def write(directory: Path) -> None:
@@ -29,29 +32,50 @@ def write(directory: Path) -> None:
     trained = sweep.read(directory)
     is_study = not trained or any((directory / "runs").glob("*.json"))
     runs = read_runs(directory) if is_study else {}
-    rows = summarize(runs.values(), read_quality(directory, runs)) if runs else []
+    rows = summarize(runs.values(), read_quality(directory, runs))
     content: dict[str, bytes] = {}
     if rows:
-        print(table.text(rows))
-        for warning in warnings(rows):
-            print(f"warning: {warning}")
-        content |= _study_files(rows)
+        print(table.text(rows), *(f"warning: {each}" for each in warnings(rows)), sep="\n")
+        content["report.csv"] = table.to_csv(rows).encode()
+        points = [vars(point) for point in measured_points(rows)]
+        content["points.json"] = f"{json.dumps(points)}\n".encode()
+        try:
+            content["report.png"] = draw.study(rows)
+        except ConfigError as error:
+            print(f"no curves: {error}")
     if trained:
         print(sweep.text(trained))
         content["sweep.csv"] = sweep.to_csv(trained).encode()
     name = directory.resolve().name
-    content["report.html"] = page.render(name, rows, content.get("report.png"), trained).encode()
+    content["report.html"] = _page(name, rows, content.get("report.png"), trained).encode()
     for path, bytes_ in content.items():
         write_whole(directory / path, bytes_)
     print(f"written to {directory}: {', '.join(sorted(content))}")
 
 
-def _study_files(rows: list[Row]) -> dict[str, bytes]:
-    """Return the figures of a study, and its curves if they can be drawn."""
-    content = {"report.csv": table.to_csv(rows).encode()}
-    content["points.json"] = (json.dumps([asdict(each) for each in points(rows)]) + "\n").encode()
-    try:
-        content["report.png"] = draw.picture(rows)
-    except ConfigError as error:
-        print(f"no curves: {error}")
-    return content
+def _page(
+    name: str, rows: Sequence[Row], picture: bytes | None, trained: Sequence[sweep.Trained]
+) -> str:
+    """Return the page, which needs no other file and no network."""
+    pages = Environment(
+        loader=PackageLoader("hpcgan.scaling"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    runs = [run for row in rows for run in row.runs]
+    configs = {run.kind: settings(run.kind, run.config) for run in runs}
+    return pages.get_template("report.html.j2").render(
+        name=name,
+        rows=rows,
+        kinds=by_kind(rows),
+        warnings=warnings(rows),
+        picture=base64.b64encode(picture).decode() if picture else None,
+        runs=runs,
+        programs=dict.fromkeys(", ".join(map(" ".join, run.versions.items())) for run in runs),
+        configs={kind: yaml.safe_dump(each, sort_keys=False) for kind, each in configs.items()},
+        trained=trained,
+        sweep=sweep,
+        table=table,
+    )

@@ -1,4 +1,5 @@
-"""What one start of ``hpcgan.scaling.measure`` found, and the files of a study: DIR/runs/*.json."""
+"""What the starts of a study leave, a JSON file each: timed steps in DIR/runs, and in DIR/quality
+training runs whose samples were evaluated (``hpcgan.scaling.quality_run``)."""
 
 from __future__ import annotations
 
@@ -6,88 +7,67 @@ import dataclasses
 import json
 import math
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, median
-from typing import Any
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
 
 from hpcgan.errors import ConfigError
 
-
-@dataclass(frozen=True)
-class Segment:
-    """Some steps between two barriers.
-
-    Attributes:
-        steps: how many.
-        seconds: that each rank took for them.
-        waited: seconds of these in which each rank waited for its samples.
-    """
-
-    steps: int
-    seconds: list[float]
-    waited: list[float]
-
-    @property
-    def slowest(self) -> float:
-        """Seconds a step of the slowest rank."""
-        return max(self.seconds) / self.steps
-
-    @property
-    def mean(self) -> float:
-        """Seconds a step of the mean rank."""
-        return mean(self.seconds) / self.steps
-
-    @property
-    def input(self) -> float:
-        """Seconds a step in which the mean rank waited for its samples."""
-        return mean(self.waited) / self.steps
+T = TypeVar("T")
+AnyStart = TypeVar("AnyStart", bound="Start")
 
 
 @dataclass(frozen=True)
-class Run:
-    """One number of ranks, started once.
+class Start:
+    """One number of ranks, started once."""
 
-    Attributes:
-        kind: weak or strong.
-        started: date and time, ISO 8601, UTC.
-        job: number of the Slurm job, if there was one.
-        hosts: the node of each rank.
-        cores: of each rank.
-        oversubscribed: whether ranks of a node had to share cores.
-        config: the configuration that was given, as sections and keys.
-        images: that all ranks together learn from in a step.
-        samples: of the fullest rank's batch.
-        gradient_bytes: that a rank gives to all exchanges of a step.
-        exchanges: of a step.
-        exchange: segments with the exchange.
-        limit: segments without it.
-        compute_seconds: of each rank, single steps without exchange.
-        skipped: measured updates that were left out, since their numbers were not finite.
-        versions: of the programs, by name.
-    """
+    lists: ClassVar[Mapping[str, type]] = {}  # attributes that are lists of dataclasses
 
-    kind: str
-    started: str
-    job: str | None
-    hosts: list[str]
-    cores: list[int]
-    oversubscribed: bool
-    config: dict[str, Any]
-    images: int
-    samples: int
-    gradient_bytes: int
-    exchanges: int
-    exchange: list[Segment]
-    limit: list[Segment]
-    compute_seconds: list[list[float]]
-    skipped: int
-    versions: dict[str, str]
+    kind: str  # weak or strong
+    started: str  # date and time, ISO 8601, UTC
+    hosts: list[str]  # the node of each rank
+    config: dict[str, Any]  # that was given, as sections and keys
 
     @property
     def ranks(self) -> int:
         """The number of ranks."""
         return len(self.hosts)
+
+    def is_valid(self) -> bool:
+        """Return whether a study can have written it."""
+        return self.kind in ("weak", "strong") and bool(self.hosts)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Some steps between two barriers."""
+
+    steps: int
+    seconds: list[float]  # that each rank took for them
+    waited: list[float]  # seconds of these in which each rank waited for its samples
+
+
+@dataclass(frozen=True)
+class Run(Start):
+    """A start whose steps were timed."""
+
+    lists: ClassVar[Mapping[str, type]] = {"exchange": Segment, "baseline": Segment}
+
+    job: str | None  # number of the Slurm job, if there was one
+    cores: list[int]  # of each rank
+    oversubscribed: bool  # whether ranks of a node had to share cores
+    images: int  # that all ranks together learn from in a step
+    samples: int  # of the fullest rank's batch
+    gradient_bytes: int  # that a rank gives to all exchanges of a step
+    exchanges: int  # per step
+    exchange: list[Segment]  # with the exchange
+    baseline: list[Segment]  # of the no-communication baseline
+    compute_seconds: list[list[float]]  # of each rank, single steps of the baseline
+    skipped: int  # measured updates that were left out, since their numbers were not finite
+    versions: dict[str, str]  # of the programs, by name
 
     @property
     def nodes(self) -> int:
@@ -97,77 +77,90 @@ class Run:
     @property
     def is_even(self) -> bool:
         """Whether all nodes have as many ranks, and all ranks as many samples."""
-        return len(set(Counter(self.hosts).values())) == 1 and (
-            self.samples * self.ranks == self.images
-        )
+        same_nodes = len(set(Counter(self.hosts).values())) == 1
+        return same_nodes and self.samples * self.ranks == self.images
 
     @property
     def step(self) -> float:
-        """Seconds of a step with the exchange."""
-        return median(each.slowest for each in self.exchange)
+        """Seconds of a step with the exchange: of the slowest rank, median of the segments."""
+        return float(np.median(_per_step(self.exchange, "seconds").max(axis=1)))
 
     @property
-    def limit_step(self) -> float:
-        """Seconds of a step of the slowest rank without the exchange."""
-        return median(each.slowest for each in self.limit)
+    def baseline_step(self) -> float:
+        """Seconds of such a step without the exchange."""
+        return float(np.median(_per_step(self.baseline, "seconds").max(axis=1)))
 
     @property
-    def compute(self) -> float:
-        """Seconds of a step that the mean rank computes."""
-        return median(each.mean - each.input for each in self.limit)
+    def parts(self) -> dict[str, float]:
+        """Seconds of each part of a step.
 
-    @property
-    def input(self) -> float:
-        """Seconds of a step in which the mean rank waits for its samples."""
-        return median(each.input for each in self.limit)
-
-    @property
-    def waiting(self) -> float:
-        """Seconds of a step that the slowest rank takes longer than the mean one."""
-        return median(each.slowest - each.mean for each in self.limit)
-
-    @property
-    def communication(self) -> float:
-        """Seconds of a step that the exchange adds."""
-        return max(0.0, self.step - self.limit_step)
-
-    @property
-    def images_per_second(self) -> float:
-        """Of all ranks together."""
-        return self.images / self.step
-
-    @property
-    def limit_efficiency(self) -> float:
-        """The step without the exchange, in steps with it."""
-        return self.limit_step / self.step
+        Without the exchange: ``compute`` of the mean rank, its wait for samples (``input``), and
+        what the slowest rank takes longer than it (``waiting``); and what ``exchange`` adds.
+        """
+        seconds = _per_step(self.baseline, "seconds")
+        mean, waited = seconds.mean(axis=1), _per_step(self.baseline, "waited").mean(axis=1)
+        return {
+            "compute": float(np.median(mean - waited)),
+            "input": float(np.median(waited)),
+            "waiting": float(np.median(seconds.max(axis=1) - mean)),
+            "exchange": max(0.0, self.step - self.baseline_step),
+        }
 
     @property
     def slowest_rank(self) -> int:
         """The rank that computes longest."""
-        seconds = [sum(each.seconds[rank] for each in self.limit) for rank in range(self.ranks)]
-        return max(range(self.ranks), key=seconds.__getitem__)
+        return int(np.sum([each.seconds for each in self.baseline], axis=0).argmax())
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The configuration but for what a study varies."""
-        return identity(self.kind, self.config)
+    def is_valid(self) -> bool:
+        """Return whether a study can have written it."""
+        ways = (self.exchange, self.baseline)
+        widths = {_per_step(way, name).shape[1] for way in ways for name in ("seconds", "waited")}
+        are_times = all(0 < step < math.inf for step in (self.step, self.baseline_step))
+        return super().is_valid() and widths == {self.ranks} and are_times
 
 
-def identity(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration but for what a study of a kind varies: the shards, in a weak one."""
-    data = config.get("data", {})
-    shards = None if kind == "weak" else data.get("shards")
-    return {**config, "data": {**data, "shards": shards}}
+@dataclass(frozen=True)
+class QualityPoint:
+    """What a training run had reached."""
+
+    images: int  # that all ranks together had learnt from
+    seconds: float  # of training, without its start, compilation and the evaluation of samples
+    frechet: float  # distance of generated samples from the data
+
+
+@dataclass(frozen=True)
+class Quality(Start):
+    """A training run on one number of ranks, with its quality points, the first before training."""
+
+    lists: ClassVar[Mapping[str, type]] = {"points": QualityPoint}
+
+    points: list[QualityPoint]
+
+    def at(self, axis: str, place: float) -> float:
+        """Return the Fréchet distance at some ``images`` or ``seconds``, linear between points."""
+        places = [getattr(point, axis) for point in self.points]
+        return float(np.interp(place, places, [point.frechet for point in self.points]))
+
+    def is_valid(self) -> bool:
+        """Return whether a study can have written it."""
+        numbers = [value for point in self.points for value in dataclasses.astuple(point)]
+        are_valid = all(0 <= value < math.inf for value in numbers)
+        return super().is_valid() and bool(numbers) and are_valid
+
+
+def _per_step(segments: Sequence[Segment], name: str) -> np.ndarray:
+    """Return the ``seconds`` or ``waited`` of segments per step, (segments, ranks)."""
+    return np.array([np.divide(getattr(each, name), each.steps) for each in segments])
 
 
 def read_runs(directory: Path) -> dict[Path, Run]:
-    """Return the runs of a study, by file, in the order of their names.
+    """Return the timed runs of a study, by file, in the order of their names.
 
     Raises:
         ConfigError: there are none, a file is not of this kind, or two of a kind have different
             configurations.
     """
-    runs = {path: read_run(path) for path in sorted((directory / "runs").glob("*.json"))}
+    runs = {path: read_start(path, Run) for path in sorted((directory / "runs").glob("*.json"))}
     if not runs:
         raise ConfigError(
             f"{directory}: there are no measured runs in {directory / 'runs'}; measure some with "
@@ -177,81 +170,78 @@ def read_runs(directory: Path) -> dict[Path, Run]:
     return runs
 
 
-def check_same(runs: dict[Path, Run]) -> None:
-    """Refuse runs of a kind with different configurations.
+def read_quality(directory: Path, timed: dict[Path, Run]) -> list[Quality]:
+    """Return the training runs of a study, with the configurations of its timed ones; perhaps none.
 
     Raises:
-        ConfigError: two differ; the message names both files and what differs.
+        ConfigError: a file is not of this kind, or of another configuration.
     """
-    first: dict[str, tuple[Path, Run]] = {}
-    for path, run in runs.items():
-        known, other = first.setdefault(run.kind, (path, run))
-        check_config(run.identity, path, other.identity, known)
+    paths = sorted((directory / "quality").glob("*.json"))
+    found = {path: read_start(path, Quality) for path in paths}
+    check_same({**timed, **found})
+    return list(found.values())
 
 
-def check_config(
-    config: dict[str, Any], origin: Path | str, other: dict[str, Any], known: Path
-) -> None:
-    """Refuse a configuration that differs from that of a file, ``known``."""
-    differing = _differences(other, config)
-    if differing:
-        raise ConfigError(
-            f"{known} and {origin} were measured with different configurations "
-            f"({'; '.join(differing)}); a directory holds one study: use another"
-        )
+def read_start(path: Path, kind: type[AnyStart]) -> AnyStart:
+    """Return the start of a file, a ``Run`` or ``Quality``; errors as of ``read_json``."""
+
+    def build(content: dict[str, Any]) -> AnyStart:
+        for name, item in kind.lists.items():
+            content[name] = [item(**each) for each in content[name]]
+        start = kind(**content)
+        if not start.is_valid():
+            raise ValueError("it has values that cannot be")
+        return start
+
+    return read_json(path, "file of a study", build, "move it away")
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return "key: old -> new" for each key that differs."""
-    found = []
-    for key in [*old, *(key for key in new if key not in old)]:
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            found.append(f"{prefix}{key}: {before} -> {after}")
-    return found
-
-
-def read_run(path: Path) -> Run:
-    """Return the run of a file.
+def read_json(path: Path, what: str, build: Callable[[Any], T], remedy: str) -> T:
+    """Return what ``build`` makes of a JSON file, which should be a ``what``.
 
     Raises:
-        ConfigError: it cannot be read, or is of another kind.
+        ConfigError: it cannot be read, or is none; the message ends with the remedy.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for way in ("exchange", "limit"):
-            content[way] = [Segment(**each) for each in content[way]]
-        run = Run(**content)
-        _check(run)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(
-            f"{path}: is no measured run: {type(error).__name__}: {error}; take it away"
-        ) from None
-    return run
+        return build(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{path}: is no {what}: {reason}; {remedy}") from None
 
 
-def _check(run: Run) -> None:
-    """Refuse what no measuring gives.
+def to_json(start: Start) -> str:
+    """Return the text of a start's file."""
+    return json.dumps(dataclasses.asdict(start), indent=1) + "\n"
+
+
+def settings(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration by dotted keys, without the shards, which a weak study varies."""
+    flat: dict[str, Any] = {}
+    for name, section in config.items():
+        keys = section if isinstance(section, dict) else {}
+        flat |= {f"{name}.{key}": value for key, value in keys.items()} or {name: section}
+    if kind == "weak":
+        flat.pop("data.shards", None)
+    return flat
+
+
+def check_same(starts: Mapping[Any, Start]) -> None:
+    """Refuse starts of a kind with different configurations; the keys are where they come from.
 
     Raises:
-        ValueError: something of it.
+        ConfigError: two differ; the message names both origins and what differs.
     """
-    if run.kind not in ("weak", "strong"):
-        raise ValueError(f"kind {run.kind}")
-    if not run.hosts or not run.exchange or not run.limit:
-        raise ValueError("ranks or segments are missing")
-    for each in (*run.exchange, *run.limit):
-        if not len(each.seconds) == len(each.waited) == run.ranks or each.steps < 1:
-            raise ValueError("a segment has not one time a rank")
-        if not all(0 < value < math.inf for value in each.seconds):
-            raise ValueError("a segment has a time that cannot be")
-
-
-def to_json(run: Run) -> str:
-    """Return the text of a run's file."""
-    return json.dumps(dataclasses.asdict(run), indent=1) + "\n"
+    first: dict[str, Any] = {}
+    for origin, start in starts.items():
+        known = first.setdefault(start.kind, origin)
+        old, new = (settings(each.kind, each.config) for each in (starts[known], start))
+        keys = [key for key in old | new if old.get(key) != new.get(key)]
+        if keys:
+            differing = "; ".join(f"{key}: {old.get(key)} -> {new.get(key)}" for key in keys)
+            raise ConfigError(
+                f"{known} and {origin} were measured with different configurations ({differing}); "
+                "a directory holds one study: use another"
+            )
 
 
 def counted(ranks: int) -> str:

@@ -1,6 +1,6 @@
 """A weak or strong study: each number of ranks is started some times, and leaves a file each time.
 
-Weak scaling keeps a rank's batch: one shard a rank. Strong scaling keeps the global batch: the
+Weak scaling keeps a rank's batch: one shard per rank. Strong scaling keeps the global batch: the
 shards stay, so that all numbers of ranks make the very same training run.
 """
 
@@ -9,58 +9,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
 
-from hpcgan.config import Config
 from hpcgan.config_file import load, options
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
 from hpcgan.scaling import launcher
-from hpcgan.scaling.quality import Quality, read_file
-from hpcgan.scaling.runs import Run, check_config, counted, read_run, read_runs
+from hpcgan.scaling.runs import Quality, Run, Start, check_same, counted, read_runs, read_start
 from hpcgan.training.restarts import environment
 from hpcgan.world import World
 
 # Sections of which a study uses nothing.
 _UNUSED = ("checkpoint.", "log.", "run.", "watch.")
 
-Kind = Literal["weak", "strong"]
 
+def run(world: World, given: Namespace) -> int:
+    """Measure a study; print a line for each start; where one fails, go on with the others.
 
-@dataclass(frozen=True)
-class Study:
-    """What is to be measured.
-
-    Attributes:
-        kind: weak or strong.
-        config: the YAML file, or the name of a preset.
-        overrides: words of the command line that go before it.
-        ranks: numbers of ranks.
-        out: the directory of the study, whose ``runs`` the files are added to.
-        repeats: starts of each number of ranks.
-        seconds: of measuring at each start, with the exchange and without it each.
-        quality: images of a training run on each number of ranks, whose samples are judged; 0 for
-            no such run.
-    """
-
-    kind: Kind
-    config: str
-    overrides: list[str]
-    ranks: list[int]
-    out: Path
-    repeats: int
-    seconds: float
-    quality: int = 0
-
-
-def run(world: World, study: Study) -> int:
-    """Measure a study; print a line for each start.
-
-    A number of ranks that fails is told, and the others go on.
+    Args:
+        world: this process alone.
+        given: the command line of ``hpcgan scale weak|strong``.
 
     Returns:
         0, or 1 if some start has failed.
@@ -70,52 +42,23 @@ def run(world: World, study: Study) -> int:
     """
     if world.size > 1:
         raise ConfigError("hpcgan scale starts the ranks itself; run it without mpirun or srun")
-    _check_overrides(study)
-    words = _words(study)
-    _check_known(study, words)
+    words = _words(given)
+    if any((given.out / "runs").glob("*.json")):
+        own = Start(given.kind, "", [], asdict(load(given.config, words)))
+        check_same({**read_runs(given.out), given.config: own})
     wrong: set[int] = set()
     failed = 0
-    for start in _starts(study):
-        if start.ranks in wrong:
+    for ranks, name, program, path in _starts(given):
+        if ranks in wrong:
             continue
-        status, line = _make(study, words, start)
+        status, line = _start(given, words, ranks, program, path)
         if status:
             failed += 1
             line = f"failed with status {status}: {line}"
-            wrong |= {start.ranks} if status == ConfigError.status else set()
-        print(f"{study.kind}, {counted(start.ranks)}, {start.name}: {line}", flush=True)
-    print(f"the table and curves: hpcgan scale report {study.out}")
+            wrong |= {ranks} if status == ConfigError.status else set()
+        print(f"{given.kind}, {counted(ranks)}, {name}: {line}", flush=True)
+    print(f"the table and curves: hpcgan scale report {given.out}")
     return 1 if failed else 0
-
-
-@dataclass(frozen=True)
-class Start:
-    """A start of some ranks.
-
-    Attributes:
-        ranks: how many.
-        name: which of them it is.
-        program: measure or learn, in this package.
-        amount: what the program takes: seconds, or images.
-        path: of the file that comes of it.
-    """
-
-    ranks: int
-    name: str
-    program: str
-    amount: float
-    path: Path
-
-
-def _starts(study: Study) -> Iterator[Start]:
-    """Yield the starts of a study, in their order."""
-    for repeat, ranks in order(study.ranks, study.repeats):
-        name = f"{repeat + 1} of {study.repeats}"
-        path = study.out / "runs" / _name(study.kind, ranks, repeat)
-        yield Start(ranks, name, "measure", study.seconds, path)
-    for ranks in study.ranks if study.quality else []:
-        path = study.out / "quality" / _name(study.kind, ranks, 0)
-        yield Start(ranks, "quality", "learn", study.quality, path)
 
 
 def order(ranks: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:
@@ -125,73 +68,78 @@ def order(ranks: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:
             yield repeat, number
 
 
-def _check_overrides(study: Study) -> None:
-    """Refuse options of keys that the study sets itself, or has no use for.
+def last_line(output: str) -> str:
+    """Return the last line of the program's own, or else of its launcher's."""
+    lines = [each for line in output.splitlines() if (each := line.strip("\0 "))]
+    own = [line for line in lines if line.startswith("hpcgan")]
+    return (own or lines or ["it printed nothing"])[-1]
+
+
+def _words(given: Namespace) -> list[str]:
+    """Return the options for the configuration, with the number of shards of a strong study.
 
     Raises:
-        ConfigError: there is one, or the configuration is wrong.
+        ConfigError: an option has no effect here, there are more ranks than shards, or the
+            configuration is wrong.
     """
-    decay = load(study.config, study.overrides).optimizer.decay
-    for key in options(study.overrides):
-        if key == "data.shards" and study.kind == "weak":
-            reason = "weak scaling has a shard a rank; leave it out, or measure strong scaling"
-        elif key == "train.steps" and decay == "none":
+    config = load(given.config, given.overrides)
+    for key in options(given.overrides):
+        reason = None
+        if key == "data.shards" and given.kind == "weak":
+            reason = "weak scaling has one shard per rank; leave it out, or measure strong scaling"
+        elif key == "train.steps" and config.optimizer.decay == "none":
             reason = "--seconds, and --quality, say how long a study trains; leave it out"
         elif key.startswith(_UNUSED):
-            reason = (
-                "a study writes no checkpoints and no journal, and watches nothing; leave it out"
-            )
-        else:
-            continue
-        raise ConfigError(f"command line: --{key} has no effect here: {reason}")
-
-
-def _words(study: Study) -> list[str]:
-    """Return the overrides with the number of shards, if all ranks of the study can have some.
-
-    Raises:
-        ConfigError: they cannot, or the configuration is wrong.
-    """
-    config = load(study.config, study.overrides)
-    if study.kind == "weak":
+            reason = "a study writes no checkpoints, no journal and watches nothing; leave it out"
+        if reason:
+            raise ConfigError(f"command line: --{key} has no effect here: {reason}")
+    if given.kind == "weak":
         if config.data.shards is not None:
-            print(f"{study.config}: data.shards, {config.data.shards}, is not used: one a rank is")
-        return study.overrides
-    most = max(study.ranks)
+            print(f"{given.config}: data.shards has no effect: weak scaling has one shard per rank")
+        return given.overrides
+    most = max(given.ranks)
     shards = config.data.shards or most
     if most > shards:
         raise ConfigError(
             f"strong scaling divides data.shards, {shards}, over the ranks, so {most} ranks are "
             "too many; use more shards, or fewer ranks"
         )
-    return [*study.overrides, "--data.shards", str(shards)]
+    return [*given.overrides, "--data.shards", str(shards)]
 
 
-def _check_known(study: Study, words: list[str]) -> None:
-    """Refuse to add to a study of another configuration."""
-    if not any((study.out / "runs").glob("*.json")):
-        return
-    config: Config = load(study.config, words)
-    if study.kind == "weak":
-        config = replace(config, data=replace(config.data, shards=None))
-    for path, known in read_runs(study.out).items():
-        if known.kind == study.kind:
-            check_config(asdict(config), study.config, known.identity, path)
+def _starts(given: Namespace) -> Iterator[tuple[int, str, str, Path]]:
+    """Yield ranks, name, program (a module of this package) and file of each start, in order."""
+    for repeat, ranks in order(given.ranks, given.repeats):
+        path = given.out / "runs" / _file_name(given.kind, ranks, repeat)
+        yield ranks, f"{repeat + 1} of {given.repeats}", "measure", path
+    for ranks in given.ranks if given.quality else []:
+        path = given.out / "quality" / _file_name(given.kind, ranks, 0)
+        yield ranks, "quality", "quality_run", path
 
 
-def _make(study: Study, words: list[str], start: Start) -> tuple[int, str]:
-    """Make a start.
+def _file_name(kind: str, ranks: int, repeat: int) -> str:
+    """Return the name of a file that no other start has, of this job or another."""
+    now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+    job = os.environ.get("SLURM_JOB_ID", str(os.getpid()))
+    return f"{kind}-{ranks:05d}-{repeat + 1:02d}-{now}-{job}.json"
+
+
+def _start(
+    given: Namespace, words: list[str], ranks: int, program: str, path: Path
+) -> tuple[int, str]:
+    """Start some ranks and wait for them.
 
     Returns:
-        The exit status of the ranks, and what to say of it.
+        Their exit status, and a line about what they found or what is wrong.
     """
-    with writing(start.path):
-        start.path.parent.mkdir(parents=True, exist_ok=True)
-    program = [sys.executable, "-m", f"hpcgan.scaling.{start.program}", study.config]
-    program += [str(start.path), study.kind, str(start.amount), *words]
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    amount = given.seconds if program == "measure" else given.quality
+    line = [sys.executable, "-m", f"hpcgan.scaling.{program}", given.config]
+    line += [str(path), given.kind, str(amount), *words]
     outer = environment(os.environ)
     done = subprocess.run(
-        launcher.command(start.ranks, max(study.ranks), program, outer),
+        launcher.command(ranks, max(given.ranks), line, outer),
         env=outer,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -202,40 +150,23 @@ def _make(study: Study, words: list[str], start: Start) -> tuple[int, str]:
     )
     if done.returncode:
         return done.returncode, last_line(done.stdout)
-    if not start.path.exists():
-        return 1, f"no file came of it: {last_line(done.stdout)}"
-    if start.program == "learn":
-        return 0, _describe_quality(read_file(start.path))
-    return 0, _describe(read_run(start.path))
+    if not path.exists():
+        return 1, f"it wrote no file: {last_line(done.stdout)}"
+    return 0, _describe(path, program)
 
 
-def _describe(found: Run) -> str:
-    """Return in a line what was found."""
-    text = (
-        f"{1e3 * found.step:.2f} ms a step, {found.limit_efficiency:.1%} of the limit, "
-        f"{found.images_per_second:.4g} images/s"
-    )
-    return text + ("; more ranks than cores" if found.oversubscribed else "")
-
-
-def _describe_quality(found: Quality) -> str:
-    """Return in a line what a training run reached."""
-    before, after = found.marks[0], found.marks[-1]
+def _describe(path: Path, program: str) -> str:
+    """Return a line about what a start found."""
+    if program == "quality_run":
+        points = read_start(path, Quality).points
+        last = points[-1]
+        return (
+            f"Fréchet distance {last.frechet:.4g} after {last.images} images and "
+            f"{last.seconds:.1f} s, {points[0].frechet:.4g} before"
+        )
+    found = read_start(path, Run)
+    shared = "; more ranks than cores" if found.oversubscribed else ""
     return (
-        f"Fréchet distance {after.frechet:.4g} after {after.images} images and "
-        f"{after.seconds:.1f} s, {before.frechet:.4g} before"
+        f"{1e3 * found.step:.2f} ms per step, {found.baseline_step / found.step:.1%} of the "
+        f"no-communication baseline, {found.images / found.step:.4g} images/s{shared}"
     )
-
-
-def last_line(output: str) -> str:
-    """Return the last line of the program's own, or of its launcher's."""
-    lines = [line.strip("\0 ") for line in output.splitlines()]
-    own = [line for line in lines if line.startswith("hpcgan")]
-    return next(iter([*own[-1:], *[line for line in lines if line][-1:]]), "it said nothing")
-
-
-def _name(kind: str, ranks: int, repeat: int) -> str:
-    """Return the name of a file that no other start has, of this job or another."""
-    now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-    job = os.environ.get("SLURM_JOB_ID", str(os.getpid()))
-    return f"{kind}-{ranks:05d}-{repeat + 1:02d}-{now}-{job}.json"

@@ -8,20 +8,19 @@ start there is no interval.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import mean, median, variance
+from statistics import median
 
+import numpy as np
 from scipy import stats
 
-from hpcgan.scaling.points import Point
-from hpcgan.scaling.quality import Compared, Quality, compare
-from hpcgan.scaling.runs import Run, counted
+from hpcgan.scaling.fit import Point
+from hpcgan.scaling.runs import Quality, Run, counted
 
 _LEVEL = 0.95
-# One rank has no exchange. What its two ways differ by more than this is no chance.
+# One rank has no exchange. If its two ways differ by more than this, that is no chance.
 _DISTURBED = 0.05
 
 
@@ -35,128 +34,77 @@ class Estimate:
 
     def scaled(self, factor: float) -> Estimate:
         """Return it in another unit."""
-        if self.low is None or self.high is None:
-            return Estimate(self.value * factor)
-        return Estimate(self.value * factor, self.low * factor, self.high * factor)
+        bounds = (each and factor * each for each in (self.low, self.high))
+        return Estimate(factor * self.value, *bounds)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Return the median of positive values, with the interval of their geometric mean."""
-    return ratio(values, None)
-
-
-def ratio(values: Sequence[float], base: Sequence[float] | None) -> Estimate:
-    """Return the ratio of the medians of two samples of positive values, with its interval.
+def estimate(values: Sequence[float], base: Sequence[float] | None = None) -> Estimate:
+    """Return the median of positive values, with the interval of their geometric mean.
 
     Args:
-        values: above the line.
-        base: below it; None for an exact 1.
+        values: of one start each.
+        base: of other starts; the ratio of the medians is then estimated, with its interval.
     """
     samples = [values] if base is None else [values, base]
     value = median(values) / (1.0 if base is None else median(base))
     if any(len(each) < 2 for each in samples):
         return Estimate(value)
-    logs = [[math.log(each) for each in sample] for sample in samples]
-    squares = [variance(each) / len(each) for each in logs]
-    total = sum(squares)
-    if total == 0:
+    if all(len(set(each)) == 1 for each in samples):
         return Estimate(value, value, value)
-    freedom = total**2 / sum(
-        own**2 / (len(each) - 1) for own, each in zip(squares, logs, strict=True)
-    )
-    middle = mean(logs[0]) - (mean(logs[1]) if base is not None else 0.0)
-    half = float(stats.t.ppf((1 + _LEVEL) / 2, freedom)) * math.sqrt(total)
-    return Estimate(value, math.exp(middle - half), math.exp(middle + half))
+    logs = [np.log(each) for each in samples]
+    test = stats.ttest_1samp(*logs, 0) if base is None else stats.ttest_ind(*logs, equal_var=False)
+    low, high = np.exp(test.confidence_interval(_LEVEL))
+    return Estimate(value, float(low), float(high))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number of ranks of one kind of study.
+    """One number of ranks of one kind of study."""
 
-    Attributes:
-        runs: that it comes from.
-        base: those of the smallest number of ranks, to which speed-up and efficiency are relative.
-        quality: the training runs of its kind, of all numbers of ranks; None if there are none.
-    """
+    kind: str  # weak or strong
+    ranks: int
+    nodes: int
+    runs: list[Run]  # the starts
+    reference: int  # the smallest number of ranks, to which speed-up and efficiency are relative
+    oversubscribed: bool  # whether some run had more ranks than cores
+    is_even: bool  # whether all runs had as many ranks on each node and samples on each rank
+    # Milliseconds per step; images per second of all ranks and of each; speed-up over the
+    # reference, times the reference, and per rank (efficiency); a step of the no-communication
+    # baseline divided by a step, paired by start.
+    estimates: dict[str, Estimate]
+    parts: dict[str, float]  # of a step, in milliseconds, medians of the starts
+    slowest: str  # the rank that computed longest most often, and its node
+    quality: Comparison | None  # of its kind, if it has training runs
 
-    runs: tuple[Run, ...]
-    base: tuple[Run, ...]
-    quality: Compared | None = None
 
-    @property
-    def kind(self) -> str:
-        """Weak or strong."""
-        return self.runs[0].kind
+@dataclass(frozen=True)
+class Comparison:
+    """All training runs of one kind, at what all of them have reached."""
 
-    @property
-    def ranks(self) -> int:
-        """The number of ranks."""
-        return self.runs[0].ranks
+    images: int  # the fewest that one of them learnt from
+    seconds: float  # the fewest that one of them trained
+    curves: dict[int, list[Quality]]  # of each number of ranks, its runs
 
-    @property
-    def nodes(self) -> int:
-        """The number of nodes."""
-        return self.runs[0].nodes
+    def distances(self, ranks: int) -> tuple[float, float] | None:
+        """Return the distances at ``images`` and at ``seconds``, medians of the runs, if any."""
+        if ranks not in self.curves:
+            return None
+        runs = self.curves[ranks]
+        at_images = median(run.at("images", self.images) for run in runs)
+        return at_images, median(run.at("seconds", self.seconds) for run in runs)
 
-    @property
-    def is_base(self) -> bool:
-        """Whether the others are relative to this one."""
-        return self.runs == self.base
 
-    @property
-    def oversubscribed(self) -> bool:
-        """Whether some run had more ranks than cores."""
-        return any(run.oversubscribed for run in self.runs)
-
-    @property
-    def step(self) -> Estimate:
-        """Seconds of a step."""
-        return estimate([run.step for run in self.runs])
-
-    @property
-    def rate(self) -> Estimate:
-        """Images a second of all ranks."""
-        return estimate([run.images_per_second for run in self.runs])
-
-    @property
-    def rank_rate(self) -> Estimate:
-        """Images a second and rank."""
-        return self.rate.scaled(1 / self.ranks)
-
-    @property
-    def speed_up(self) -> Estimate:
-        """Images a second in those of the smallest number of ranks, times that number."""
-        if self.is_base:
-            return Estimate(float(self.ranks))
-        rates = [[run.images_per_second for run in each] for each in (self.runs, self.base)]
-        return ratio(*rates).scaled(self.base[0].ranks)
-
-    @property
-    def efficiency(self) -> Estimate:
-        """Speed-up a rank."""
-        return self.speed_up.scaled(1 / self.ranks)
-
-    @property
-    def limit_efficiency(self) -> Estimate:
-        """A step of the same ranks without exchange, in steps with it; paired by start."""
-        return estimate([run.limit_efficiency for run in self.runs])
-
-    @property
-    def split(self) -> dict[str, float]:
-        """The parts of a step, in seconds: medians of the starts."""
-        parts: dict[str, Callable[[Run], float]] = {
-            "compute": lambda run: run.compute,
-            "input": lambda run: run.input,
-            "waiting": lambda run: run.waiting,
-            "exchange": lambda run: run.communication,
-        }
-        return {name: median(map(part, self.runs)) for name, part in parts.items()}
-
-    @property
-    def slowest(self) -> str:
-        """The rank that computed longest most often, and its node."""
-        names = [f"rank {run.slowest_rank} on {run.hosts[run.slowest_rank]}" for run in self.runs]
-        return max(sorted(set(names)), key=names.count)
+def compare(runs: Sequence[Quality]) -> dict[str, Comparison]:
+    """Return the runs of each kind together."""
+    compared = {}
+    for kind in {run.kind for run in runs}:
+        own = [run for run in runs if run.kind == kind]
+        curves: dict[int, list[Quality]] = defaultdict(list)
+        for run in sorted(own, key=lambda run: run.ranks):
+            curves[run.ranks].append(run)
+        images = min(run.points[-1].images for run in own)
+        compared[kind] = Comparison(images, min(run.points[-1].seconds for run in own), curves)
+    return compared
 
 
 def summarize(runs: Iterable[Run], quality: Sequence[Quality] = ()) -> list[Row]:
@@ -166,51 +114,82 @@ def summarize(runs: Iterable[Run], quality: Sequence[Quality] = ()) -> list[Row]
 
     Args:
         runs: that were timed.
-        quality: training runs whose samples were judged.
+        quality: training runs whose samples were evaluated.
     """
     groups: dict[tuple[str, int, int], list[Run]] = defaultdict(list)
     for run in runs:
         groups[run.kind, run.ranks, run.nodes].append(run)
-    bases = {kind: min(key for key in groups if key[0] == kind) for kind, _, _ in groups}
-    keys = sorted(groups, key=lambda key: (key[0] != "weak", *key))
+    bases = {kind: groups[min(key for key in groups if key[0] == kind)] for kind, _, _ in groups}
     compared = compare(quality)
-    return [
-        Row(tuple(groups[key]), tuple(groups[bases[key[0]]]), compared.get(key[0])) for key in keys
-    ]
+    keys = sorted(groups, key=lambda key: (key[0] != "weak", *key))
+    return [_row(groups[key], bases[key[0]], compared.get(key[0])) for key in keys]
+
+
+def _row(runs: list[Run], base: list[Run], quality: Comparison | None) -> Row:
+    """Return the row of some runs; ``base`` are those of the smallest number of ranks."""
+    ranks, reference = runs[0].ranks, base[0].ranks
+    rates, base_rates = ([run.images / run.step for run in each] for each in (runs, base))
+    speed_up = Estimate(1.0) if runs is base else estimate(rates, base_rates)
+    slowest = [f"rank {run.slowest_rank} on {run.hosts[run.slowest_rank]}" for run in runs]
+    return Row(
+        kind=runs[0].kind,
+        ranks=ranks,
+        nodes=runs[0].nodes,
+        runs=runs,
+        reference=reference,
+        oversubscribed=any(run.oversubscribed for run in runs),
+        is_even=all(run.is_even for run in runs),
+        estimates={
+            "step_ms": estimate([1e3 * run.step for run in runs]),
+            "images_per_second": estimate(rates),
+            "images_per_second_per_rank": estimate(rates).scaled(1 / ranks),
+            "speed_up": speed_up.scaled(reference),
+            "efficiency": speed_up.scaled(reference / ranks),
+            "baseline_efficiency": estimate([run.baseline_step / run.step for run in runs]),
+        },
+        parts={name: 1e3 * median(run.parts[name] for run in runs) for name in runs[0].parts},
+        slowest=max(sorted(set(slowest)), key=slowest.count),
+        quality=quality,
+    )
+
+
+def by_kind(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each kind, in their order."""
+    kinds: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        kinds[row.kind].append(row)
+    return kinds
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:
     """Return what a reader of the rows must know, a sentence each."""
     found = []
+    disturbed = "something else disturbed the machine, and other figures are no better"
     for row in rows:
-        who = f"{row.kind}, {counted(row.ranks)}: "
+        own, ratio = [], row.estimates["baseline_efficiency"].value
         if row.oversubscribed:
-            found.append(f"{who}more ranks than cores; they took turns on them")
+            own.append("more ranks than cores; they took turns on them")
         if len(row.runs) == 1:
-            found.append(f"{who}started once, so there are no intervals")
-        off = abs(row.limit_efficiency.value - 1)
-        if row.ranks == 1 and off > _DISTURBED:
-            found.append(
-                f"{who}with and without exchange are the same there, and differ by {off:.0%}: "
-                "something else disturbed the machine, and other figures are no better"
-            )
-        elif row.limit_efficiency.value > 1 + _DISTURBED:
-            found.append(
-                f"{who}{row.limit_efficiency.value:.0%} of the limit cannot be: something else "
-                "disturbed the machine, and other figures are no better"
-            )
+            own.append("started once, so there are no intervals")
+        if row.ranks == 1 and abs(ratio - 1) > _DISTURBED:
+            same = "with and without exchange are the same there, and differ by"
+            own.append(f"{same} {abs(ratio - 1):.0%}: {disturbed}")
+        elif ratio > 1 + _DISTURBED:
+            own.append(f"{ratio:.0%} of the no-communication baseline cannot be: {disturbed}")
         if any(run.skipped for run in row.runs):
-            found.append(f"{who}some updates were left out, since they were not finite")
-        if not all(run.is_even for run in row.runs):
-            found.append(f"{who}ranks or nodes have unequal shares, and wait for the fullest one")
-    if len({core for row in rows for run in row.runs for core in run.cores}) > 1:
+            own.append("some updates were left out, since they were not finite")
+        if not row.is_even:
+            own.append("ranks or nodes have unequal shares, and wait for the fullest one")
+        found += [f"{row.kind}, {counted(row.ranks)}: {each}" for each in own]
+    runs = [run for row in rows for run in row.runs]
+    if len({core for run in runs for core in run.cores}) > 1:
         found.append("not all ranks had the same number of cores")
-    if len({str(run.versions) for row in rows for run in row.runs}) > 1:
+    if len({str(run.versions) for run in runs}) > 1:
         found.append("not all runs had the same versions of the programs")
     return found
 
 
-def points(rows: Sequence[Row]) -> list[Point]:
+def measured_points(rows: Sequence[Row]) -> list[Point]:
     """Return the rows as points of the model; without those of unequal shares."""
     return [
         Point(
@@ -219,12 +198,12 @@ def points(rows: Sequence[Row]) -> list[Point]:
             samples=row.runs[0].samples,
             gradient_bytes=row.runs[0].gradient_bytes,
             exchanges=row.runs[0].exchanges,
-            step_seconds=row.step.value,
-            limit_seconds=median(run.compute + run.input for run in row.runs),
-            compute_seconds=tuple(
+            step_seconds=row.estimates["step_ms"].value / 1e3,
+            limit_seconds=median(run.parts["compute"] + run.parts["input"] for run in row.runs),
+            compute_seconds=[
                 time for run in row.runs for own in run.compute_seconds for time in own
-            ),
+            ],
         )
         for row in rows
-        if all(run.is_even for run in row.runs)
+        if row.is_even
     ]

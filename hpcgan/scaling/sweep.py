@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, stdev
+from typing import Any
 
 from hpcgan.errors import ConfigError
+from hpcgan.scaling.table import aligned, csv_text
 
-HEADINGS = ("run", "steps", "state", "ranks", "images/s", "D loss", "G loss")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A training run.
-
-    Attributes:
-        name: of its directory.
-        step: the last one of its journal.
-        state: finished, stopped or under way; a run that was killed has told no end.
-        ranks: of its last start.
-        images_per_second: median of the lines of its journal.
-        discriminator_loss: of the last line.
-        generator_loss: of the last line.
-    """
-
-    name: str
-    step: int
-    state: str
-    ranks: int
-    images_per_second: float
-    discriminator_loss: float
-    generator_loss: float
-
-    @property
-    def cells(self) -> list[str]:
-        """A line of the table."""
-        figures = (self.images_per_second, self.discriminator_loss, self.generator_loss)
-        words = [self.name, str(self.step), self.state, str(self.ranks)]
-        return words + [f"{each:.4g}" for each in figures]
+HEADINGS = ["run", "steps", "state", "ranks", "images/s", "D loss", "G loss"]
+# What is known of a training run, by the columns of the CSV file.
+Trained = dict[str, Any]
 
 
 def read(directory: Path) -> list[Trained]:
@@ -63,60 +34,50 @@ def read(directory: Path) -> list[Trained]:
     return found
 
 
-def _lines(path: Path) -> list[dict[str, float | str]]:
+def _lines(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file; a last line that is being written is left out."""
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _trained(
-    name: str, lines: list[dict[str, float | str]], history: list[dict[str, float | str]]
-) -> Trained:
-    last = lines[-1]
+def _trained(name: str, lines: list[dict[str, Any]], history: list[dict[str, Any]]) -> Trained:
+    """Return a run; one that was killed is under way, as far as its files show."""
     starts = [event for event in history if event["event"] in ("started", "resumed")]
     if not starts:
-        raise ValueError("history.jsonl tells of no start")
-    event = str(history[-1]["event"])
-    return Trained(
-        name=name,
-        step=int(last["step"]),
-        state=event if event in ("stopped", "finished") else "under way",
-        ranks=int(starts[-1]["ranks"]),
-        images_per_second=median(float(line["images_per_second"]) for line in lines),
-        discriminator_loss=float(last["discriminator_loss"]),
-        generator_loss=float(last["generator_loss"]),
-    )
+        raise ValueError("history.jsonl has no start")
+    state = history[-1]["event"]
+    return {
+        "name": name,
+        "step": int(lines[-1]["step"]),
+        "state": state if state in ("stopped", "finished") else "under way",
+        "ranks": int(starts[-1]["ranks"]),
+        "images_per_second": median(float(line["images_per_second"]) for line in lines),
+        "discriminator_loss": float(lines[-1]["discriminator_loss"]),
+        "generator_loss": float(lines[-1]["generator_loss"]),
+    }
+
+
+def cells(run: Trained) -> list[str]:
+    """Return a line of the table."""
+    return [f"{each:.4g}" if isinstance(each, float) else str(each) for each in run.values()]
 
 
 def text(runs: Sequence[Trained]) -> str:
     """Return a table for people, with mean and standard deviation of the losses below it."""
-    lines = [list(HEADINGS), *(run.cells for run in runs)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(HEADINGS))]
-    words = [f"{len(runs)} training runs; images/s: median of the journal; losses: its last line"]
-    for line in lines:
-        words.append("  ".join(word.rjust(w) for word, w in zip(line, widths, strict=True)))
-    if len(runs) > 1:
-        words.append(f"over all runs: {spread(runs)}")
-    return "\n".join(words)
+    title = f"{len(runs)} training runs; images/s: median of the journal; losses: its last line"
+    below = [f"over all runs: {spread(runs)}"] if len(runs) > 1 else []
+    return "\n".join([title, *aligned([HEADINGS, *map(cells, runs)]), *below])
 
 
 def spread(runs: Sequence[Trained]) -> str:
     """Return mean and standard deviation of both losses over several runs."""
-    losses = {
-        "D loss": [run.discriminator_loss for run in runs],
-        "G loss": [run.generator_loss for run in runs],
-    }
-    return ", ".join(
-        f"{name} {mean(each):.4g} with standard deviation {stdev(each):.2g}"
-        for name, each in losses.items()
-    )
+    words = []
+    for name, key in (("D loss", "discriminator_loss"), ("G loss", "generator_loss")):
+        values = [run[key] for run in runs]
+        words.append(f"{name} {mean(values):.4g} with standard deviation {stdev(values):.2g}")
+    return ", ".join(words)
 
 
 def to_csv(runs: Sequence[Trained]) -> str:
     """Return the runs as CSV, a line each."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(Trained.__dataclass_fields__)
-    for run in runs:
-        writer.writerow(getattr(run, name) for name in Trained.__dataclass_fields__)
-    return out.getvalue()
+    return csv_text([runs[0], *(run.values() for run in runs)])

@@ -4,69 +4,62 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hpcgan.scaling.runs import counted
-from hpcgan.scaling.summary import Estimate, Row
+from hpcgan.scaling.summary import Estimate, Row, by_kind
 
-PARTS = ("compute", "input", "waiting", "exchange")
 
-_INTERVALS = (
-    "step_ms",
-    "images_per_second",
-    "images_per_second_per_rank",
-    "speed_up",
-    "efficiency",
-    "limit_efficiency",
-)
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of a table as text, with their columns aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.rjust, line, widths)) for line in lines]
+
+
+def csv_text(lines: Iterable[Iterable[Any]]) -> str:
+    """Return lines of a table as CSV; None is an empty cell."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
+    return out.getvalue()
 
 
 def text(rows: Sequence[Row]) -> str:
     """Return a table for people, a part of it for each kind."""
     lines = []
-    for kind in dict.fromkeys(row.kind for row in rows):
-        of_kind = [row for row in rows if row.kind == kind]
-        table = [list(headings(of_kind[0])), *(cells(row) for row in of_kind)]
-        widths = [max(len(line[place]) for line in table) for place in range(len(table[0]))]
+    for kind, own in by_kind(rows).items():
         lines.append(f"{kind} scaling; medians [95% intervals]; parts of a step in milliseconds")
-        for each in table:
-            lines.append("  ".join(word.rjust(w) for word, w in zip(each, widths, strict=True)))
+        body = [
+            [f"{value} [{', '.join(i)}]" if i else value for value, *i in cells(row)] for row in own
+        ]
+        lines += aligned([headings(own[0]), *body])
     return "\n".join(lines)
 
 
-def headings(row: Row) -> tuple[str, ...]:
+def headings(row: Row) -> list[str]:
     """Return the names of ``cells``."""
-    base = f"of {counted(row.base[0].ranks)}"
-    names = ("ranks", "nodes", "starts", "ms/step", "images/s", "images/s/rank", "speed-up")
-    return (*names, base, "of limit", *PARTS, *quality_headings(row))
+    names = ["ranks", "nodes", "starts", "ms/step", "images/s", "images/s/rank", "speed-up"]
+    names += [f"of {counted(row.reference)}", "of baseline", *row.parts]
+    if row.quality:
+        names.append(f"Fréchet at {row.quality.images} images")
+        names.append(f"Fréchet at {row.quality.seconds:.3g} s")
+    return names
 
 
-def quality_headings(row: Row) -> list[str]:
-    """Return the names of the last of ``cells``; none for a study without training runs."""
-    if row.quality is None:
-        return []
-    return [
-        f"Fréchet at {row.quality.images} images",
-        f"Fréchet at {row.quality.seconds:.3g} s",
-    ]
+def cells(row: Row) -> list[list[str]]:
+    """Return a line of the table: of each cell its value and the bounds of its interval, if any."""
+    found = [[str(row.ranks) + "*" * row.oversubscribed], [str(row.nodes)], [str(len(row.runs))]]
+    for name, each in [*row.estimates.items(), *((k, Estimate(v)) for k, v in row.parts.items())]:
+        numbers = [number for number in (each.value, each.low, each.high) if number is not None]
+        digits = ".0f" if max(numbers) >= 100 else "#.3g"
+        digits = ".1%" if name.endswith("efficiency") else digits
+        found.append([f"{number:{digits}}" for number in numbers])
+    return found + [["-" if each is None else f"{each:.4g}"] for each in _distances(row)]
 
 
-def cells(row: Row) -> list[str]:
-    """Return a line of the table."""
-    split = row.split
-    return [
-        str(row.ranks) + "*" * row.oversubscribed,
-        str(row.nodes),
-        str(len(row.runs)),
-        _number(row.step.scaled(1e3)),
-        _number(row.rate),
-        _number(row.rank_rate),
-        _number(row.speed_up),
-        _percent(row.efficiency),
-        _percent(row.limit_efficiency),
-        *(_number(Estimate(1e3 * split[name])) for name in PARTS),
-        *("-" if each is None else f"{each:.4g}" for each in _distances(row)),
-    ]
+def _distances(row: Row) -> Sequence[float | None]:
+    """Return the Fréchet distances at equal images and at equal time; nothing without runs."""
+    return (row.quality.distances(row.ranks) or (None, None)) if row.quality else ()
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -75,55 +68,22 @@ def to_csv(rows: Sequence[Row]) -> str:
     Times are in milliseconds, but for those of the last columns, in seconds; efficiencies are
     ratios; a bound that does not exist is empty, as is the Fréchet distance without training runs.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    bounded = [f"{name}{end}" for name in _INTERVALS for end in ("", "_low", "_high")]
-    writer.writerow(
-        ["kind", "ranks", "nodes", "starts", "oversubscribed", *bounded]
-        + [f"{name}_ms" for name in PARTS]
-        + ["slowest", "equal_images", "frechet_at_equal_images"]
-        + ["equal_seconds", "frechet_at_equal_seconds"]
-    )
-    for row in rows:
-        estimates = [row.step.scaled(1e3), row.rate, row.rank_rate, row.speed_up]
-        estimates += [row.efficiency, row.limit_efficiency]
-        ends = [end for each in estimates for end in (each.value, each.low, each.high)]
-        writer.writerow(
-            [row.kind, row.ranks, row.nodes, len(row.runs), int(row.oversubscribed)]
-            + ["" if end is None else f"{end:.6g}" for end in ends]
-            + [f"{1e3 * row.split[name]:.6g}" for name in PARTS]
-            + [row.slowest]
-            + ["" if each is None else f"{each:.6g}" for each in _quality(row)]
-        )
-    return out.getvalue()
+    records = [_record(row) for row in rows]
+    return csv_text([records[0], *(record.values() for record in records)])
 
 
-def _distances(row: Row) -> list[float | None]:
-    """Return the Fréchet distances at equal images and at equal time; none without runs."""
-    quality = row.quality
-    if quality is None:
-        return []
-    return [quality.at_equal_images(row.ranks), quality.at_equal_time(row.ranks)]
-
-
-def _quality(row: Row) -> list[float | None]:
-    """Return images, distance, seconds and distance; each None if there is none."""
-    if row.quality is None:
-        return [None] * 4
-    at_images, at_time = _distances(row)
-    return [row.quality.images, at_images, row.quality.seconds, at_time]
-
-
-def _number(value: Estimate) -> str:
-    """Return a value and its interval with three digits or more."""
-    return _with_interval(value, ".0f" if value.value >= 100 else "#.3g")
-
-
-def _percent(value: Estimate) -> str:
-    return _with_interval(value, ".1%")
-
-
-def _with_interval(value: Estimate, digits: str) -> str:
-    if value.low is None or value.high is None:
-        return f"{value.value:{digits}}"
-    return f"{value.value:{digits}} [{value.low:{digits}}, {value.high:{digits}}]"
+def _record(row: Row) -> dict[str, Any]:
+    """Return a line of the CSV file, by the names of its columns."""
+    record: dict[str, Any] = {"kind": row.kind, "ranks": row.ranks, "nodes": row.nodes}
+    record |= {"starts": len(row.runs), "oversubscribed": int(row.oversubscribed)}
+    for name, each in row.estimates.items():
+        record |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
+    at_images, at_time = _distances(row) or (None, None)
+    record |= {f"{name}_ms": value for name, value in row.parts.items()} | {
+        "slowest": row.slowest,
+        "equal_images": row.quality and row.quality.images,
+        "frechet_at_equal_images": at_images,
+        "equal_seconds": row.quality and row.quality.seconds,
+        "frechet_at_equal_seconds": at_time,
+    }
+    return {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in record.items()}

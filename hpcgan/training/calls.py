@@ -29,9 +29,9 @@ def calls(
         most: steps that a call may make.
         periods: at multiples of which a call ends; None for none.
     """
-    periods = [period for period in periods if period]
+    used = [period for period in periods if period]
     while start < last:
-        ends = [start + most, last, *((start // period + 1) * period for period in periods)]
+        ends = [start + most, last, *((start // period + 1) * period for period in used)]
         yield start, min(ends) - start
         start = min(ends)
 

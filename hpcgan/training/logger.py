@@ -250,7 +250,7 @@ def _opening(plan: Plan, world: World, step: int, strategy: str) -> str:
         f"hpcgan: {_placement(world)}; {plan.images_per_step} images per step; "
         f"{config.model.name}, {config.train.update}; {strategy}\n"
         f"hpcgan: data: {len(plan.source)} samples {plan.source.sample_shape} "
-        f"{plan.source.dtype} in {plan.division.describe(config)}"
+        f"{plan.source.dtype} in {plan.assignment.describe(config)}"
     )
 
 

@@ -10,19 +10,13 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcgan import checkpoint, packages
+from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.checkpoint_content import MOST_TEXT
-from hpcgan.config import Config
-from hpcgan.config_file import (
-    differences,
-    from_yaml,
-    is_changeable,
-    is_defining,
-    load,
-    to_yaml,
-)
-from hpcgan.data.division import Division, divide_data
+from hpcgan.config import KEYS, Config
+from hpcgan.config_file import differences, from_yaml, load, to_yaml
+from hpcgan.config_keys import OnResume
+from hpcgan.data.assignment import ShardAssignment, assign_shards
 from hpcgan.data.fingerprint import fingerprints
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError
@@ -42,7 +36,7 @@ class Plan:
         source: the data.
         run_dir: where the run writes.
         found: the checkpoint to go on from, or None.
-        division: of the data over shards and ranks.
+        assignment: of the data to shards, and of these to ranks.
         fingerprints: of the data files.
     """
 
@@ -50,7 +44,7 @@ class Plan:
     source: Source
     run_dir: Path
     found: Checkpoint | None
-    division: Division
+    assignment: ShardAssignment
     fingerprints: tuple[str, ...]
 
     @property
@@ -154,13 +148,12 @@ def decide(
     found = checkpoint.read_together(world, lambda: _choose(run_dir, resume))
     config = _with_shards(config, found, world.size)
     earlier = found.config.data if found else None
-    config, division = divide_data(world, config, source, earlier)
-    config = world.together(lambda: _with_labels(config, division, found))
-    plan = Plan(config, source, run_dir, found, division, fingerprints(world, source))
-    world.together(lambda: _check_length(plan))
-    world.on_root(lambda: _check_mlperf(plan.config))
-    world.together(lambda: _check_augmentation(plan))
-    world.together(lambda: _check_same_run(plan, allow_change))
+    config, assignment = assign_shards(world, config, source, earlier)
+    config = world.all_or_raise(lambda: _with_labels(config, assignment, found))
+    plan = Plan(config, source, run_dir, found, assignment, fingerprints(world, source))
+    world.all_or_raise(lambda: _check_length(plan))
+    world.all_or_raise(lambda: _check_augmentation(plan))
+    world.all_or_raise(lambda: _check_same_run(plan, allow_change))
     return plan
 
 
@@ -189,20 +182,20 @@ def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config
     return dataclasses.replace(config, data=dataclasses.replace(config.data, shards=number))
 
 
-def _with_labels(config: Config, division: Division, found: Checkpoint | None) -> Config:
+def _with_labels(config: Config, assignment: ShardAssignment, found: Checkpoint | None) -> Config:
     """Resolve what the networks must know of the labels, as in the checkpoint or from the data."""
     model = config.model
     if model.condition == "none":
         return config
-    assert division.label_range is not None
+    assert assignment.label_range is not None
     if found:
         earlier = found.config.model
         classes = earlier.classes if model.classes is None else model.classes
         label_range = model.label_range or earlier.label_range
         model = dataclasses.replace(model, classes=classes, label_range=label_range)
-    whole = all(labels.dtype.kind in "iu" for labels in division.labels.values())
+    whole = all(labels.dtype.kind in "iu" for labels in assignment.labels.values())
     try:
-        model = conditions.resolve(model, *division.label_range, whole)
+        model = conditions.resolve(model, *assignment.label_range, whole)
     except DataError as error:
         raise DataError(f"{', '.join(config.data.files)}: {error}") from None
     return dataclasses.replace(config, model=model)
@@ -216,16 +209,6 @@ def _check_length(plan: Plan) -> None:
             f"the configuration has {length} bytes, and a checkpoint holds {MOST_TEXT}; name the "
             f"{len(plan.config.data.files)} data.files by patterns, such as part-*.h5"
         )
-
-
-def _check_mlperf(config: Config) -> None:
-    """Refuse to write a log without the package that does."""
-    if config.log.mlperf:
-        wrong = packages.problem("mlperf_logging")
-        if wrong:
-            raise ConfigError(
-                f"log.mlperf is true, and mlperf-logging {wrong}: pip install 'hpcgan[mlperf]'"
-            )
 
 
 def _check_augmentation(plan: Plan) -> None:
@@ -248,9 +231,9 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
         sets_decay = key == "train.steps" and plan.config.optimizer.decay != "none"
         if sets_decay:  # the rate, which follows the number of all steps, would jump
             changeable.append(f"{text}, which optimizer.decay follows")
-        elif is_changeable(key):
+        elif KEYS[key].on_resume is OnResume.ALLOW_CHANGE:
             changeable.append(text)
-        elif is_defining(key):
+        elif KEYS[key].on_resume is OnResume.FIXED:
             changed.append(text)
     if found.data != plan.data:
         changed.append(f"data: {found.data} -> {plan.data}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpcgan import checkpoint
-from hpcgan.data.residency import Shard, opened_shards
+from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.errors import RunError, UserError
 from hpcgan.gan.state import State
 from hpcgan.parallel import synchronous
@@ -44,11 +44,11 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
     config = plan.config
     heartbeat = Heartbeat(world, config.run.stall_seconds)
     with heartbeat.beating():
-        state = world.together(lambda: State(config, plan.source.sample_shape))
+        state = world.all_or_raise(lambda: State(config, plan.source.sample_shape))
         checkpoint.restore(world, state, plan.found)
         if plan.found:
             plan.found.groups.clear()  # rank 0 would hold the state twice to the end
-        with opened_shards(world, config, plan.source, plan.division) as shards:
+        with opened_shards(world, config, plan.source, plan.assignment) as shards:
             run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
             try:
                 run.fit()
@@ -83,7 +83,7 @@ class Run:
         config = plan.config
         collectives = CollectiveTimer()
         self._strategy = synchronous.over_ring(
-            world, config, state, plan.source.dtype, plan.division.hosted, collectives
+            world, config, state, plan.source.dtype, plan.assignment.hosted, collectives
         )
         self._timer = Timer(collectives, timeline.most_events(world) if keeps_timeline else 0)
         self._logger = (
@@ -155,7 +155,7 @@ class Run:
         assert found is not None
         checkpoint.restore(self._world, state, found)
         state.rollbacks, state.discarded = rollbacks, drawn - state.step
-        self._world.together(lambda: self._check_rollbacks(why))
+        self._world.all_or_raise(lambda: self._check_rollbacks(why))
         self._strategy.take_rollbacks()
         self._nonfinite.reset()
         self._replicas.reset()

@@ -6,10 +6,12 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcgan.parallel.timer import CollectiveTimer
+if TYPE_CHECKING:
+    from hpcgan.parallel.timer import CollectiveTimer
 
 # What a rank does, one after the other.
 PARTS = ("input", "update", "checkpoint", "journal")

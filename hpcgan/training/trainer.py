@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from hpcgan.data.feed import Feed
-from hpcgan.data.residency import Shard, label_shards
+from hpcgan.data.placement import Shard, in_memory_shards
+from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.errors import DataError, RunError
 from hpcgan.gan.conditions import as_input
 from hpcgan.gan.state import State
@@ -59,9 +59,11 @@ class Trainer:
         self._callbacks = list(callbacks)
         per_step = plan.config.train.batch_size * plan.config.train.discriminator_steps
         source = plan.source
-        self._feeds = [Feed(shards.values(), per_step, source.sample_shape, source.dtype)]
+        self._prefetchers = [
+            Prefetcher(shards.values(), per_step, source.sample_shape, source.dtype)
+        ]
         if plan.config.model.condition != "none":
-            self._feeds.append(_label_feed(plan, per_step))
+            self._prefetchers.append(_label_prefetcher(plan, per_step))
         self._seconds = 0.0  # of a step, in the last call
 
     def fit(self, last: int, most: int | None = None) -> None:
@@ -116,20 +118,20 @@ class Trainer:
         """Return the batches of some calls: samples, and labels where the networks take them."""
         # Updates that were lost have used their samples: those that come after them are used now.
         discarded = self._state.discarded
-        # One copy for each feed and no more: what a copy has not given yet is kept for it.
+        # One copy for each prefetcher and no more: what a copy has not given yet is kept for it.
         copies = itertools.tee(
-            ((first + discarded, steps) for first, steps in planned), len(self._feeds)
+            ((first + discarded, steps) for first, steps in planned), len(self._prefetchers)
         )
-        pairs = zip(self._feeds, copies, strict=True)
-        return zip(*(feed.batches(own) for feed, own in pairs), strict=True)
+        pairs = zip(self._prefetchers, copies, strict=True)
+        return zip(*(each.batches(own) for each, own in pairs), strict=True)
 
 
-def _label_feed(plan: Plan, per_step: int) -> Feed:
-    """Return the feed of the samples' labels."""
-    model, division = plan.config.model, plan.division
-    labels = {shard: as_input(model, own) for shard, own in division.labels.items()}
-    shards = label_shards(plan.config, division, labels)
-    return Feed(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
+def _label_prefetcher(plan: Plan, per_step: int) -> Prefetcher:
+    """Return the prefetcher of the samples' labels."""
+    model, assignment = plan.config.model, plan.assignment
+    labels = {shard: as_input(model, own) for shard, own in assignment.labels.items()}
+    shards = in_memory_shards(plan.config, assignment, labels)
+    return Prefetcher(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
 
 
 def _next(batches: Iterator[tuple[tf.Tensor, ...]], step: int) -> tuple[tf.Tensor, ...]:

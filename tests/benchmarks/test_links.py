@@ -1,4 +1,4 @@
-"""The validation over links: what it refuses, and what it tells; its measuring is a benchmark."""
+"""The validation over links: what it refuses, and what it prints; its measuring is a benchmark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections import defaultdict
 import pytest
 
 from benchmarks import links
-from hpcgan.scaling.fit import fit
 from tests.scaling.made import made
 
 
@@ -38,15 +37,15 @@ def test_the_fit_sees_one_link_alone(capsys: pytest.CaptureFixture) -> None:
         step = 0.11 if cable is links.FITTED else 0.6
         for model, size in zip(links.MODELS, (4_000_000, 1_000_000), strict=True):
             times = {"compute_seconds": [[0.1, 0.1]] * 2, "gradient_bytes": size}
-            found[cable, model] = [made(ranks=2, step=step, limit=0.1, nodes=2, **times)]
-    fast = {model: links.point(found[links.FITTED, model], links.FITTED) for model in links.MODELS}
-    links.tell(found, fast, fit(list(fast.values())))
+            found[cable, model] = [made(ranks=2, step=step, baseline=0.1, nodes=2, **times)]
+    fast = {model: links.point(found[links.FITTED, model]) for model in links.MODELS}
+    links.tell(found, fast, links.fit_fast(fast))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    foretold = {tuple(line[:-6]): float(line[-4]) for line in lines[3:-1]}
-    assert foretold["no", "limit", "dcgan"] == pytest.approx(110, abs=0.5)
+    predicted = {tuple(line[:-6]): float(line[-4]) for line in lines[3:-1]}
+    assert predicted["no", "limit", "dcgan"] == pytest.approx(110, abs=0.5)
     # 4 MB at 119.55 and 23.91 MB/s; two hops of three trips, and 1.5 all-reduces before.
-    assert foretold["1", "Gbit/s", "dcgan"] == pytest.approx(110 + 33.5, abs=0.5)
-    assert foretold["200", "Mbit/s", "dcgan"] == pytest.approx(110 + 167.3, abs=0.5)
-    assert foretold["200", "Mbit/s", "mlp"] == pytest.approx(110 + 41.8, abs=0.5)
-    assert foretold["1", "ms", "dcgan"] == pytest.approx(110 + 7.5, abs=0.5)
+    assert predicted["1", "Gbit/s", "dcgan"] == pytest.approx(110 + 33.5, abs=0.5)
+    assert predicted["200", "Mbit/s", "dcgan"] == pytest.approx(110 + 167.3, abs=0.5)
+    assert predicted["200", "Mbit/s", "mlp"] == pytest.approx(110 + 41.8, abs=0.5)
+    assert predicted["1", "ms", "dcgan"] == pytest.approx(110 + 7.5, abs=0.5)
     assert lines[-1][-4:] == ["80.4%", "(wanted:", "below", "15%)"]

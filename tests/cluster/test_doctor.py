@@ -101,14 +101,12 @@ def test_a_staging_directory_without_room(cluster: Cluster, place: Path, small_d
     found, done = doctor(cluster, place, *words)
     assert (done.returncode, failures(found)) == (1, ["node-local space"])
     assert found["node-local space"]["figures"]["free_bytes"] <= 2**21
-    assert f"{small_disk} (data.stage): 2.1 MB free on node2" in found["node-local space"]["text"]
+    assert f"{small_disk}: 2.1 MB free on node2" in found["node-local space"]["text"]
     full = "dd if=/dev/zero of=/local/stage/full bs=64k 2>/dev/null"
     cluster.on("node2", "sh", "-c", full)
     found, done = doctor(cluster, place, *words)
     assert (done.returncode, failures(found)) == (1, ["node-local space"])
-    text = (
-        f"{small_disk} (data.stage): nothing can be written there on node2: No space left on device"
-    )
+    text = f"{small_disk}: nothing can be written there on node2: No space left on device"
     assert found["node-local space"]["text"] == text
 
 
@@ -123,26 +121,44 @@ def test_a_slow_link(cluster: Cluster, place: Path) -> None:
     assert 1e6 < links["figures"]["slowest_bytes_per_second"] < 14e6
 
 
-@pytest.mark.parametrize(
-    "launcher",
-    [
-        ["srun", "--mpi=pmix", "-N2", "-n2"],
-        ["mpirun", "--host", "node1:1,node2:1", "-n", "2", "-x", "PATH", "-x", "PYTHONPATH"],
-    ],
-    ids=["srun", "mpirun"],
-)
-@pytest.mark.parametrize(
-    ("where", "text"),
-    [
-        ("never", "rank 1 of 2 did not come within 4 s; those on node1 wait in MPI's start"),
-        ("node", "rank 1 on node2 of 2 did not come back from a look at the node within 4 s"),
-    ],
-)
-def test_a_rank_that_does_not_come(
-    cluster: Cluster, place: Path, launcher: list[str], where: str, text: str
-) -> None:
-    words = ["python", "-m", "tests.stopped_doctor", f"1:{where}", "doctor"]
+_SRUN = ["srun", "--mpi=pmix", "-N2", "-n2"]
+_MPIRUN = ["mpirun", "--host", "node1:1,node2:1", "-n", "2", "-x", "PATH", "-x", "PYTHONPATH"]
+
+
+@pytest.mark.parametrize("launcher", [_SRUN, _MPIRUN], ids=["srun", "mpirun"])
+def test_a_rank_that_stops(cluster: Cluster, place: Path, launcher: list[str]) -> None:
+    words = ["python", "-m", "tests.stopped_doctor", "1:node", "doctor"]
     done = cluster.on("login", *launcher, *words, "--timeout", "4", "--json", place=place)
     assert done.returncode not in (0, 2)
-    assert [each["text"] for each in json.loads(done.stdout)["findings"]] == [text]
+    assert [each["text"] for each in json.loads(done.stdout)["findings"]] == [
+        "rank 1 on node2 of 2 did not come back from a look at its node within 4 s"
+    ]
     assert sorted(each.name for each in place.iterdir()) == ["config.yaml", "data.h5"]
+
+
+_NEVER = ["python", "-m", "tests.stopped_doctor", "1:never", "doctor"]
+
+
+def test_a_rank_that_never_starts_mpi_is_named_by_mpirun(cluster: Cluster, place: Path) -> None:
+    launcher = [_MPIRUN[0], "--timeout", "10", "--report-state-on-timeout", *_MPIRUN[1:]]
+    done = cluster.on("login", *launcher, *_NEVER, place=place)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    states = {
+        words[words.index("Node:") + 1]: words[words.index("State:") + 1]
+        for words in map(str.split, done.stderr.splitlines())
+        if "State:" in words
+    }
+    assert states == {"node1": "SYNC", "node2": "RUNNING"}  # SYNC REGISTERED
+
+
+def test_a_node_whose_rank_never_starts_mpi_is_named_by_slurm(
+    cluster: Cluster, place: Path
+) -> None:
+    launcher = ["env", "SLURM_PMIX_TIMEOUT=10", *_SRUN, "--time=1"]
+    done = cluster.on("login", *launcher, *_NEVER, place=place)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert any("slurmstepd-node1" in line and "wait contrib: node2" in line for line in lines)
+    assert "DUE TO TIME LIMIT" in done.stderr

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcgan.config import Config, DataConfig, TrainConfig
-from hpcgan.data.division import divide_data
-from hpcgan.data.feed import Feed
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.assignment import assign_shards
+from hpcgan.data.placement import opened_shards
+from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.data.source import open_source
 from hpcgan.world import World
 
@@ -36,12 +36,12 @@ def _used(world: World, data: DataConfig, first: int, last: int) -> np.ndarray:
     """Return the numbers of the samples of steps ``first`` to ``last``, (shards, samples)."""
     config = Config(data=data, train=TrainConfig(batch_size=BATCH, steps=STEPS))
     source = open_source(world, data)
-    config, division = divide_data(world, config, source, None)
-    with opened_shards(world, config, source, division) as shards:
-        feed = Feed(shards.values(), BATCH, source.sample_shape, source.dtype)
+    config, assignment = assign_shards(world, config, source, None)
+    with opened_shards(world, config, source, assignment) as shards:
+        feed = Prefetcher(shards.values(), BATCH, source.sample_shape, source.dtype)
         middle = (first + last) // 2
-        spans = [(a, b - a) for a, b in pairwise([first, middle, last]) if b > a]
-        batches = [np.array(batch) for batch in feed.batches(spans)]
+        calls = [(a, b - a) for a, b in pairwise([first, middle, last]) if b > a]
+        batches = [np.array(batch) for batch in feed.batches(calls)]
     steps = np.concatenate(batches)[..., 0, 0, 0]  # (steps, shards, batch)
     return steps.swapaxes(0, 1).reshape(SHARDS, -1)
 

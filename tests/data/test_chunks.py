@@ -88,7 +88,9 @@ def two_files(world: World, tmp_path_factory: pytest.TempPathFactory):
 
 @settings(max_examples=100)
 @given(st.integers(0, 1), st.lists(st.integers(0, COUNT - 1), min_size=1), st.integers(1, 7))
-def test_any_piece_holds_its_samples(two_files, file: int, rows: list[int], step: int) -> None:
+def test_any_chunk_slice_holds_its_samples(
+    two_files, file: int, rows: list[int], step: int
+) -> None:
     reader, whole = two_files
     first = file * COUNT
     chosen = first + np.unique(rows)
@@ -99,12 +101,14 @@ def test_any_piece_holds_its_samples(two_files, file: int, rows: list[int], step
 
 def test_many_threads_read_what_one_does(two_files) -> None:
     reader, whole = two_files
-    pieces = [range(n, n + 1) for n in range(len(whole))] * 20
+    slices = [range(n, n + 1) for n in range(len(whole))] * 20
     with ThreadPoolExecutor(8) as threads:
-        for piece, read in zip(
-            pieces, threads.map(lambda piece: reader.read(piece).copy(), pieces), strict=True
+        for chunk_slice, read in zip(
+            slices,
+            threads.map(lambda chunk_slice: reader.read(chunk_slice).copy(), slices),
+            strict=True,
         ):
-            np.testing.assert_array_equal(read, whole[piece.start : piece.stop])
+            np.testing.assert_array_equal(read, whole[chunk_slice.start : chunk_slice.stop])
 
 
 def test_chunks_never_written_hold_the_fill_value(reader: Reader, tmp_path: Path) -> None:
@@ -165,10 +169,10 @@ def test_filters_of_hdf5plugin_are_found(
     np.testing.assert_array_equal(reader(path).read(range(COUNT)), samples("u1"))
 
 
-def refusal(reader: ChunkReader, piece: range) -> str:
-    """Return what reading a piece says; check that it is one line."""
+def refusal(reader: ChunkReader, chunk_slice: range) -> str:
+    """Return what is said of a chunk slice that cannot be read; check that it is one line."""
     with pytest.raises(DataError) as caught:
-        reader.read(piece)
+        reader.read(chunk_slice)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -180,7 +184,7 @@ def write(path: Path, layout: str, whole: np.ndarray) -> Path:
     return path
 
 
-def test_a_file_that_is_gone_or_cut_in_mid_run_is_told(reader: Reader, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_or_cut_in_mid_run_is_reported(reader: Reader, tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", "chunked", samples("u1"))
     opened = reader(path)
     places = opened.places[0]
@@ -197,7 +201,7 @@ def test_a_file_that_is_gone_or_cut_in_mid_run_is_told(reader: Reader, tmp_path:
     )
 
 
-def test_a_file_that_is_gone_when_hdf5_reads_it_is_told(reader: Reader, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_when_hdf5_reads_it_is_reported(reader: Reader, tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", "lzf", samples("u1"))
     opened = reader(path)
     path.unlink()
@@ -207,7 +211,9 @@ def test_a_file_that_is_gone_when_hdf5_reads_it_is_told(reader: Reader, tmp_path
 
 @pytest.mark.parametrize("layout", ["gzip", "with checksums"])
 @pytest.mark.parametrize("place", [0, 0.5, 1])
-def test_a_damaged_chunk_is_told(reader: Reader, tmp_path: Path, layout: str, place: float) -> None:
+def test_a_damaged_chunk_is_reported(
+    reader: Reader, tmp_path: Path, layout: str, place: float
+) -> None:
     path = write(tmp_path / "a.h5", layout, samples("u1"))
     with h5py.File(path) as file:
         chunk = file["images"].id.get_chunk_info(1)
@@ -232,7 +238,7 @@ def test_a_chunk_that_grows_beyond_its_size_is_refused_before_it_fills_the_memor
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_told_with_its_row(
+def test_what_is_not_finite_is_reported_with_its_row(
     reader: Reader, tmp_path: Path, bad: float
 ) -> None:
     whole = samples("<f4")

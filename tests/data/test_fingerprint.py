@@ -72,7 +72,7 @@ def test_a_view_has_the_content_of_the_files_that_it_is_of(world: World, tmp_pat
     assert prints(world, tmp_path / "view.h5") != before
 
 
-def test_a_file_that_went_away_is_told(world: World, tmp_path: Path) -> None:
+def test_a_file_that_went_away_is_reported(world: World, tmp_path: Path) -> None:
     source = open_source(world, DataConfig(files=[str(make(tmp_path / "a.h5", 0))]))
     (tmp_path / "a.h5").unlink()
     with pytest.raises(DataError) as caught:

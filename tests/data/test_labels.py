@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hpcgan.config import Config, DataConfig, TrainConfig
-from hpcgan.data.division import divide_data
-from hpcgan.data.residency import label_shards, opened_shards
+from hpcgan.data.assignment import assign_shards
+from hpcgan.data.placement import in_memory_shards, opened_shards
 from hpcgan.data.source import open_source
 from hpcgan.world import World
 
@@ -45,10 +45,10 @@ def test_each_sample_comes_with_its_own_label(
     )
     config = Config(data=section, seed=5, train=TrainConfig(batch_size=BATCH))
     source = open_source(world, section)
-    config, division = divide_data(world, config, source, None)
+    config, assignment = assign_shards(world, config, source, None)
     seen = set()
-    with opened_shards(world, config, source, division) as samples:
-        labels = label_shards(config, division, division.labels)
+    with opened_shards(world, config, source, assignment) as samples:
+        labels = in_memory_shards(config, assignment, assignment.labels)
         assert set(samples) == set(labels) == set(range(SHARDS))
         for shard, of_samples in samples.items():
             # From the middle of the first pass through the third, and back to where it began.

@@ -48,9 +48,9 @@ def edges_of(files: list[tuple[int, int]]) -> np.ndarray:
     return np.array([*edges, first])
 
 
-def numbers(pieces: list) -> list[int]:
-    """Return the samples of pieces."""
-    return [int(sample) for piece in pieces for sample in piece]
+def numbers(slices: list) -> list[int]:
+    """Return the samples of slices."""
+    return [int(sample) for chunk_slice in slices for sample in chunk_slice]
 
 
 files = st.lists(st.tuples(st.integers(0, 300), st.integers(1, 70)), min_size=1, max_size=5)
@@ -65,19 +65,19 @@ def test_every_sample_is_in_exactly_one_shard_and_a_piece_in_one_chunk(
     aligned = aligned and way != "balanced"
     labels = np.array([random.randrange(4) for _ in range(edges[-1])], np.int64)
     divided = divide(way, edges, shards, range(shards), aligned, labels)
-    together = [sample for pieces in divided.values() for sample in numbers(pieces)]
+    together = [sample for slices in divided.values() for sample in numbers(slices)]
     assert sorted(together) == list(range(edges[-1]))
-    for pieces in divided.values():
-        assert numbers(pieces) == sorted(numbers(pieces))
-        for piece in pieces:
-            chunk = np.searchsorted(edges, [piece[0], piece[-1]], side="right")
+    for slices in divided.values():
+        assert numbers(slices) == sorted(numbers(slices))
+        for chunk_slice in slices:
+            chunk = np.searchsorted(edges, [chunk_slice[0], chunk_slice[-1]], side="right")
             assert chunk[0] == chunk[1]
-    sizes = [len(numbers(pieces)) for pieces in divided.values()]
+    sizes = [len(numbers(slices)) for slices in divided.values()]
     if aligned:
-        counts = [len(pieces) for pieces in divided.values()]
+        counts = [len(slices) for slices in divided.values()]
         assert max(counts) - min(counts) <= 1
         whole = {range(a, b) for a, b in pairwise(edges.tolist())}
-        assert all(piece in whole for pieces in divided.values() for piece in pieces)
+        assert all(chunk_slice in whole for slices in divided.values() for chunk_slice in slices)
         if len(files) == 1:
             assert max(sizes) - min(sizes) <= files[0][1]
     else:
@@ -95,7 +95,7 @@ def test_balanced_shards_hold_each_label_in_proportion_within_one(
     array = np.array(labels)
     divided = divide("balanced", edges_of([(len(labels), 7)]), shards, range(shards), False, array)
     for label in set(labels):
-        counts = [sum(labels[i] == label for i in numbers(pieces)) for pieces in divided.values()]
+        counts = [sum(labels[i] == label for i in numbers(slices)) for slices in divided.values()]
         assert max(counts) - min(counts) <= 1
         assert sum(counts) == labels.count(label)
 
@@ -105,7 +105,7 @@ def test_ten_samples_in_four_shards() -> None:
 
     def lists(way: str, aligned: bool, shards: int, labels: np.ndarray | None = None) -> list:
         divided = divide(way, edges, shards, range(shards), aligned, labels)
-        return [[list(piece) for piece in pieces] for pieces in divided.values()]
+        return [[list(chunk_slice) for chunk_slice in slices] for slices in divided.values()]
 
     assert lists("contiguous", False, 4) == [[[0, 1]], [[2, 3], [4]], [[5, 6]], [[7], [8, 9]]]
     assert lists("strided", False, 4) == [[[0], [4], [8]], [[1], [5], [9]], [[2], [6]], [[3], [7]]]
@@ -186,11 +186,13 @@ def test_the_windows_hold_every_piece_once_and_every_place_once(
 ) -> None:
     pooled = PooledEpoch(seed, shard, epoch, np.array(sizes), pool)
     windows = [pooled.window(number) for number in range(pooled.windows)]
-    assert sorted(piece for window in windows for piece in window.pieces) == list(range(len(sizes)))
-    assert all(len(window.pieces) == pool for window in windows[:-1])
+    assert sorted(chunk_slice for window in windows for chunk_slice in window.slices) == list(
+        range(len(sizes))
+    )
+    assert all(len(window.slices) == pool for window in windows[:-1])
     first = 0
     for number, window in enumerate(windows):
-        count = sum(sizes[piece] for piece in window.pieces)
+        count = sum(sizes[chunk_slice] for chunk_slice in window.slices)
         assert window.first == first
         assert sorted(window.places) == list(range(count))
         assert {pooled.find(place) for place in range(first, first + count)} == {number}
@@ -210,7 +212,7 @@ def test_a_pooled_order_is_a_permutation_made_of_windows(
     for number in range(pooled.windows):
         window = pooled.window(number)
         part = order[window.first : window.first + len(window.places)]
-        assert set(piece_of[part]) == set(window.pieces)
+        assert set(piece_of[part]) == set(window.slices)
 
 
 def test_pooled_orders_differ_between_seeds_shards_and_epochs() -> None:

@@ -100,9 +100,9 @@ def test_chunks_are_those_of_the_files_or_as_many_as_make_a_mebibyte(
     chunks = {name: opened(str(path), images=name).chunks for name in names}
     assert chunks == {"small": (1020,), "large": (2000,), "split": (600,), "whole": (1024,)}
     source = opened(str(path), images="small")
-    assert source.edges.tolist() == [0, 1020, 1100]
+    assert source.chunk_offsets.tolist() == [0, 1020, 1100]
     both = opened(str(path), make(tmp_path / "b.h5", small=pixels[:3]), images="small")
-    assert both.edges.tolist() == [0, 1020, 1100, 1103]
+    assert both.chunk_offsets.tolist() == [0, 1020, 1100, 1103]
 
 
 def test_labels_are_read_from_all_files_in_order(opened: Open, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_variables_are_expanded_before_patterns(
         list_files(["$DATA/q.h5", "~/q.h5"])
 
 
-def test_a_pattern_without_a_file_and_a_file_named_twice_are_told(
+def test_a_pattern_without_a_file_and_a_file_named_twice_are_reported(
     refusal: Callable[..., str], tmp_path: Path
 ) -> None:
     pattern = str(tmp_path / "p*.h5")
@@ -156,7 +156,7 @@ def test_a_pattern_without_a_file_and_a_file_named_twice_are_told(
     assert refusal(file, pattern) == f"{file}: is named twice in data.files; name each file once"
 
 
-def test_a_missing_file_is_told_with_where_it_was_looked_for(
+def test_a_missing_file_is_reported_with_where_it_was_looked_for(
     refusal: Callable[..., str], tmp_path: Path
 ) -> None:
     there = make(tmp_path / "a.h5", images=images(2))
@@ -169,7 +169,7 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(
 
 
 @pytest.mark.parametrize("content", [b"", b"name,age\n", b"\x89HDF\r\n\x1a\n" + bytes(100)])
-def test_a_file_that_is_not_hdf5_is_told(
+def test_a_file_that_is_not_hdf5_is_reported(
     refusal: Callable[..., str], tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "a.h5"
@@ -177,7 +177,7 @@ def test_a_file_that_is_not_hdf5_is_told(
     assert refusal(str(path)).startswith(f"{path}: not readable as HDF5: ")
 
 
-def test_a_truncated_file_is_told(refusal: Callable[..., str], tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported(refusal: Callable[..., str], tmp_path: Path) -> None:
     file = make(tmp_path / "a.h5", images=images(1000))
     os.truncate(file, 5000)
     message = refusal(file)
@@ -185,7 +185,7 @@ def test_a_truncated_file_is_told(refusal: Callable[..., str], tmp_path: Path) -
     assert "truncated file" in message
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_reported(tmp_path: Path) -> None:
     closed = make(tmp_path / "a.h5", images=images(2))
     Path(closed).chmod(0)
     (tmp_path / "locked").mkdir()
@@ -224,7 +224,7 @@ if os.getuid() == 0:
 """
 
 
-def test_a_missing_dataset_is_told_with_those_there(
+def test_a_missing_dataset_is_reported_with_those_there(
     refusal: Callable[..., str], tmp_path: Path
 ) -> None:
     file = make(tmp_path / "a.h5", pictures=images(2), digits=np.arange(2))
@@ -260,7 +260,7 @@ def test_content_in_other_files_is_not_followed(
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (4, 3, 2), (2, 2, 2, 2, 2, 2), (4, 0, 2, 1)])
-def test_a_shape_that_is_no_row_of_samples_is_told(
+def test_a_shape_that_is_no_row_of_samples_is_reported(
     refusal: Callable[..., str], tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     file = make(tmp_path / "a.h5", images=np.zeros(shape, np.uint8))
@@ -269,13 +269,13 @@ def test_a_shape_that_is_no_row_of_samples_is_told(
     )
 
 
-def test_files_without_any_sample_are_told(refusal: Callable[..., str], tmp_path: Path) -> None:
+def test_files_without_any_sample_are_reported(refusal: Callable[..., str], tmp_path: Path) -> None:
     files = [make(tmp_path / f"{n}.h5", images=images(0)) for n in range(2)]
     assert refusal(*files) == f"{files[0]}, {files[1]}: there are no samples in 'images'"
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int8", "uint16", "float16", "bool"])
-def test_a_dtype_that_is_not_trained_on_is_told(
+def test_a_dtype_that_is_not_trained_on_is_reported(
     refusal: Callable[..., str], tmp_path: Path, dtype: str
 ) -> None:
     file = make(tmp_path / "a.h5", images=images(2).astype(dtype))
@@ -285,7 +285,7 @@ def test_a_dtype_that_is_not_trained_on_is_told(
 
 
 @pytest.mark.parametrize("other", [images(3, (3, 3, 1)), images(3, (3, 2, 1), "float32")])
-def test_files_that_disagree_are_both_told(
+def test_files_that_disagree_are_both_named(
     refusal: Callable[..., str], tmp_path: Path, other: np.ndarray
 ) -> None:
     first, same = (make(tmp_path / name, images=images(2)) for name in ("a.h5", "b.h5"))
@@ -297,7 +297,7 @@ def test_files_that_disagree_are_both_told(
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 1), ()])
-def test_labels_of_another_shape_are_told(
+def test_labels_of_another_shape_are_reported(
     refusal: Callable[..., str], tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     file = make(tmp_path / "a.h5", images=images(2), labels=np.zeros(shape, np.uint8))
@@ -307,7 +307,7 @@ def test_labels_of_another_shape_are_told(
 
 
 @pytest.mark.parametrize("dtype", ["float64", "S3", "bool"])
-def test_labels_of_another_kind_are_told(
+def test_labels_of_another_kind_are_reported(
     refusal: Callable[..., str], tmp_path: Path, dtype: str
 ) -> None:
     file = make(tmp_path / "a.h5", images=images(2), labels=np.zeros(2, dtype))
@@ -329,7 +329,7 @@ def view(path: Path, parts: list[tuple[str, int]], rows: int) -> str:
     return str(path)
 
 
-def test_a_view_of_other_files_that_holds_less_than_it_says_is_told(
+def test_a_view_of_other_files_that_holds_less_than_it_says_is_reported(
     opened: Open, refusal: Callable[..., str], tmp_path: Path
 ) -> None:
     make(tmp_path / "0.h5", images=images(4))
@@ -362,19 +362,19 @@ HUGE = {
 
 
 @pytest.mark.parametrize("case", HUGE)
-def test_more_samples_than_the_file_can_hold_are_told(
+def test_more_samples_than_the_file_can_hold_are_reported(
     refusal: Callable[..., str], tmp_path: Path, case: str
 ) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("images", dtype=np.uint8, **HUGE[case])
     message = refusal(str(path))
-    assert message.startswith(f"{path}: '/images' says to hold ")
-    assert message.endswith(" bytes cannot: it is damaged")
+    assert message.startswith(f"{path}: '/images' claims ")
+    assert message.endswith(" bytes cannot hold: it is damaged")
 
 
 @pytest.mark.parametrize("chunks", [None, (1000,)])
-def test_more_labels_than_the_file_can_hold_are_told(
+def test_more_labels_than_the_file_can_hold_are_reported(
     refusal: Callable[..., str], tmp_path: Path, chunks: tuple[int, ...] | None
 ) -> None:
     path = tmp_path / "a.h5"
@@ -383,7 +383,7 @@ def test_more_labels_than_the_file_can_hold_are_told(
         file.create_dataset("images", data=pixels, chunks=(10**4, 1, 1, 1), compression="gzip")
         file.create_dataset("labels", (10**5,), np.int64, chunks=chunks)
     if chunks is None:
-        assert "'/labels' says to hold 800000 bytes" in refusal(str(path), labels="labels")
+        assert "'/labels' claims 800000 bytes" in refusal(str(path), labels="labels")
     with h5py.File(path, "r+") as file:
         del file["images"], file["labels"]
         file.create_dataset("images", (10**6, 1, 1, 1), np.uint8, chunks=(10**6, 1, 1, 1))

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcgan.data.residency import ResidentShard
-from hpcgan.data.shards import Piece, pass_length, pooled_order
+from hpcgan.data.placement import InMemoryShard
+from hpcgan.data.shards import ChunkSlice, pass_length, pooled_order
 from hpcgan.data.source import Source
 from hpcgan.data.stream import StreamedShard
 from hpcgan.errors import DataError
@@ -29,20 +29,20 @@ class Numbers:
         self.reads: Counter[int] = Counter()
         self.broken: set[int] = set()
 
-    def read(self, piece: Piece) -> np.ndarray:
-        self.reads[int(piece[0])] += 1
-        if int(piece[0]) in self.broken:
-            raise DataError(f"sample {piece[0]} is gone")
-        return np.array(piece, np.float32).reshape(-1, 1, 1, 1)
+    def read(self, chunk_slice: ChunkSlice) -> np.ndarray:
+        self.reads[int(chunk_slice[0])] += 1
+        if int(chunk_slice[0]) in self.broken:
+            raise DataError(f"sample {chunk_slice[0]} is gone")
+        return np.array(chunk_slice, np.float32).reshape(-1, 1, 1, 1)
 
 
-def pieces_of(sizes: list[int]) -> list[Piece]:
-    """Return pieces of some sizes, one after the other."""
+def slices_of(sizes: list[int]) -> list[ChunkSlice]:
+    """Return slices of some sizes, one after the other."""
     ends = np.cumsum(sizes).tolist()
     return [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
-def take(shard: StreamedShard | ResidentShard, start: int, count: int) -> np.ndarray:
+def take(shard: StreamedShard | InMemoryShard, start: int, count: int) -> np.ndarray:
     """Return samples of a shard's stream."""
     out = np.full((count, 1, 1, 1), -1, np.float32)
     shard.take(start, out)
@@ -69,8 +69,8 @@ def test_it_gives_what_the_same_order_gives_in_memory(
     total = sum(sizes)
     length = pass_length(total, min(total, 4), uneven)
     numbers = Numbers(total)
-    streamed = StreamedShard(numbers, pieces_of(sizes), SEED, SHARD, pool, length, threads)
-    resident = ResidentShard(
+    streamed = StreamedShard(numbers, slices_of(sizes), SEED, SHARD, pool, length, threads)
+    resident = InMemoryShard(
         np.arange(total, dtype=np.float32).reshape(-1, 1, 1, 1),
         lambda epoch: pooled_order(SEED, SHARD, epoch, np.array(sizes), pool),
         length,
@@ -83,7 +83,7 @@ def test_it_gives_what_the_same_order_gives_in_memory(
 def test_each_chunk_is_read_once_an_epoch(threads) -> None:
     sizes = [4] * 10
     numbers = Numbers(40)
-    streamed = StreamedShard(numbers, pieces_of(sizes), SEED, SHARD, 3, 40, threads)
+    streamed = StreamedShard(numbers, slices_of(sizes), SEED, SHARD, 3, 40, threads)
     for epoch in range(3):
         taken = [take(streamed, 40 * epoch + n, 5) for n in range(0, 40, 5)]
         assert sorted(np.concatenate(taken).ravel()) == list(range(40))
@@ -96,13 +96,13 @@ def test_each_chunk_is_read_once_an_epoch(threads) -> None:
 def test_going_on_in_the_middle_reads_no_more_than_a_pool_first(threads) -> None:
     numbers = Numbers(40)
     with ThreadPoolExecutor(1) as one:
-        streamed = StreamedShard(numbers, pieces_of([4] * 10), SEED, SHARD, 3, 40, one)
+        streamed = StreamedShard(numbers, slices_of([4] * 10), SEED, SHARD, 3, 40, one)
         read_before: list[int] = []
         original = numbers.read
 
-        def read(piece: Piece) -> np.ndarray:
-            read_before.append(int(piece[0]))
-            return original(piece)
+        def read(chunk_slice: ChunkSlice) -> np.ndarray:
+            read_before.append(int(chunk_slice[0]))
+            return original(chunk_slice)
 
         numbers.read = read  # type: ignore[method-assign]
         went_on = take(streamed, 40 + 17, 3)
@@ -116,7 +116,7 @@ def test_going_on_in_the_middle_reads_no_more_than_a_pool_first(threads) -> None
 def test_an_error_of_a_reading_thread_reaches_the_taker(threads) -> None:
     numbers = Numbers(40)
     numbers.broken = {8}
-    streamed = StreamedShard(numbers, pieces_of([4] * 10), SEED, SHARD, 2, 40, threads)
+    streamed = StreamedShard(numbers, slices_of([4] * 10), SEED, SHARD, 2, 40, threads)
     with pytest.raises(DataError, match="sample 8 is gone"):
         take(streamed, 0, 40)
 
@@ -152,7 +152,7 @@ class Late(Executor):
 
 def test_memory_is_not_used_again_while_it_is_being_written() -> None:
     late = Late()
-    shard = StreamedShard(Numbers(24), pieces_of([4] * 6), SEED, SHARD, 1, 24, late)
+    shard = StreamedShard(Numbers(24), slices_of([4] * 6), SEED, SHARD, 1, 24, late)
     take(shard, 0, 1)
     assert [each.done() for each in late.given] == [True, False, False]
     take(shard, 20, 1)
@@ -161,6 +161,6 @@ def test_memory_is_not_used_again_while_it_is_being_written() -> None:
 
 def test_a_pass_that_ends_before_its_last_window_does_not_read_it() -> None:
     late = Late()
-    shard = StreamedShard(Numbers(12), pieces_of([4] * 3), SEED, SHARD, 1, 8, late)
+    shard = StreamedShard(Numbers(12), slices_of([4] * 3), SEED, SHARD, 1, 8, late)
     take(shard, 0, 16)
     assert len(late.given) == 4 + 2  # two windows of each of two passes, and two ahead

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 
 import h5py
 import numpy as np
 import pytest
 
+from data_tools import cli
 from data_tools.calorimeter import DEPTH, QUANTUM, RADIUS, Showers, longitudinal, radial
-from hpcgan.errors import ConfigError
 
 
 @pytest.mark.parametrize("energy", [10.0, 120.0, 500.0])
@@ -88,22 +87,24 @@ def test_one_and_three_ranks_write_the_same_showers(hpcgan_data, tmp_path) -> No
         assert file["images"].attrs["scale"] == showers.scale
         assert file["images"].compression == "gzip"
     assert done.stdout.startswith(
-        f"three.h5: 13 showers in 6x5x4 cells, 1 stands for {showers.scale:.6g} GeV, labels in GeV;"
+        f"three.h5: 13 samples, showers in 6x5x4 cells, 1 stands for {showers.scale:.6g} GeV, "
+        "labels in GeV;"
     )
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("option", "message"),
     [
-        ({"count": 0}, "--count is 0; it must be at least 1"),
-        ({"shape": (5, 5)}, "--shape is 5,5; it must be D,H,W, each at least 1"),
-        ({"energies": (500.0, 10.0)}, "--energies is 500,10; it must be two energies in GeV"),
-        ({"energies": (0.01, 10.0)}, "--energies is 0.01,10; it must be two energies in GeV"),
-        ({"energies": (math.nan, 10.0)}, "--energies is nan,10; it must be two energies in GeV"),
-        ({"seed": -1}, "--seed is -1; it must be from 0"),
-        ({"chunk": 0}, "--chunk is 0; it must be at least 1"),
+        ("--count 0", "argument --count: '0' is no whole number from 1;"),
+        ("--shape 5,5", "argument --shape: '5,5' is not D,H,W, whole numbers from 1;"),
+        ("--energies 500,10", "argument --energies: '500,10' is not two energies in GeV"),
+        ("--energies 0.01,10", "argument --energies: '0.01,10' is not two energies in GeV"),
+        ("--energies nan,10", "argument --energies: 'nan,10' is not two energies in GeV"),
+        ("--energies 10", "argument --energies: '10' is not two energies in GeV"),
+        ("--seed=-1", "argument --seed: '-1' is no whole number from 0"),
+        ("--chunk 0", "argument --chunk: '0' is no whole number from 1;"),
     ],
 )
-def test_values_out_of_bounds(values, message) -> None:
-    with pytest.raises(ConfigError, match="^" + re.escape(message)):
-        Showers(**({"count": 5} | values))
+def test_values_out_of_bounds(capsys, option, message) -> None:
+    assert cli.main(f"calorimeter x.h5 --count 5 {option}".split()) == 2
+    assert capsys.readouterr().err.startswith(f"hpcgan-data: {message}")

@@ -188,7 +188,7 @@ def test_one_process_and_three_write_what_the_source_holds(converted, name: str)
     assert ", chunks of 2, written by 3 ranks at " in said[name]
 
 
-def test_nothing_else_is_left_and_classes_are_told(converted) -> None:
+def test_nothing_else_is_left_and_classes_are_reported(converted) -> None:
     place, cases, said = converted
     for ranks in ("one", "three"):
         left = {path.name for path in (place / ranks).iterdir()}
@@ -245,12 +245,12 @@ def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
     assert refusal(capsys, "none", "o.h5") == "none: there is no such file or folder"
     Path("i").write_bytes(idx(GREYS)[:-1])
     assert refusal(capsys, "i", "o.h5") == (
-        "i: says that it holds 11 x 6 x 5 values of 1 bytes, but holds only 329 bytes"
+        "i: claims 11 x 6 x 5 values of 1 bytes, but holds only 329 bytes"
     )
     Path("i").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3i", *[2**31 - 1] * 3) + b"x")
     assert "but holds only 1 bytes" in refusal(capsys, "i", "o.h5")
     Path("i").write_bytes(b"\0\1\2\3" * 9)
-    assert refusal(capsys, "i", "o.h5").startswith("i: its format is unknown; --format says it: ")
+    assert refusal(capsys, "i", "o.h5").startswith("i: its format is unknown; set --format: ")
     assert refusal(capsys, "i", "o.h5", "--format", "idx") == (
         "i: begins with 00 01 02 03, which is not IDX"
     )
@@ -331,7 +331,7 @@ def test_hdf5_that_is_damaged(here: Path, capsys) -> None:
     assert message.startswith("a.h5: samples 8 to 10 of 'images' cannot be read: ")
     with h5py.File("a.h5", "w") as file:
         file.create_dataset("images", (10**12, 6, 5), np.uint8, chunks=(4, 6, 5))
-    assert "a.h5: '/images' says to hold 30000000000000 bytes " in refusal(capsys, "a.h5", "o.h5")
+    assert "a.h5: '/images' claims 30000000000000 bytes " in refusal(capsys, "a.h5", "o.h5")
     os.mkfifo("pipe")
     assert refusal(capsys, "pipe", "o.h5") == "pipe: there is no such file or folder"
 
@@ -340,7 +340,7 @@ def test_options_and_places_that_do_not_fit(here: Path, capsys) -> None:
     np.save("n.npy", GREYS)
     assert refusal(capsys, "n.npy", "no/o.h5").startswith("no/o.h5: there is no directory no;")
     assert refusal(capsys, "n.npy", "o.h5", "--size", "8").startswith("--size, --crop and --grey")
-    assert refusal(capsys, "n.npy", "o.h5", "--chunk", "0") == "--chunk is 0; it must be at least 1"
+    assert refusal(capsys, "n.npy", "o.h5", "--chunk", "0").startswith("argument --chunk: '0' is")
     assert refusal(capsys, "n.npy", "o.h5", "--labels", "l") == (
         "l: there is no such file (--labels)"
     )
@@ -351,7 +351,9 @@ def test_options_and_places_that_do_not_fit(here: Path, capsys) -> None:
     assert refusal(capsys, "folder", "o.h5", "--labels", "l") == (
         "--labels is not for folder, which folder is: the labels are in it"
     )
-    assert "'8,x' is not whole numbers" in refusal(capsys, "n.npy", "o.h5", "--size", "8,x")
+    assert "'8,x' is not H or H,W, whole numbers" in refusal(
+        capsys, "n.npy", "o.h5", "--size", "8,x"
+    )
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])

@@ -80,12 +80,6 @@ def test_a_classifier_can_read_them(digits):
     assert classifier.score(pixels[go], labels[go]) > 0.9
 
 
-@pytest.mark.parametrize("size", [7, 129, -28])
-def test_size_out_of_bounds(size):
-    with pytest.raises(ConfigError, match=rf"^--size is {size}; it must be from 8 to 128$"):
-        digit_images(size)
-
-
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ConfigError, match=r"pip install 'hpcgan\[demo\]'"):
@@ -126,8 +120,3 @@ def test_split_draws_from_the_whole_class():
 def test_fraction_out_of_bounds(fraction):
     with pytest.raises(ConfigError, match=r"^--held-out is .*; it must be between 0 and 1$"):
         split_held_out(np.arange(10) % 2, fraction, 0)
-
-
-def test_negative_seed_of_split():
-    with pytest.raises(ConfigError, match=r"^--seed is -1; it must be at least 0$"):
-        split_held_out(np.arange(10) % 2, 0.5, -1)

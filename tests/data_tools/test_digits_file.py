@@ -67,6 +67,11 @@ def test_where_a_directory_has_the_name(tmp_path):
     ("words", "message"),
     [
         ("digits", "the following arguments are required: OUT.h5; see hpcgan-data digits --help"),
+        (
+            "digits d.h5 --seed=-1",
+            f"argument --seed: '-1' is no whole number from 0 to {2**64 - 1}; see hpcgan-data "
+            "digits --help",
+        ),
         ("digits d.h5 --held-out 1", "--held-out is 1.0; it must be between 0 and 1"),
         ("digits d.h5 --held 0.2", "unrecognized arguments: --held 0.2; see hpcgan-data --help"),
     ],
@@ -86,15 +91,14 @@ def test_two_ranks_write_and_speak_once(hpcgan_data, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("digits d.h5 --size 3", "--size is 3; it must be from 8 to 128"),
-        (
-            "digits d.h5 --size big",
-            "argument --size: invalid int value: 'big'; see hpcgan-data digits --help",
-        ),
+        ("digits d.h5 --size 7", "argument --size: '7' is no whole number from 8 to 128"),
+        ("digits d.h5 --size 129", "argument --size: '129' is no whole number from 8 to 128"),
+        ("digits d.h5 --size big", "argument --size: 'big' is no whole number from 8 to 128"),
     ],
 )
 def test_two_ranks_complain_once(hpcgan_data, failure_line, words, message):
-    assert failure_line(hpcgan_data(words, ranks=2)) == f"hpcgan-data: {message}"
+    line = failure_line(hpcgan_data(words, ranks=2))
+    assert line == f"hpcgan-data: {message}; see hpcgan-data digits --help"
 
 
 def test_full_disk_leaves_the_old_file(python, failure_line, tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools import cli, verify
+from data_tools import check_file, cli, verify
 from hpcgan import hdf5
 
 COUNT = 10
@@ -201,19 +201,19 @@ def test_samples_that_hdf5_does_not_survive_are_named(
 ) -> None:
     make("a.h5", "f4")
 
-    def ask(function: str, *words: object) -> tuple[object, list[np.ndarray]]:
-        if function.endswith("values"):
+    def call(function: hdf5.Function, *words: object) -> tuple[object, list[np.ndarray]]:
+        if function is check_file.values:
             raise hdf5.Hdf5Error("HDF5 crashes on it")
-        return hdf5.ask(function, *words)
+        return hdf5.call(function, *words)
 
-    monkeypatch.setattr(verify, "ask", ask)
+    monkeypatch.setattr(verify, "call", call)
     found = verify.check("a.h5", "images", None)
     problem = "samples 0 to 7 of 'images': HDF5 crashes on it; no more of them are read"
     assert found["problems"] == [problem]
     assert found["labels"] == "int64"
 
 
-def test_a_chunk_that_says_to_be_elsewhere_is_told(here: Path, capsys) -> None:
+def test_a_chunk_that_says_to_be_elsewhere_is_reported(here: Path, capsys) -> None:
     path = make("a.h5", "f4")
     content, place = path.read_bytes(), struct.pack("<2I5Q", 192, 0, 4, 0, 0, 0, 0)
     assert content.count(place) == 1

@@ -58,7 +58,7 @@ def test_files_are_merged_in_order(here: Path, capsys) -> None:
     with h5py.File("out.h5") as file:
         assert (file["images"].chunks, file["images"].compression) == ((5, 4, 3, 2), "lzf")
         assert file["labels"].dtype == LABELS.dtype
-    assert capsys.readouterr().out.startswith(f"out.h5: {TOTAL} samples, ")
+    assert capsys.readouterr().out.startswith(f"out.h5: {TOTAL} samples; ")
 
 
 def test_what_a_file_says_of_its_datasets_is_kept(here: Path) -> None:

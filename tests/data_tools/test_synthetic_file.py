@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
+from data_tools import cli
 from data_tools.synthetic import Noise
-from hpcgan.errors import ConfigError
 
 
 def _expected(noise: Noise) -> dict[str, np.ndarray]:
@@ -56,7 +56,8 @@ def test_one_and_three_ranks_write_the_same_file(hpcgan_data, tmp_path, words, n
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "three.h5").read_bytes()
     size = (tmp_path / "three.h5").stat().st_size
     assert re.fullmatch(
-        rf"three\.h5: {noise.samples} samples, {size} bytes, written by 3 ranks at [\d.]+ MB/s\n",
+        rf"three\.h5: {noise.samples} samples; {size} bytes, compression none, chunks of "
+        rf"{noise.layout.chunk_samples}, written by 3 ranks at \d+ samples/s\n",
         three.stdout,
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.h5", "three.h5"]
@@ -111,23 +112,29 @@ def test_samples_of_a_chunk(samples, shape, chunk, expected):
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("option", "message"),
     [
-        ({"samples": 0}, "--samples is 0; it must be from 1"),
-        ({"shape": (28, 28)}, "--shape is 28,28; it must be H,W,C or D,H,W,C"),
-        ({"shape": (28, 0, 1)}, "--shape is 28,0,1; it must be"),
-        ({"shape": (1, 2, 3, 4, 5)}, "--shape is 1,2,3,4,5; it must be"),
-        ({"classes": 0}, "--classes is 0; it must be from 1"),
-        ({"classes": 2**31}, f"--classes is {2**31}; it must be from 1 to {2**31 - 1}"),
-        ({"chunk": 0}, "--chunk is 0; it must be from 1"),
-        ({"seed": -1}, "--seed is -1; it must be from 0"),
-        ({"seed": 2**64}, f"--seed is {2**64}; it must be from 0"),
-        ({"shape": (2**16, 2**16, 1)}, f"a chunk of 1 samples has {2**32} bytes, but HDF5 allows"),
+        ("--samples 0", "argument --samples: '0' is no whole number from 1;"),
+        ("--shape 28,28", "argument --shape: '28,28' is not H,W,C or D,H,W,C, whole numbers from"),
+        ("--shape 28,0,1", "argument --shape: '28,0,1' is not H,W,C or D,H,W,C"),
+        ("--shape 1,2,3,4,5", "argument --shape: '1,2,3,4,5' is not H,W,C or D,H,W,C"),
+        ("--classes 0", "argument --classes: '0' is no whole number from 1 to 2147483647;"),
+        (f"--classes {2**31}", f"argument --classes: '{2**31}' is no whole number from 1 to 2147"),
+        ("--chunk 0", "argument --chunk: '0' is no whole number from 1;"),
+        ("--seed=-1", "argument --seed: '-1' is no whole number from 0 to"),
+        (
+            f"--seed {2**64}",
+            f"argument --seed: '{2**64}' is no whole number from 0 to {2**64 - 1};",
+        ),
+        ("--shape 65536,65536,1", f"a chunk of 1 samples has {2**32} bytes, but HDF5 allows"),
     ],
 )
-def test_values_out_of_bounds(values, message):
-    with pytest.raises(ConfigError, match="^" + re.escape(message)):
-        Noise(**({"samples": 5, "shape": (8, 8, 1)} | values))
+def test_values_out_of_bounds(capsys, tmp_path, monkeypatch, option, message):
+    monkeypatch.chdir(tmp_path)
+    words = f"synthetic x.h5 --samples 5 --shape 8,8,1 {option}"
+    assert cli.main(words.split()) == 2
+    assert capsys.readouterr().err.startswith(f"hpcgan-data: {message}")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -135,8 +142,7 @@ def test_values_out_of_bounds(values, message):
     [
         ("none/x.h5 --samples 3 --shape 8,8,1", "none/x.h5: there is no directory none; make it"),
         (f"x.h5 --samples {10**15} --shape 8,8,1", f"x.h5: needs {64 * 10**15} bytes, but . has "),
-        ("x.h5 --samples 3 --shape 8;8", "argument --shape: '8;8' is not whole numbers with comm"),
-        ("x.h5 --samples 3 --shape 8,8", "--shape is 8,8; it must be H,W,C or D,H,W,C"),
+        ("x.h5 --samples 3 --shape 8;8", "argument --shape: '8;8' is not H,W,C or D,H,W,C, whole"),
     ],
 )
 def test_two_ranks_complain_once(hpcgan_data, failure_line, tmp_path, words, message):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
+import launching
 import pytest
 from launching import only_line
 
-from hpcgan.doctor.examine import Run
+from hpcgan.doctor.storage import run_paths
 
 CHECKS = [
     *("ranks", "cores", "threads", "GPU", "versions", "surroundings", "MPI", "Horovod"),
@@ -51,8 +54,8 @@ sys.exit(status)
 def test_it_looks_where_the_variables_in_paths_lead(tmp_path, data_file, monkeypatch):
     monkeypatch.setenv("PLACE", str(tmp_path))
     words = ["--data.files=$PLACE/data.h5", "--data.stage=${PLACE}/disk"]
-    wanted = Run("digits", words, None).wanted()
-    assert (wanted.files, wanted.stage) == ([str(data_file)], f"{tmp_path}/disk")
+    paths = run_paths("digits", words, None)
+    assert (paths.files, paths.stage) == ([str(data_file)], f"{tmp_path}/disk")
 
 
 def test_two_ranks_look_at_their_exchange(python, config, tmp_path):
@@ -80,7 +83,7 @@ def test_what_has_failed_gives_status_1_and_lines_with_what_to_do(python, config
     assert lines[-1].startswith("hpcgan doctor: 2 failed, ")
 
 
-def test_a_wrong_configuration_is_told_once_with_status_2(python, config):
+def test_a_wrong_configuration_is_refused_once_with_status_2(python, config):
     done = python("-m", "hpcgan", "doctor", config, "--train.step", "1", ranks=2)
     assert done.returncode == 2
     assert "train.step" in only_line(done.stderr)
@@ -95,7 +98,6 @@ def test_tasks_of_srun_that_do_not_find_each_other_are_found_once(python, monkey
     monkeypatch.setenv("SLURM_PROCID", "0")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_STEP_ID", "0")
-    # The sentry waits meanwhile, and must not be heard.
     done = python("-m", "hpcgan", "doctor", "--json")
     assert done.returncode == 1
     assert found_by(done)["ranks"]["text"].startswith("srun started 2 tasks that do not find")
@@ -107,18 +109,39 @@ def test_tasks_of_srun_that_do_not_find_each_other_are_found_once(python, monkey
 @pytest.mark.parametrize(
     ("where", "says"),
     [
-        ("1:never", "rank 1 of 2 did not come within 3 s; those on "),
-        ("1:begin", "rank 1 of 2 did not answer within 3 s"),
-        ("1:node", "of 2 did not come back from a look at the node within 3 s"),
+        ("1:begin", "of 2 did not come back from a look at its node within 3 s"),
+        ("1:node", "of 2 did not come back from a look at its node within 3 s"),
         ("1:exchange", "of 2 did not come back from the exchange within "),
         ("0:node", "rank 0 of 2 did not answer within "),
     ],
 )
-def test_a_rank_that_does_not_come_is_named_and_all_ends(python, where, says):
+def test_a_rank_that_stops_is_named_and_all_ends(python, where, says):
     words = ["-m", "tests.stopped_doctor", where, "doctor", "--json", "--timeout", "3"]
     done = python(*words, ranks=2)
     assert done.returncode not in (0, 2), done.stdout + done.stderr
-    found = json.loads(done.stdout.strip())["findings"]
-    assert found[-1]["status"] == "failed"
-    assert says in found[-1]["text"]
-    assert f"rank {where[0]} " in found[-1]["text"]
+    found = found_by(done)["ranks"]
+    assert found["status"] == "failed"
+    assert says in found["text"]
+    assert f"rank {where[0]} " in found["text"]
+
+
+def test_a_rank_that_never_starts_mpi_is_named_by_mpirun(tmp_path):
+    """As docs/doctor.md has it: the others wait inside MPI, where they can say nothing."""
+    mpirun, *words = launching.mpirun(3)
+    words = ["--timeout", "10", "--report-state-on-timeout", *words, sys.executable]
+    done = subprocess.run(
+        [mpirun, *words, "-m", "tests.stopped_doctor", "1:never", "doctor"],
+        cwd=tmp_path,
+        env=os.environ | launching.ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    states = {
+        words[words.index("Rank:") + 1]: words[words.index("State:") + 1]
+        for words in map(str.split, done.stderr.splitlines())
+        if "State:" in words
+    }
+    assert states == {"0": "SYNC", "1": "RUNNING", "2": "SYNC"}  # SYNC REGISTERED

@@ -1,4 +1,4 @@
-"""Ranks, cores, threads and GPUs: judged from made-up facts."""
+"""Ranks, cores, threads and GPUs: evaluated from made-up facts."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ def rank(
         bound=[2 * node_rank, 2 * node_rank + 1] if bound is None else bound,
         cores=cores,
         node_cores=4,
-        threads={},
-        yields=True,
+        variables={},
         gpus=[],
         visible=None,
     )
     return dataclasses.replace(facts, **more)
 
 
-def judged(ranks: list[Placement], environment: dict[str, str] | None = None):
+def evaluated(ranks: list[Placement], environment: dict[str, str] | None = None):
     """Return status and text by check."""
-    found = placement.judge(ranks, environment or {})
-    return {each.check: (each.status, each.text) for each in found}
+    found = placement.evaluate(ranks, environment or {})
+    return {check: (each.status, each.text) for check, each in found.items()}
 
 
 def node(number: int = 0, first: int = 0) -> list[Placement]:
@@ -41,29 +40,29 @@ def node(number: int = 0, first: int = 0) -> list[Placement]:
 
 
 def test_two_full_nodes_are_ok():
-    found = judged([*node(1, 0), *node(2, 2)])
+    found = evaluated([*node(1, 0), *node(2, 2)])
     assert {status for status, _ in found.values()} == {"ok"}
     assert found["ranks"][1] == "4 on 2 nodes: node1 (2), node2 (2)"
-    assert found["cores"][1] == "2 a rank, bound"
+    assert found["cores"][1] == "2 per rank, bound"
 
 
-def test_nodes_with_fewer_ranks_are_told():
-    found = judged([*node(1, 0), rank(2, bound=[0, 1, 2, 3], cores=4)])
+def test_nodes_with_fewer_ranks_are_a_warning():
+    found = evaluated([*node(1, 0), rank(2, bound=[0, 1, 2, 3], cores=4)])
     assert found["ranks"] == (
         "warning",
         "3 on 2 nodes: node1 (2), node2 (1); not the same number on each",
     )
-    assert found["cores"] == ("warning", "from 2 to 4 a rank")
+    assert found["cores"] == ("warning", "from 2 to 4 per rank")
 
 
-def test_a_slurm_job_of_more_tasks_than_ranks_is_told():
-    status, text = judged(node(), {"SLURM_NTASKS": "4"})["ranks"]
+def test_a_slurm_job_of_more_tasks_than_ranks_is_a_warning():
+    status, text = evaluated(node(), {"SLURM_NTASKS": "4"})["ranks"]
     assert (status, text.split("; ")[1]) == ("warning", "the Slurm job has 4 tasks")
 
 
 def test_tasks_that_do_not_find_each_other_have_failed():
     environment = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}
-    status, text = judged([rank()], environment)["ranks"]
+    status, text = evaluated([rank()], environment)["ranks"]
     assert status == "failed"
     assert text.startswith("srun started 2 tasks that do not find each other")
 
@@ -85,27 +84,28 @@ def test_tasks_that_do_not_find_each_other_have_failed():
         ),
     ],
 )
-def test_cores_that_are_shared_or_idle_are_told(ranks, text):
-    assert judged(ranks)["cores"] == ("warning", text)
+def test_cores_that_are_shared_or_idle_are_a_warning(ranks, text):
+    assert evaluated(ranks)["cores"] == ("warning", text)
 
 
-def test_more_threads_than_cores_are_told():
-    ranks = [rank(), rank(node_rank=1, threads={"OMP_NUM_THREADS": "4"})]
-    assert judged(ranks)["threads"] == (
+def test_more_threads_than_cores_are_a_warning():
+    ranks = [rank(), rank(node_rank=1, variables={"OMP_NUM_THREADS": "4"})]
+    assert evaluated(ranks)["threads"] == (
         "warning",
         "OMP_NUM_THREADS is 4 on rank 1, which has 2 cores",
     )
-    assert judged([rank(threads={"OMP_NUM_THREADS": "2"})])["threads"] == (
+    assert evaluated([rank(variables={"OMP_NUM_THREADS": "2"})])["threads"] == (
         "ok",
-        "TensorFlow gets 2 a rank; OMP_NUM_THREADS=2",
+        "TensorFlow gets 2 per rank; OMP_NUM_THREADS=2",
     )
 
 
-def test_waiting_that_takes_the_only_core_is_told():
-    status, text = judged([rank(cores=1, bound=[0], yields=False)])["threads"]
+def test_waiting_that_takes_the_only_core_is_a_warning():
+    busy = {"OMPI_MCA_mpi_yield_when_idle": "0"}
+    status, text = evaluated([rank(cores=1, bound=[0], variables=busy)])["threads"]
     assert status == "warning"
     assert "OMPI_MCA_mpi_yield_when_idle is 0" in text
-    assert judged([rank(yields=False)])["threads"][0] == "ok"
+    assert evaluated([rank(variables=busy)])["threads"][0] == "ok"
 
 
 _TWO = ["nvidia0", "nvidia1"]
@@ -115,16 +115,16 @@ _TWO = ["nvidia0", "nvidia1"]
     ("ranks", "status", "text"),
     [
         ([rank(), rank(node_rank=1)], "ok", "none: runs on processor cores"),
-        ([rank(node_rank=n, gpus=_TWO) for n in (0, 1)], "ok", "one a rank, such as nvidia0"),
+        ([rank(node_rank=n, gpus=_TWO) for n in (0, 1)], "ok", "one per rank, such as nvidia0"),
         (
             [rank(node_rank=n, gpus=_TWO, visible=[str(n)]) for n in (0, 1)],
             "ok",
-            "one a rank, such as nvidia0",
+            "one per rank, such as nvidia0",
         ),
         (  # the job's limits show each rank its own alone, which then is number 0
             [rank(node_rank=n, gpus=[_TWO[n]], visible=["0"]) for n in (0, 1)],
             "ok",
-            "one a rank, such as nvidia0",
+            "one per rank, such as nvidia0",
         ),
         (
             [rank(node_rank=n, gpus=_TWO, visible=["1"]) for n in (0, 1)],
@@ -141,17 +141,17 @@ _TWO = ["nvidia0", "nvidia1"]
             "warning",
             "rank 0 on node0 is shown none of nvidia0, nvidia1",
         ),
-        (
-            [rank(gpus=_TWO), rank(1)],
+        (  # a failure is more than the GPU that ranks 0 and 1 share
+            [*(rank(node_rank=n, gpus=_TWO, visible=["1"]) for n in (0, 1)), rank(1)],
             "failed",
-            "rank 1 on node1 has none, others have",
+            "rank 2 on node1 has none, others have",
         ),
     ],
 )
-def test_gpus_are_one_a_rank(ranks, status, text):
-    assert judged(ranks)["GPU"] == (status, text)
+def test_gpus_are_one_per_rank(ranks, status, text):
+    assert evaluated(ranks)["GPU"] == (status, text)
 
 
 def test_gpus_on_different_nodes_are_different():
     ranks = [rank(each, gpus=["nvidia0"]) for each in (0, 1)]
-    assert judged(ranks)["GPU"][0] == "ok"
+    assert evaluated(ranks)["GPU"][0] == "ok"

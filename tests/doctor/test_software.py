@@ -1,4 +1,4 @@
-"""Versions and builds: judged from made-up facts, and as they are here."""
+"""Versions and builds: evaluated from made-up facts, and as they are here."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ import dataclasses
 import pytest
 
 from hpcgan.doctor import software
-from hpcgan.doctor.software import HorovodBuild, Software
+from hpcgan.doctor.software import Software
 
+_BUILD = {"tensorflow": "2.18.1", "mpi": "libmpi.so.40", "NCCL": "without"}
 _FACTS = Software(
     host="node1",
-    versions={"Python": "3.11.2", "tensorflow": "2.18.1", "source of hpcgan": "0123456789ab"},
+    versions={
+        "Python": "3.11.2",
+        "tensorflow": "2.18.1",
+        "source of hpcgan": "0123456789ab",
+        "MPI": "Open MPI v5.0.11",
+    },
     mpi_built="Open MPI 5.0.3",
-    mpi_loaded="Open MPI v5.0.11",
     mpi_file="/opt/openmpi/lib/libmpi.so.40.40.11",
-    horovod=HorovodBuild("2.18.1", "libmpi.so.40", has_nccl=False),
+    horovod=_BUILD,
     unloadable="",
-    changing={},
+    changing="nothing",
     has_docstrings=True,
 )
 
 
-def judged(*ranks: Software) -> dict[str, tuple[str, str]]:
+def evaluated(*ranks: Software) -> dict[str, tuple[str, str]]:
     """Return status and text by check."""
-    return {each.check: (each.status, each.text) for each in software.judge(list(ranks))}
+    found = software.evaluate(list(ranks))
+    return {check: (each.status, each.text) for check, each in found.items()}
 
 
 def test_what_fits_is_ok():
-    found = judged(_FACTS, dataclasses.replace(_FACTS, host="node2"))
+    found = evaluated(_FACTS, dataclasses.replace(_FACTS, host="node2"))
     assert {status for status, _ in found.values()} == {"ok"}
-    assert found["Horovod"][1] == "built with libmpi.so.40, TensorFlow 2.18.1, without NCCL"
+    assert found["Horovod"][1] == "was built with libmpi.so.40, TensorFlow 2.18.1, without NCCL"
 
 
 @pytest.mark.parametrize(
@@ -40,28 +46,28 @@ def test_what_fits_is_ok():
         ({"mpi_built": "Open MPI 4.1.5"}, "MPI", "warning", "was built for Open MPI 4.1.5"),
         ({"horovod": None}, "Horovod", "failed", "is not installed with TensorFlow"),
         (
-            {"horovod": HorovodBuild("2.18.1", "libmpi.so.12", has_nccl=False)},
+            {"horovod": {**_BUILD, "mpi": "libmpi.so.12"}},
             "Horovod",
             "failed",
             "was built with libmpi.so.12, and /opt/openmpi/lib/libmpi.so.40.40.11 is loaded",
         ),
         (
-            {"horovod": HorovodBuild("2.18.1", "libmpi.so.4", has_nccl=False)},
+            {"horovod": {**_BUILD, "mpi": "libmpi.so.4"}},
             "Horovod",
             "failed",
             "was built with libmpi.so.4, and",
         ),
         (
-            {"horovod": HorovodBuild("2.17.0", "libmpi.so.40", has_nccl=False)},
+            {"horovod": {**_BUILD, "tensorflow": "2.17.0"}},
             "Horovod",
             "failed",
-            "was built with TensorFlow 2.17.0, and 2.18.1 is installed",
+            "TensorFlow 2.17.0, without NCCL; TensorFlow 2.18.1 is installed",
         ),
         (
-            {"horovod": HorovodBuild("2.18.1", "", has_nccl=True)},
+            {"horovod": {**_BUILD, "mpi": ""}},
             "Horovod",
             "failed",
-            "was built without MPI",
+            "was built with no MPI",
         ),
         (
             {"versions": {**_FACTS.versions, "tensorflow": "none"}},
@@ -77,15 +83,15 @@ def test_what_fits_is_ok():
         ),
         ({"has_docstrings": False}, "surroundings", "failed", "leaves out docstrings on node1"),
         (
-            {"changing": {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2"}},
+            {"changing": "TF_XLA_FLAGS=--tf_xla_auto_jit=2"},
             "surroundings",
             "ok",
             "TF_XLA_FLAGS=--tf_xla_auto_jit=2 that changes what TensorFlow computes",
         ),
     ],
 )
-def test_what_does_not_fit_is_told(change, check, status, text):
-    found = judged(dataclasses.replace(_FACTS, **change))
+def test_what_does_not_fit_is_found(change, check, status, text):
+    found = evaluated(dataclasses.replace(_FACTS, **change))
     assert found[check][0] == status
     assert text in found[check][1]
 
@@ -93,21 +99,23 @@ def test_what_does_not_fit_is_told(change, check, status, text):
 def test_nodes_with_other_versions_or_another_mpi_are_named():
     versions = {**_FACTS.versions, "Python": "3.11.9"}
     other = dataclasses.replace(_FACTS, host="node7", versions=versions)
-    status, text = judged(_FACTS, _FACTS, other)["versions"]
+    status, text = evaluated(_FACTS, _FACTS, other)["versions"]
     assert status == "failed"
     assert (
         text == "rank 2 on node7 has another Python than rank 0 on node1: 3.11.9 instead of 3.11.2"
     )
-    other = dataclasses.replace(_FACTS, host="node7", changing={"TF_DETERMINISTIC_OPS": "1"})
-    assert judged(_FACTS, other)["surroundings"] == (
+    other = dataclasses.replace(_FACTS, host="node7", changing="TF_DETERMINISTIC_OPS=1")
+    assert evaluated(_FACTS, other)["surroundings"] == (
         "warning",
         "rank 1 on node7 has TF_DETERMINISTIC_OPS=1, rank 0 on node1 nothing: they compute other "
         "numbers",
     )
-    other = dataclasses.replace(_FACTS, host="node7", mpi_loaded="Open MPI v4.1.5")
-    assert judged(_FACTS, other)["MPI"] == (
+    versions = {**_FACTS.versions, "MPI": "Open MPI v4.1.5"}
+    other = dataclasses.replace(_FACTS, host="node7", versions=versions)
+    assert evaluated(_FACTS, other)["versions"] == (
         "failed",
-        "node7 loads Open MPI v4.1.5, node1 Open MPI v5.0.11",
+        "rank 1 on node7 has another MPI than rank 0 on node1: Open MPI v4.1.5 instead of Open MPI "
+        "v5.0.11",
     )
 
 
@@ -119,7 +127,7 @@ from hpcgan.world import World
 facts = dataclasses.asdict(software.gather(World()))
 assert not {"tensorflow", "horovod"} & set(sys.modules)
 print(json.dumps(facts))
-print([each.status for each in software.judge([software.read(facts)])])
+print([each.status for each in software.evaluate([software.Software(**facts)]).values()])
 """
     done = python("-c", program)
     assert done.returncode == 0, done.stderr
@@ -129,7 +137,7 @@ print([each.status for each in software.judge([software.read(facts)])])
 
 def test_a_tensorflow_of_another_distribution_and_unknown_version_is_taken():
     versions = {**_FACTS.versions, "tensorflow": "unknown"}
-    assert judged(dataclasses.replace(_FACTS, versions=versions))["Horovod"][0] == "ok"
+    assert evaluated(dataclasses.replace(_FACTS, versions=versions))["Horovod"][0] == "ok"
 
 
 def test_a_library_that_cannot_be_loaded_is_named_with_what_it_lacks(python, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from hpcgan.metrics.digits import Judge
+from hpcgan.metrics.digits import Evaluator
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -20,7 +20,7 @@ def digits() -> Digits:
 
 def test_real_digits_are_at_no_distance_from_themselves_and_all_ten_appear(digits: Digits) -> None:
     images, labels = digits
-    distance, appearing = Judge([images], labels, [images]).figures(images)
+    distance, appearing = Evaluator([images], labels, [images]).evaluate(images)
     assert distance == pytest.approx(0, abs=1e-6)
     assert appearing == list(range(10))
 
@@ -29,7 +29,9 @@ def test_the_distance_is_to_the_held_out_digits(digits: Digits) -> None:
     images, labels = digits
     held_out, distance_of = images[labels == 3], {}
     for digit in (3, 4):
-        distance_of[digit], _ = Judge([images], labels, [held_out]).figures(images[labels == digit])
+        distance_of[digit], _ = Evaluator([images], labels, [held_out]).evaluate(
+            images[labels == digit]
+        )
     assert distance_of[3] == pytest.approx(0, abs=1e-6)
     assert distance_of[4] > 1
 
@@ -37,7 +39,7 @@ def test_the_distance_is_to_the_held_out_digits(digits: Digits) -> None:
 @pytest.mark.parametrize("digit", [0, 9])
 def test_samples_of_one_digit_are_that_digit_alone(digits: Digits, digit: int) -> None:
     images, labels = digits
-    assert Judge([images], labels, [images]).figures(images[labels == digit])[1] == [digit]
+    assert Evaluator([images], labels, [images]).evaluate(images[labels == digit])[1] == [digit]
 
 
 def test_a_digit_of_less_than_three_in_a_hundred_does_not_appear(digits: Digits) -> None:
@@ -46,20 +48,20 @@ def test_a_digit_of_less_than_three_in_a_hundred_does_not_appear(digits: Digits)
     zeros = np.concatenate([zeros, zeros])[:97]
     for count, appearing in ((2, [0]), (3, [0, 1])):
         samples = np.concatenate([zeros, ones[:count]])
-        assert Judge([images], labels, [images]).figures(samples)[1] == appearing
+        assert Evaluator([images], labels, [images]).evaluate(samples)[1] == appearing
 
 
-def test_pieces_of_digits_sorted_by_label_are_judged_as_all_at_once(
+def test_pieces_of_digits_sorted_by_label_are_evaluated_as_all_at_once(
     digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, labels = digits
     order = np.argsort(labels, kind="stable")
     images, labels = images[order], labels[order]
-    pieces, samples = np.array_split(images, 7), images[labels != 4]
-    whole = Judge([images], labels, [images]).figures(samples)
-    distance, appearing = Judge(pieces, labels, pieces).figures(samples)
+    chunks, samples = np.array_split(images, 7), images[labels != 4]
+    whole = Evaluator([images], labels, [images]).evaluate(samples)
+    distance, appearing = Evaluator(chunks, labels, chunks).evaluate(samples)
     assert distance == pytest.approx(whole[0])
     assert appearing == whole[1] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
     # Fitted to every third.
     monkeypatch.setattr("hpcgan.metrics.digits.CLASSIFIED", 200)
-    assert Judge(pieces, labels, pieces).figures(images)[1] == list(range(10))
+    assert Evaluator(chunks, labels, chunks).evaluate(images)[1] == list(range(10))

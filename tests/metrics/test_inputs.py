@@ -13,7 +13,7 @@ import pytest
 from hpcgan.checkpoint import GROUPS, Checkpoint, path_of, write
 from hpcgan.config import Config, DataConfig, ModelConfig
 from hpcgan.errors import CheckpointError, DataError
-from hpcgan.metrics.inputs import newest_checkpoint, open_samples, pieces
+from hpcgan.metrics.inputs import newest_checkpoint, open_samples, read_chunks
 from hpcgan.world import World
 
 
@@ -48,8 +48,8 @@ def test_samples_and_labels_are_those_of_the_file(
         file["digits"] = np.arange(40) % 7
     data = DataConfig([str(tmp_path / "a.h5")], images="pictures", labels="digits")
     source = open_samples(world, data, like)
-    read = [piece.copy() for piece in pieces(source)]
-    assert {len(piece) for piece in read[:-1]} == {3}
+    read = [chunk.copy() for chunk in read_chunks(source)]
+    assert {len(chunk) for chunk in read[:-1]} == {3}
     samples = np.concatenate(read)
     assert samples.dtype == np.uint8
     assert (samples == images).all()
@@ -61,7 +61,7 @@ def test_samples_of_another_shape_are_refused(
 ) -> None:
     with pytest.raises(DataError) as caught:
         open_samples(world, DataConfig([str(data_file)]), like)
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
     assert str(caught.value) == (
         f"{data_file}: 'images' holds samples of shape (8, 8, 1), but those of {like.path} have "
         "shape (4, 5, 1)"
@@ -112,7 +112,7 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-def test_what_is_missing_or_damaged_is_told_in_one_line(python, place: Path) -> None:
+def test_what_is_missing_or_damaged_is_reported_in_one_line(python, place: Path) -> None:
     with h5py.File(place / "few.h5", "w") as file:
         file["labels"] = np.zeros(40, int)
     done = python("-c", _ALL_CASES, json.dumps(list(CASES)))

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data import shards
-from hpcgan.data.division import divide_data
-from hpcgan.data.feed import Feed
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.assignment import assign_shards
+from hpcgan.data.placement import opened_shards
+from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.data.source import open_source
 from hpcgan.errors import ConfigError, DataError
 from hpcgan.gan import noise
@@ -47,16 +47,16 @@ def _streams(world, count, **data):
     section = DataConfig(**{"shards": _SHARDS, "labels": "labels", **data})
     config = Config(data=section, seed=5, train=TrainConfig(batch_size=2))
     source = open_source(world, section)
-    config, division = divide_data(world, config, source, None)
+    config, assignment = assign_shards(world, config, source, None)
     own = []
-    with opened_shards(world, config, source, division) as opened:
-        assert list(opened) == list(division.hosted)
+    with opened_shards(world, config, source, assignment) as opened:
+        assert list(opened) == list(assignment.hosted)
         for shard in opened.values():
             out = np.empty((count, *source.sample_shape), source.dtype)
             shard.take(3, out)
             own.append(out[:, 0, 0, 0].astype(int).tolist())
-    assert len(division.sizes) == _SHARDS
-    assert sum(division.sizes) == len(source)
+    assert len(assignment.sizes) == _SHARDS
+    assert sum(assignment.sizes) == len(source)
     return config.data, [stream for rank in world.gather_json(own) for stream in rank]
 
 
@@ -96,11 +96,11 @@ def test_balanced_shards_are_shared_on_a_node_of_several_ranks(world, shared_pat
     files = world.on_root(lambda: _write(shared_path))
     section = DataConfig(files=files, labels="labels", shards=_SHARDS, partition="balanced")
     config = Config(data=section, train=TrainConfig(batch_size=2))
-    _, division = divide_data(world, config, open_source(world, section), None)
-    assert division.residency == ("node" if world.node_size > 1 else "memory")
+    _, assignment = assign_shards(world, config, open_source(world, section), None)
+    assert assignment.placement == ("node" if world.node_size > 1 else "memory")
     # 47 labels, 0 1 2 in turn: no shard has one more than once more than another.
-    assert set(division.sizes) == {9, 10}
-    assert min(division.entropies) > 1.5
+    assert set(assignment.sizes) == {9, 10}
+    assert min(assignment.entropies) > 1.5
 
 
 def test_the_memory_of_a_node_is_one_and_what_one_rank_writes_all_see(world):
@@ -170,7 +170,7 @@ def test_shards_of_1000_and_1_and_37_samples_make_the_same_steps(world, shared_p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hpcgan.data.source.default_chunk", lambda sample_bytes, samples: 1000)
         run = _train(world, config, shared_path / "run")
-        assert run.division.sizes == (1000, 1, 37)
+        assert run.assignment.sizes == (1000, 1, 37)
         with pytest.raises(ConfigError, match=r"a shard of .* holds 1 samples"):
             plan.prepare(world, config, ["--train.batch_size=2"], shared_path / "two", "auto")
     if world.is_root:
@@ -182,8 +182,8 @@ def test_seven_samples_on_any_ranks_finish_and_fewer_than_ranks_are_refused(worl
     files = world.on_root(lambda: _write(shared_path, (7,)))
     config = _config(world, shared_path, files, residency="stream", uneven="drop")
     run = _train(world, config, shared_path / "run")
-    assert sum(run.division.sizes) == 7
-    assert len(run.division.sizes) == world.size
+    assert sum(run.assignment.sizes) == 7
+    assert len(run.assignment.sizes) == world.size
     with pytest.raises(DataError, match="7 samples cannot be divided into 8 shards") as caught:
         plan.prepare(world, config, ["--data.shards=8"], shared_path / "eight", "auto")
     assert caught.value.on_all_ranks
@@ -228,15 +228,15 @@ def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, sh
     files = world.on_root(lambda: _write(shared_path))
     path = _config(world, shared_path, files, shards=_SHARDS)
     run = plan.prepare(world, path, [], shared_path / "run", "auto")
-    with opened_shards(world, run.config, run.source, run.division) as own:
-        batches = list(Feed(own.values(), 5, (8, 8, 1), "float32").batches([(0, 7), (7, 4)]))
+    with opened_shards(world, run.config, run.source, run.assignment) as own:
+        batches = list(Prefetcher(own.values(), 5, (8, 8, 1), "float32").batches([(0, 7), (7, 4)]))
     samples = np.concatenate([batch.numpy() for batch in batches])[..., 0, 0, 0].swapaxes(0, 1)
 
     def drawn(streams):
         keys = noise.batch_keys(streams, tf.constant(9, tf.int64), 0, 1)
         return noise.latents(keys.latents, 5, 6)
 
-    latents = drawn(noise.streams(run.config.seed, 1, run.division.hosted))
+    latents = drawn(noise.streams(run.config.seed, 1, run.assignment.hosted))
     latents = latents.numpy().reshape(-1, 5, 6)
     samples, latents = world.gather_arrays(samples), world.gather_arrays(latents)
     if not world.is_root:

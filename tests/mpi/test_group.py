@@ -65,7 +65,7 @@ def test_an_error_of_the_last_rank_is_raised_on_all_and_names_it(world):
             raise DataError("part.h5: there is no such data file")
 
     with pytest.raises(DataError) as caught:
-        world.together(work)
+        world.all_or_raise(work)
     prefix = f"rank {last} of {world.size}: " if world.size > 1 else ""
     assert str(caught.value) == f"{prefix}part.h5: there is no such data file"
     assert caught.value.on_all_ranks
@@ -76,11 +76,11 @@ def test_an_error_of_all_ranks_names_none(world):
         raise ConfigError("train.steps is 0")
 
     with pytest.raises(ConfigError, match=r"^train\.steps is 0$"):
-        world.together(work)
+        world.all_or_raise(work)
 
 
 def test_work_of_all_ranks_returns_each_its_own_result(world):
-    assert world.together(lambda: world.rank * 2) == world.rank * 2
+    assert world.all_or_raise(lambda: world.rank * 2) == world.rank * 2
 
 
 def test_rank_0_alone_works_and_all_get_its_result_or_error(world):
@@ -159,10 +159,10 @@ def test_an_error_in_a_group_is_raised_in_that_group_alone_and_names_the_rank(wo
         return world.rank
 
     if bad not in group.ranks:
-        assert group.together(work) == world.rank
+        assert group.all_or_raise(work) == world.rank
         return
     with pytest.raises(DataError) as caught:
-        group.together(work)
+        group.all_or_raise(work)
     prefix = f"rank {bad} of {world.size}: " if group.size > 1 else ""
     assert str(caught.value) == f"{prefix}part.h5: there is no such data file"
 

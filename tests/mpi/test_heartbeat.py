@@ -86,7 +86,7 @@ def test_a_rank_is_in_a_meeting_as_long_as_it_waits_for_others(world):
     before = world.meetings
     assert before % 2 == 0
     inside = []
-    world.together(lambda: inside.append(world.meetings % 2))
+    world.all_or_raise(lambda: inside.append(world.meetings % 2))
     world.on_root(lambda: inside.append(world.meetings % 2))
     assert set(inside) == {0}  # it works by itself
     for meet in (

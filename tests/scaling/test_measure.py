@@ -8,8 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hpcgan.scaling import measure
-from hpcgan.scaling.runs import read_run
+from hpcgan.scaling import calls, measure
+from hpcgan.scaling.runs import Run, read_start, settings
 from hpcgan.world import World
 
 # Numbers are sent in rows of 16, and D's last bias is alone in one, as is all that is no gradient.
@@ -17,26 +17,27 @@ D = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 16
 G = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
 
 
-def run(world: World, place: Path, kind: str, config: str, *overrides: str) -> measure.Run:
+def run(world: World, place: Path, kind: str, config: str, *overrides: str) -> Run:
     """Measure for a moment and return what the file holds."""
     (place / "config.yaml").write_text(config)
     words = [str(place / "config.yaml"), str(place / "out.json"), kind, "0.05", *overrides]
-    arguments = measure.parse(words)
+    arguments = calls.parse(Run, measure.measure, words)
     arguments.run(world, arguments)
     assert sorted(path.name for path in place.iterdir()) == ["config.yaml", "data.h5", "out.json"]
-    return read_run(place / "out.json")
+    return read_start(place / "out.json", Run)
 
 
-def test_a_weak_start_has_a_shard_a_rank(world: World, data_file: Path) -> None:
+def test_a_weak_start_has_a_shard_per_rank(world: World, data_file: Path) -> None:
     config = f"data: {{files: [{data_file}]}}\nmodel: {{latent_dim: 6}}\ntrain: {{batch_size: 5}}"
     found = run(world, data_file.parent, "weak", config, "--data.shards", "4")
     assert (found.ranks, found.images, found.samples, found.exchanges) == (1, 5, 5, 1)
     # Two losses and the wish to stop share a row of 16.
     assert found.gradient_bytes == 4 * (G + D + 16)
     assert found.config["train"]["batch_size"] == 5
-    assert found.identity["data"]["shards"] is None
-    assert len(found.limit) == len(found.exchange) == 5
-    for each in (*found.limit, *found.exchange):
+    assert found.config["data"]["shards"] == 1
+    assert "data.shards" not in settings("weak", found.config)
+    assert len(found.baseline) == len(found.exchange) == 5
+    for each in (*found.baseline, *found.exchange):
         assert 0 <= each.waited[0] < each.seconds[0]
     assert len(found.compute_seconds[0]) >= 2
     assert found.skipped == 0

@@ -1,12 +1,9 @@
-"""The report's files and what is foretold from them."""
+"""The report's files, its page as a browser shows it among them."""
 
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
-import math
 import os
 import re
 import shutil
@@ -17,19 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from hpcgan.errors import ConfigError, RunError
-from hpcgan.scaling import foretell, report, table
-from hpcgan.scaling.summary import summarize
-from tests.scaling.made import learnt, made, write, write_quality
+from hpcgan.scaling import report
+from tests.scaling.made import made, trained, write
 
 WEAK = [
-    made(ranks=ranks, step=step * factor, limit=0.1)
+    made(ranks=ranks, step=step * factor, baseline=0.1)
     for ranks, step in ((1, 0.1), (2, 0.11), (4, 0.125))
     for factor in (1.0, 1.02)
 ]
 STRONG = [
-    made("strong", ranks, step=step, limit=limit)
-    for ranks, step, limit in ((1, 0.4, 0.4), (2, 0.21, 0.2), (4, 0.125, 0.1))
+    made("strong", ranks, step=step, baseline=baseline)
+    for ranks, step, baseline in ((1, 0.4, 0.4), (2, 0.21, 0.2), (4, 0.125, 0.1))
 ]
 
 
@@ -82,7 +77,7 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     ]
     words = " ".join(page.words)
     assert "made <up>" in words  # of the configuration, and no tag
-    for word in ("speed-up", "of limit", "90.9%", "hpcgan 0.1.0", "node0"):
+    for word in ("speed-up", "of baseline", "90.9%", "hpcgan 0.1.0", "node0"):
         assert word in words
 
 
@@ -136,12 +131,9 @@ def look(page: Path, width: int) -> dict:
 
 
 def test_a_browser_shows_the_page(tmp_path: Path) -> None:
-    write(tmp_path, *WEAK, *STRONG)
-    write_quality(
-        tmp_path,
-        learnt("weak", 1, (0, 0.0, 90.0), (800, 20.0, 10.0)),
-        learnt("weak", 2, (0, 0.0, 90.0), (1000, 10.0, 20.0)),
-    )
+    one = trained("weak", 1, (0, 0.0, 90.0), (800, 20.0, 10.0))
+    two = trained("weak", 2, (0, 0.0, 90.0), (1000, 10.0, 20.0))
+    write(tmp_path, *WEAK, *STRONG, one, two)
     report.write(tmp_path)
     seen = look(tmp_path / "report.html", 1300)
     complete, pixels, shown = seen["image"]
@@ -169,104 +161,3 @@ def test_without_matplotlib_there_is_the_rest(
     )
     assert not (tmp_path / "report.png").exists()
     assert "img" not in Page((tmp_path / "report.html").read_text()).tags
-
-
-def test_the_csv_has_exact_values() -> None:
-    runs = [made(), made(ranks=2, step=0.125, limit=0.1125, oversubscribed=True)]
-    first, second = csv.DictReader(io.StringIO(table.to_csv(summarize(runs))))
-    assert first["speed_up"] == "1"
-    assert second == {
-        "kind": "weak",
-        "ranks": "2",
-        "nodes": "1",
-        "starts": "1",
-        "oversubscribed": "1",
-        "step_ms": "125",
-        "step_ms_low": "",
-        "step_ms_high": "",
-        "images_per_second": "128",
-        "images_per_second_low": "",
-        "images_per_second_high": "",
-        "images_per_second_per_rank": "64",
-        "images_per_second_per_rank_low": "",
-        "images_per_second_per_rank_high": "",
-        "speed_up": "1.6",
-        "speed_up_low": "",
-        "speed_up_high": "",
-        "efficiency": "0.8",
-        "efficiency_low": "",
-        "efficiency_high": "",
-        "limit_efficiency": "0.9",
-        "limit_efficiency_low": "",
-        "limit_efficiency_high": "",
-        "compute_ms": "101.25",
-        "input_ms": "11.25",
-        "waiting_ms": "0",
-        "exchange_ms": "12.5",
-        "slowest": "rank 0 on node0",
-        "equal_images": "",
-        "frechet_at_equal_images": "",
-        "equal_seconds": "",
-        "frechet_at_equal_seconds": "",
-    }
-
-
-def test_bounds_of_intervals_stand_in_their_places() -> None:
-    # Half an interval, in logarithms, with two starts: 12.7062 times half their difference.
-    runs = [made(step=0.1), made(step=0.1), made(ranks=2, step=0.1), made(ranks=2, step=0.121)]
-    rows = summarize(runs)
-    half = 12.7062 * math.log(1.21) / 2
-    middle = 100 * 1.1
-    (_, line) = csv.DictReader(io.StringIO(table.to_csv(rows)))
-    assert float(line["step_ms"]) == pytest.approx(110.5)
-    assert float(line["step_ms_low"]) == pytest.approx(middle * math.exp(-half), rel=1e-4)
-    assert float(line["step_ms_high"]) == pytest.approx(middle * math.exp(half), rel=1e-4)
-    low, high = middle * math.exp(-half), middle * math.exp(half)
-    assert table.cells(rows[1])[3] == f"110 [{low:.0f}, {high:.0f}]"
-
-
-def test_the_table_marks_more_ranks_than_cores() -> None:
-    runs = [made(), made(ranks=2, step=0.125, limit=0.1125, oversubscribed=True)]
-    lines = table.text(summarize(runs)).splitlines()
-    assert lines[1].split()[:4] == ["ranks", "nodes", "starts", "ms/step"]
-    assert lines[3].split()[:4] == ["2*", "1", "1", "125"]
-    parts = ["101", "11.2", "0.00", "12.5"]
-    assert lines[3].split()[4:] == ["128", "64.0", "1.60", "80.0%", "90.0%", *parts]
-
-
-def test_other_sizes_are_foretold(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    write(tmp_path, *WEAK, *STRONG)
-    report.write(tmp_path)
-    capsys.readouterr()
-    foretell.write(tmp_path, [1, 4, 32, 1000], tmp_path, (1e-5, 1e9))
-    said = capsys.readouterr().out
-    assert said.count("fitted to 6 points") == 2
-    assert "a batch of 32 samples is for as many ranks at most" in said
-    weak = said[said.index("weak scaling") : said.index("strong scaling, milliseconds")]
-    assert [line.split()[2] for line in weak.splitlines()[2:6]] == ["8"] * 4  # samples a rank
-    assert (tmp_path / "predict.png").read_bytes().startswith(b"\x89PNG")
-    assert "weak scaling" in (tmp_path / "predict.txt").read_text()
-
-
-def test_nothing_is_foretold_without_a_report_or_a_link(tmp_path: Path) -> None:
-    write(tmp_path, *WEAK)
-    with pytest.raises(ConfigError, match=r"points\.json: .*make it with hpcgan scale report"):
-        foretell.write(tmp_path, [8], tmp_path, None)
-    report.write(tmp_path)
-    with pytest.raises(ConfigError, match=r"give the link between nodes \(--link\)"):
-        foretell.write(tmp_path, [8], tmp_path, None)
-
-
-def test_curves_that_cannot_be_written_are_named(tmp_path: Path) -> None:
-    write(tmp_path, *WEAK)
-    report.write(tmp_path)
-    (tmp_path / "predict.png.partial").mkdir()  # in the way
-    with pytest.raises(RunError, match=r"predict\.png: cannot be written"):
-        foretell.write(tmp_path, [8], tmp_path, (1e-5, 1e9))
-
-
-def test_too_few_points_are_told(tmp_path: Path) -> None:
-    write(tmp_path, *WEAK[:4])
-    report.write(tmp_path)
-    with pytest.raises(ConfigError, match=r"2 unknowns .* 1 points with more than one rank"):
-        foretell.write(tmp_path, [2], tmp_path, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from hpcgan.errors import ConfigError
 from hpcgan.scaling import study
 from hpcgan.scaling.runs import read_runs
-from hpcgan.scaling.study import Study, order
+from hpcgan.scaling.study import order
 from tests.conftest import Run
 from tests.scaling.made import made, write
 
@@ -40,7 +41,7 @@ class _World:
     size = 1
 
 
-def _study(place: Path, **changes: object) -> Study:
+def _given(place: Path, **changes: object) -> Namespace:
     values: dict = {
         "kind": "strong",
         "config": str(place / "config.yaml"),
@@ -49,25 +50,26 @@ def _study(place: Path, **changes: object) -> Study:
         "out": place / "study",
         "repeats": 1,
         "seconds": 0.1,
+        "quality": 0,
     }
-    return Study(**(values | changes))
+    return Namespace(**(values | changes))
 
 
-def test_strong_scaling_needs_a_shard_a_rank(place: Path) -> None:
+def test_strong_scaling_needs_a_shard_per_rank(place: Path) -> None:
     with pytest.raises(ConfigError, match=r"divides data\.shards, 2, .* so 4 ranks are too many"):
-        study.run(_World(), _study(place, overrides=["--data.shards", "2"]))
+        study.run(_World(), _given(place, overrides=["--data.shards", "2"]))
 
 
 @pytest.mark.parametrize(
     ("kind", "option", "reason"),
     [
-        ("weak", "data.shards=4", "weak scaling has a shard a rank; "),
+        ("weak", "data.shards=4", "weak scaling has one shard per rank; "),
         ("weak", "train.steps=50", "--seconds, and --quality, say how long a study trains; "),
         ("strong", "train.steps=50", "--seconds, and --quality, say how long a study trains; "),
-        ("weak", "checkpoint.every_steps=null", "a study writes no checkpoints "),
-        ("strong", "log.every_steps=1", "a study writes no checkpoints and no journal, "),
-        ("strong", "run.restarts=2", "a study writes no checkpoints and no journal, "),
-        ("strong", "watch.drift_steps=1", "a study writes no checkpoints and no journal, "),
+        ("weak", "checkpoint.every_steps=null", "a study writes no checkpoints, "),
+        ("strong", "log.every_steps=1", "a study writes no checkpoints, no journal "),
+        ("strong", "run.restarts=2", "a study writes no checkpoints, no journal "),
+        ("strong", "watch.drift_steps=1", "a study writes no checkpoints, no journal "),
     ],
 )
 def test_an_option_that_a_study_does_not_use_is_refused(
@@ -76,37 +78,37 @@ def test_an_option_that_a_study_does_not_use_is_refused(
     key, value = option.split("=")
     for words in ([f"--{option}"], [f"--{key}", value]):
         with pytest.raises(ConfigError) as caught:
-            study.run(_World(), _study(place, kind=kind, overrides=words))
+            study.run(_World(), _given(place, kind=kind, overrides=words))
         assert str(caught.value).startswith(f"command line: --{key} has no effect here: {reason}")
 
 
 def test_steps_that_the_learning_rates_fall_by_are_used(place: Path) -> None:
     words = ["--optimizer.decay=linear", "--train.steps=50", "--data.shards=2"]
     with pytest.raises(ConfigError, match="so 4 ranks are too many"):  # as for any other key
-        study.run(_World(), _study(place, overrides=words))
+        study.run(_World(), _given(place, overrides=words))
 
 
-def test_ranks_cannot_start_a_study(place: Path) -> None:
+def test_ranks_cannot_start_a_given(place: Path) -> None:
     several = _World()
     several.size = 2
     with pytest.raises(ConfigError, match="run it without mpirun or srun"):
-        study.run(several, _study(place))
+        study.run(several, _given(place))
 
 
 def test_a_study_of_another_configuration_is_not_added_to(place: Path) -> None:
     write(place / "study", made("strong"))
     with pytest.raises(ConfigError, match=r"strong-1-0\.json .*different configurations .*name"):
-        study.run(_World(), _study(place))
+        study.run(_World(), _given(place))
 
 
-def test_what_failed_is_told_by_its_own_line() -> None:
+def test_of_what_failed_its_own_line_is_printed() -> None:
     output = "start\nhpcgan scale: data.h5: no\n----\nprterun noticed\n\n"
     assert study.last_line(output) == "hpcgan scale: data.h5: no"
     assert study.last_line("a\nb \n\n") == "b"
-    assert study.last_line("") == "it said nothing"
+    assert study.last_line("") == "it printed nothing"
 
 
-def test_a_small_study(place: Path, python: Run) -> None:
+def test_a_small_given(place: Path, python: Run) -> None:
     def weak(ranks: str) -> subprocess.CompletedProcess[str]:
         words = ["-m", "hpcgan", "scale", "weak", "config.yaml", "--train.batch_size", "14"]
         return python(*words, "--ranks", ranks, "--out=study", "--repeats=1", "--seconds=0.3")
@@ -115,7 +117,10 @@ def test_a_small_study(place: Path, python: Run) -> None:
     (place / "config.yaml").write_text(config.replace("{files", "{shards: 4, files"))
     done = weak("1")
     assert done.returncode == 0, done.stderr
-    assert "config.yaml: data.shards, 4, is not used: one a rank is\n" in done.stdout
+    assert (
+        "config.yaml: data.shards has no effect: weak scaling has one shard per rank\n"
+        in done.stdout
+    )
     assert "weak, 1 rank, 1 of 1: " in done.stdout
     done = weak("2")
     assert done.returncode == 0, done.stderr
@@ -135,7 +140,7 @@ def test_a_small_study(place: Path, python: Run) -> None:
         g = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
         d = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 16
         assert run.gradient_bytes == 4 * (g + d + 16)
-        assert len(run.exchange) == len(run.limit) == 5
+        assert len(run.exchange) == len(run.baseline) == 5
         assert run.skipped == 0
     assert not list((place / "study").glob("runs/*.none"))
     reported = python("-m", "hpcgan", "scale", "report", "study")

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from hpcgan.training.journal import Journal
 
 from hpcgan.errors import ConfigError
 from hpcgan.scaling import report, sweep
-from hpcgan.training.journal import Journal
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
 
@@ -138,7 +138,12 @@ def _die_in_the_middle_of_lines(record: Record) -> None:
     ("fate", "state", "step", "ranks"),
     [
         (lambda record: record.journal.close(), "finished", 10, 3),
-        (lambda record: None, "under way", 10, 3),  # so is what was killed, as far as it tells
+        (
+            lambda record: None,
+            "under way",
+            10,
+            3,
+        ),  # so is what was killed, as far as its files show
         (_stop, "stopped", 10, 3),
         (_go_on, "under way", 10, 2),
         (_finish_later, "finished", 20, 2),
@@ -147,14 +152,14 @@ def _die_in_the_middle_of_lines(record: Record) -> None:
         (_die_in_the_middle_of_lines, "stopped", 10, 3),
     ],
 )
-def test_a_run_is_as_far_as_it_has_told(
+def test_a_run_is_as_far_as_its_files_show(
     record: Record, fate: Callable[[Record], None], state: str, step: int, ranks: int
 ) -> None:
     record.start("a", ranks=3)
     record.line(100.0)
     fate(record)
     (found,) = sweep.read(record.directory)
-    assert (found.state, found.step, found.ranks) == (state, step, ranks)
+    assert (found["state"], found["step"], found["ranks"]) == (state, step, ranks)
 
 
 @pytest.mark.parametrize(

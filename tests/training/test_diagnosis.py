@@ -76,8 +76,8 @@ def test_the_start_and_the_first_call_may_take_longer(
 
 @pytest.mark.parametrize(("calls", "meetings"), [(5, 6), (4, 7)])
 def test_a_rank_has_moved_when_it_begins_or_ends_to_wait(calls: int, meetings: int) -> None:
-    own = own(1)
-    own.note(4, 6, 41, NOW)
-    assert (own.moved, own.step) == (NOW - 1, 41)
-    own.note(calls, meetings, 42, NOW)
-    assert (own.moved, own.step, own.calls, own.meetings) == (NOW, 42, calls, meetings)
+    state = own(1)
+    state.note(4, 6, 41, NOW)
+    assert (state.moved, state.step) == (NOW - 1, 41)
+    state.note(calls, meetings, 42, NOW)
+    assert (state.moved, state.step, state.calls, state.meetings) == (NOW, 42, calls, meetings)

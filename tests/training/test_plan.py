@@ -23,7 +23,7 @@ def runs(world: World, data_file: Path) -> Runs:
 def test_a_new_run_has_a_shard_a_rank(runs: Runs) -> None:
     plan = runs.plan()
     assert plan.config.data.shards == 1
-    assert plan.division.hosted == range(1)
+    assert plan.assignment.hosted == range(1)
     assert (plan.found, plan.is_finished) == (None, False)
     assert plan.run_dir == runs.directory
     assert not runs.directory.exists()
@@ -38,9 +38,9 @@ def test_the_run_directory_follows_from_the_name(
 
 
 def test_a_rank_alone_hosts_all_shards(runs: Runs) -> None:
-    division = runs.plan("--data.shards=3").division
-    assert division.hosted == range(3)
-    assert division.sizes == (13, 13, 14)
+    assignment = runs.plan("--data.shards=3").assignment
+    assert assignment.hosted == range(3)
+    assert assignment.sizes == (13, 13, 14)
 
 
 def test_the_images_of_a_step_are_those_of_all_shards_and_discriminator_steps(runs: Runs) -> None:
@@ -54,7 +54,7 @@ def test_a_resumed_run_has_the_shards_of_its_checkpoint(runs: Runs) -> None:
     runs.save(5, shards=3)
     plan = runs.plan()
     assert plan.config.data.shards == 3
-    assert plan.division.hosted == range(3)
+    assert plan.assignment.hosted == range(3)
     assert plan.found is not None
     assert plan.found.step == 5
 
@@ -74,7 +74,7 @@ def test_what_was_decided_about_the_data_stays_when_the_run_goes_on(runs: Runs) 
     for residency in ("memory", "node", "stream"):
         plan = runs.plan(f"--data.residency={residency}")
         assert (plan.config.data.shuffle, plan.config.data.align) == ("chunks", True)
-        assert plan.division.residency == residency
+        assert plan.assignment.placement == residency
     message = runs.refusal(ConfigError, "--data.shuffle=samples")
     assert "(data.shuffle: chunks -> samples)" in message
 
@@ -163,7 +163,7 @@ def test_a_run_that_shuffles_one_by_one_is_not_streamed(runs: Runs) -> None:
 def test_too_few_samples_are_told_with_their_file(runs: Runs) -> None:
     message = runs.refusal(DataError, "--data.shards=41")
     assert message.startswith(f"{runs.data}: 40 samples cannot be divided into 41 shards ")
-    assert runs.plan("--data.shards=40", "--train.batch_size=1").division.hosted == range(40)
+    assert runs.plan("--data.shards=40", "--train.batch_size=1").assignment.hosted == range(40)
 
 
 def test_a_batch_larger_than_the_smallest_shard_is_refused(runs: Runs) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hpcgan.data.residency import opened_shards
+from hpcgan.data.placement import opened_shards
 from hpcgan.errors import DataError, RunError
 from hpcgan.parallel import Report
 from hpcgan.training.callback import Call, Callback
@@ -281,7 +281,7 @@ def test_networks_that_take_labels_get_those_of_their_samples(world: World, tmp_
         f"model: {{name: dcgan, condition: projection}}\ntrain: {{batch_size: {PER_STEP}}}\n"
     )
     plan = prepare(world, str(config), [], tmp_path / "run", "never")
-    with opened_shards(world, plan.config, plan.source, plan.division) as shards:
+    with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         trained = Trained(world, plan, Strategy(), shards=shards)
         trained.state.discarded = 1
         trained.trainer.fit(15, most=4)

@@ -29,75 +29,31 @@ from hpcgan.gan.models.volume import Sums, WithEnergy, WithRoots
 # bounded, and the batch is large enough to be fast.
 PASS_BYTES = 2**28
 
-# Each layer of these types treats each sample by itself, or each shard.
-_SEPARATE = (
-    BatchNormalization,
-    ConditionalScale,
-    Dropout,
-    SelfAttention2D,
-    SpectralConv2D,
-    SpectralDense,
-    SpectralEmbedding,
-    SumPooling2D,
-    Sums,
-    SynchronisedBatchNormalization,
-    WithEnergy,
-    WithRoots,
-    layers.Activation,
-    layers.Add,
-    layers.Average,
-    layers.AveragePooling1D,
-    layers.AveragePooling2D,
-    layers.AveragePooling3D,
-    layers.Concatenate,
-    layers.Conv1D,
-    layers.Conv1DTranspose,
-    layers.Conv2D,
-    layers.Conv2DTranspose,
-    layers.Conv3D,
-    layers.Conv3DTranspose,
-    layers.Cropping1D,
-    layers.Cropping2D,
-    layers.Cropping3D,
-    layers.Dense,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
-    layers.Dot,
-    layers.ELU,
-    layers.Embedding,
-    layers.Flatten,
-    layers.GlobalAveragePooling1D,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalAveragePooling3D,
-    layers.GlobalMaxPooling1D,
-    layers.GlobalMaxPooling2D,
-    layers.GlobalMaxPooling3D,
-    layers.GroupNormalization,
-    layers.Identity,
-    layers.InputLayer,
-    layers.LayerNormalization,
-    layers.LeakyReLU,
-    layers.MaxPooling1D,
-    layers.MaxPooling2D,
-    layers.MaxPooling3D,
-    layers.Multiply,
-    layers.PReLU,
-    layers.Permute,
-    layers.ReLU,
-    layers.RepeatVector,
-    layers.Rescaling,
-    layers.Reshape,
-    layers.SeparableConv1D,
-    layers.SeparableConv2D,
-    layers.Softmax,
-    layers.Subtract,
-    layers.UpSampling1D,
-    layers.UpSampling2D,
-    layers.UpSampling3D,
-    layers.ZeroPadding1D,
-    layers.ZeroPadding2D,
-    layers.ZeroPadding3D,
+# Layers of these types treat each sample by itself, or each shard: ours, and those of Keras.
+_OURS = (
+    *(BatchNormalization, ConditionalScale, Dropout, SelfAttention2D, SpectralConv2D),
+    *(SpectralDense, SpectralEmbedding, SumPooling2D, Sums, SynchronisedBatchNormalization),
+    *(WithEnergy, WithRoots),
 )
+_KERAS = """
+    Activation Add Average Concatenate Dense Dot ELU Embedding Flatten GroupNormalization Identity
+    InputLayer LayerNormalization LeakyReLU Multiply PReLU Permute ReLU RepeatVector Rescaling
+    Reshape Softmax Subtract DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D
+"""
+_KERAS_OF_SIDES = """
+    AveragePooling Conv Cropping GlobalAveragePooling GlobalMaxPooling MaxPooling UpSampling
+    ZeroPadding
+"""
+_SEPARATE = {
+    *_OURS,
+    *(getattr(layers, name) for name in _KERAS.split()),
+    *(
+        getattr(layers, f"{name}{sides}D")
+        for name in _KERAS_OF_SIDES.split()
+        for sides in (1, 2, 3)
+    ),
+    *(getattr(layers, f"Conv{sides}DTranspose") for sides in (1, 2, 3)),
+}
 
 
 def mixing_layer(network: keras.Model) -> str | None:

@@ -1,8 +1,8 @@
-"""The model against published efficiencies: foretold from hardware alone, with nothing fitted.
+"""The cost model against published efficiencies: predicted from hardware alone, nothing fitted.
 
-    python -m hpcgan.scaling.published
+    python -m benchmarks.published
 
-Results that are foretold:
+Results that are predicted:
 
 - Sergeev and Del Balso, "Horovod: fast and easy distributed deep learning in TensorFlow",
   arXiv:1802.05799 (2018), and Horovod's docs/benchmarks.rst and README at two dates: 90% for
@@ -33,7 +33,7 @@ What the model is given:
   src/graph/tuning.cc of 2020, ring, simple protocol); PCI Express 3.0 moves 16 GB/s (*). In MPI
   over Omni-Path, 100 Gbit/s (Stampede2): 1 us (*).
 
-What the sources do not tell has one value for all cases, from a source or reason of its own, found
+What the sources do not give has one value for all cases, from a source or reason of its own, found
 with the results known; how much each matters is the second table that is printed:
 
 - ``_SHARE``, what is reached of a link's rate: 96%, as NCCL's authors expect (24 of 25 GB/s; 12 of
@@ -48,15 +48,17 @@ with the results known; how much each matters is the second table that is printe
 
 (*) from memory: the other figures were read at their sources, or in the abstract.
 
-Left out, though published: Horovod over TCP (the rate of a TCP connection is not told) and the fall
-of a GPU's speed while it also reduces.
+Left out, though published: Horovod over TCP (the rate of a TCP connection is not given) and the
+fall of a GPU's speed while it also reduces.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 from dataclasses import dataclass, replace
 
-from hpcgan.scaling.model import Link, Machine, Work, step
+from hpcgan.scaling.model import Model, Step
 
 _SHARE = 0.96
 _OVERLAP = 2 / 3
@@ -69,60 +71,59 @@ _IMAGES = 64  # a GPU
 
 @dataclass(frozen=True)
 class Case:
-    """A published result.
+    """A published result."""
 
-    Attributes:
-        name: what was trained.
-        machine: on which it was.
-        work: of a rank in a step.
-        baseline: ranks to which the efficiency is relative.
-        ranks: that reached it.
-        efficiency: that was published.
-    """
+    name: str  # what was trained
+    model: Model  # of the machine on which it was
+    baseline: int  # ranks to which the efficiency is relative
+    ranks: int  # that reached it
+    efficiency: float  # that was published
+    # The share of the compute time, at its end, during which gradients are exchanged already.
+    overlap: float = _OVERLAP
 
-    name: str
-    machine: Machine
-    work: Work
-    baseline: int
-    ranks: int
-    efficiency: float
+    def step(self, ranks: int) -> Step:
+        """Return the model's step, without what of the exchange goes on beside the computing."""
+        whole = self.model.step(ranks)
+        moving = whole.exchange - self.model.exchanges * self.model.overhead if ranks > 1 else 0.0
+        hidden = min(moving, self.overlap * (whole.compute + whole.stragglers))
+        return replace(whole, exchange=whole.exchange - hidden)
 
     @property
-    def foretold(self) -> float:
+    def predicted(self) -> float:
         """The model's efficiency."""
-        alone = step(self.machine, self.work, self.baseline).total
-        return alone / step(self.machine, self.work, self.ranks).total
+        return self.step(self.baseline).total / self.step(self.ranks).total
 
     @property
     def error(self) -> float:
-        """(foretold - published) / published."""
-        return self.foretold / self.efficiency - 1
+        """(predicted - published) / published."""
+        return self.predicted / self.efficiency - 1
 
 
 def _gpus(name: str, images_per_second: float, weights: float, ranks: int, result: float) -> Case:
     """Return a case of the Horovod paper."""
-    machine = Machine(
-        between=Link(9.6e-6, _SHARE * 25 * _GIGABIT),
-        within=Link(5.7e-6, _SHARE * 16e9),  # PCI Express 3.0, 16 lanes
-        ranks_per_node=4,
-    )
-    work = Work(
+    model = Model(
         samples=_IMAGES,
         compute_fixed=0.0,
         compute_per_sample=1 / images_per_second,
         variation=_VARIATION,
         gradient_bytes=4 * weights,
         overhead=_CYCLE,
-        overlap=_OVERLAP,
+        negotiations=0,
+        ranks_per_node=4,
+        within_latency=5.7e-6,
+        within_bandwidth=_SHARE * 16e9,  # PCI Express 3.0, 16 lanes
+        between_latency=9.6e-6,
+        between_bandwidth=_SHARE * 25 * _GIGABIT,
+        eager=math.inf,
     )
-    return Case(name, machine, work, baseline=1, ranks=ranks, efficiency=result)
+    return Case(name, model, baseline=1, ranks=ranks, efficiency=result)
 
 
 def _3dgan() -> Case:
     """Return the case of 3DGAN."""
-    link = Link(1e-6, _SHARE * 100 * _GIGABIT)
+    latency, bandwidth = 1e-6, _SHARE * 100 * _GIGABIT
     operations = 19.3e9  # a sample
-    work = Work(
+    model = Model(
         samples=16,
         compute_fixed=0.0,
         compute_per_sample=operations * 4 * 768 / 1e15,
@@ -130,10 +131,15 @@ def _3dgan() -> Case:
         gradient_bytes=4 * 2 * (872_808 + 73_402),
         exchanges=4,
         overhead=_CYCLE,
-        overlap=_OVERLAP,
+        negotiations=0,
+        ranks_per_node=4,
+        within_latency=latency,
+        within_bandwidth=bandwidth,
+        between_latency=latency,
+        between_bandwidth=bandwidth,
+        eager=math.inf,
     )
-    machine = Machine(link, link, ranks_per_node=4)
-    return Case("3DGAN", machine, work, baseline=4, ranks=512, efficiency=0.94)
+    return Case("3DGAN", model, baseline=4, ranks=512, efficiency=0.94)
 
 
 CASES = (
@@ -150,33 +156,30 @@ CASES = (
 def with_assumptions(
     case: Case, variation: float = _VARIATION, overlap: float = _OVERLAP, share: float = _SHARE
 ) -> Case:
-    """Return a case with other values for what its source does not tell."""
-    machine = case.machine
-    between, within = (
-        replace(link, bandwidth=link.bandwidth / _SHARE * share)
-        for link in (machine.between, machine.within)
+    """Return a case with other values for what its source does not give."""
+    model = replace(
+        case.model,
+        variation=variation,
+        within_bandwidth=case.model.within_bandwidth / _SHARE * share,
+        between_bandwidth=case.model.between_bandwidth / _SHARE * share,
     )
-    return replace(
-        case,
-        machine=replace(machine, between=between, within=within),
-        work=replace(case.work, variation=variation, overlap=overlap),
-    )
+    return replace(case, model=model, overlap=overlap)
 
 
 def text() -> str:
-    """Return a table: published and foretold efficiencies and their errors."""
-    lines = [f"{'':14} {'ranks':>5} {'published':>9} {'foretold':>9} {'error':>7}  bottleneck"]
+    """Return a table: published and predicted efficiencies and their errors."""
+    lines = [f"{'':14} {'ranks':>5} {'published':>9} {'predicted':>9} {'error':>7}  bottleneck"]
     for case in CASES:
-        name = step(case.machine, case.work, case.ranks).bottleneck
+        name = case.step(case.ranks).bottleneck
         lines.append(
-            f"{case.name:14} {case.ranks:5d} {case.efficiency:9.0%} {case.foretold:9.1%} "
+            f"{case.name:14} {case.ranks:5d} {case.efficiency:9.0%} {case.predicted:9.1%} "
             f"{case.error:+7.1%}  {name}"
         )
     return "\n".join(lines)
 
 
 def sensitivity() -> str:
-    """Return a table: the errors with other values for what the sources do not tell."""
+    """Return a table: the errors with other values for what the sources do not give."""
     names = "  ".join(f"{case.name} {case.ranks}".rjust(16) for case in CASES)
     lines = [f"{'error with':16}{names}"]
     for name, values in (
@@ -192,4 +195,5 @@ def sensitivity() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(text(), sensitivity(), sep="\n\n")

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from hpcgan.config import Config, DataConfig, TrainConfig
-from hpcgan.data.division import Division, divide_data
-from hpcgan.data.residency import ResidentShard, opened_shards
+from hpcgan.data.assignment import ShardAssignment, assign_shards
+from hpcgan.data.placement import InMemoryShard, opened_shards
 from hpcgan.data.shards import epoch_order
 from hpcgan.data.source import open_source
 from hpcgan.errors import ConfigError, DataError
@@ -37,8 +37,8 @@ def streams(
         data=section, seed=5, train=TrainConfig(batch_size=batch, discriminator_steps=turns)
     )
     source = open_source(world, section)
-    config, division = divide_data(world, config, source, None)
-    with opened_shards(world, config, source, division) as shards:
+    config, assignment = assign_shards(world, config, source, None)
+    with opened_shards(world, config, source, assignment) as shards:
         taken = []
         for shard in shards.values():
             out = np.empty((count, *source.sample_shape), source.dtype)
@@ -105,7 +105,7 @@ def test_a_short_shard_begins_its_next_pass_while_a_long_one_is_in_its_first(
         assert sorted(short[begin : begin + 9]) == list(range(31, 40))
 
 
-def test_a_file_that_holds_nan_is_told_when_it_is_loaded(world: World, tmp_path: Path) -> None:
+def test_a_file_that_holds_nan_is_reported_when_it_is_loaded(world: World, tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     values = np.zeros((10, 2, 2, 1), np.float32)
     values[6, 0, 1, 0] = np.nan
@@ -114,11 +114,11 @@ def test_a_file_that_holds_nan_is_told_when_it_is_loaded(world: World, tmp_path:
         file["labels"] = np.zeros(10, np.int32)
     with pytest.raises(DataError) as caught:
         streams(world, 1, files=[str(path)], shards=2, residency="memory")
-    assert caught.value.agreed
+    assert caught.value.on_all_ranks
     assert str(caught.value).startswith(f"{path}: sample 6 of 'images' holds values that are not")
 
 
-def test_a_disk_too_small_to_stage_is_told_and_left_empty(
+def test_a_disk_too_small_to_stage_is_reported_and_left_empty(
     world: World, files: list[str], tmp_path: Path
 ) -> None:
     staged = tmp_path / "disk"
@@ -139,8 +139,8 @@ def test_a_disk_too_small_to_stage_is_told_and_left_empty(
 _STAGED_ON_A_FULL_DISK = """
 import os, resource, sys
 from hpcgan.config import Config, DataConfig, TrainConfig
-from hpcgan.data.division import divide_data
-from hpcgan.data.residency import ResidentShard, opened_shards
+from hpcgan.data.assignment import assign_shards
+from hpcgan.data.placement import InMemoryShard, opened_shards
 from hpcgan.data.source import open_source
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -149,13 +149,13 @@ stage, *files = sys.argv[1:]
 data = DataConfig(files=files, shards=1, residency="stream", stage=stage)
 config = Config(data=data, train=TrainConfig(batch_size=1))
 source = open_source(world, config.data)
-config, division = divide_data(world, config, source, None)
+config, assignment = assign_shards(world, config, source, None)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:
-    with opened_shards(world, config, source, division):
+    with opened_shards(world, config, source, assignment):
         raise AssertionError
 except DataError as error:
-    assert error.agreed
+    assert error.on_all_ranks
     print(str(error).replace(str(os.getpid()), "PID"))
 print(os.listdir(stage))
 """
@@ -185,8 +185,8 @@ def test_a_staged_run_does_not_need_the_originals_any_more_and_copies_only_its_c
     section = DataConfig(files=[str(path)], shards=4, residency="stream", stage=str(disk))
     config = Config(data=section, train=TrainConfig(batch_size=2))
     source = open_source(world, section)
-    config, division = divide_data(world, config, source, None)
-    own = of_one_shard(division, 1)
+    config, assignment = assign_shards(world, config, source, None)
+    own = of_one_shard(assignment, 1)
     with opened_shards(world, config, source, own) as shards:
         path.unlink()
         (copy,) = disk.glob("*/*.h5")
@@ -207,10 +207,10 @@ def test_the_directory_of_copies_may_be_named_by_a_variable(
         streams(world, 8, 7, files=files, residency="stream", stage="$NO_DISK/job")
 
 
-def of_one_shard(division: Division, shard: int) -> Division:
-    """Return a division as a rank sees it that hosts one shard."""
-    pieces = {shard: division.pieces[shard]}
-    return dataclasses.replace(division, hosted=range(shard, shard + 1), pieces=pieces)
+def of_one_shard(assignment: ShardAssignment, shard: int) -> ShardAssignment:
+    """Return a assignment as a rank sees it that hosts one shard."""
+    slices = {shard: assignment.slices[shard]}
+    return dataclasses.replace(assignment, hosted=range(shard, shard + 1), slices=slices)
 
 
 def test_an_order_is_drawn_once_an_epoch() -> None:
@@ -220,7 +220,7 @@ def test_an_order_is_drawn_once_an_epoch() -> None:
         drawn.append(epoch)
         return np.arange(10)
 
-    shard, out = ResidentShard(np.arange(10.0), order, 10), np.empty(4)
+    shard, out = InMemoryShard(np.arange(10.0), order, 10), np.empty(4)
     for start in range(0, 20, 4):
         shard.take(start, out)
     assert drawn == [0, 1]

@@ -1,4 +1,4 @@
-"""Batches that are ready before they are asked for.
+"""Batches that are ready before they are needed.
 
 A thread takes the batches of the next calls of the update from the shards and hands them to the
 device while the present one computes.
@@ -13,23 +13,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from hpcgan.data.residency import Shard
+from hpcgan.data.placement import Shard
 
 # Calls of the update whose batches are made ahead: one to be taken, one being gathered.
 _AHEAD = 2
 
 
-class Feed:
+class Prefetcher:
     """The batches of the shards that one rank hosts."""
 
     def __init__(
         self, shards: Iterable[Shard], per_step: int, sample_shape: tuple[int, ...], dtype: str
     ) -> None:
-        """Prepare the feed.
+        """Prepare to read; nothing is read yet.
 
         Args:
             shards: the hosted shards, ascending, of samples or of their labels.
-            per_step: samples that each shard takes at a step.
+            per_step: samples that each shard takes per step.
             sample_shape: of one sample; () of a label.
             dtype: of the samples.
         """
@@ -37,18 +37,18 @@ class Feed:
         self._per_step = per_step
         self._batch = np.empty((len(self._shards), 0, *sample_shape), dtype)
 
-    def batches(self, spans: Iterable[tuple[int, int]]) -> Iterator[tf.Tensor]:
-        """Yield the batches of each span, in order.
+    def batches(self, calls: Iterable[tuple[int, int]]) -> Iterator[tf.Tensor]:
+        """Yield the batches of each call of the update, in order.
 
         Args:
-            spans: (first step, number of steps) of each call of the update.
+            calls: (first step, number of steps) of each.
 
         Yields:
             A tensor (steps, shards, per_step, *sample_shape) of the samples' dtype.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="feed") as pool:
+        with ThreadPoolExecutor(1, thread_name_prefix="prefetcher") as pool:
             pending: deque[Future[tf.Tensor]] = deque()
-            for first_step, steps in spans:
+            for first_step, steps in calls:
                 pending.append(pool.submit(self._gather, first_step, steps))
                 if len(pending) > _AHEAD:
                     yield pending.popleft().result()

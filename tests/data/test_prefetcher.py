@@ -1,12 +1,12 @@
-"""The feed: the right samples in the right order, whatever the calls of the update."""
+"""The prefetcher: the right samples in the right order, whatever the calls of the update."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hpcgan.data.feed import Feed
-from hpcgan.data.residency import ResidentShard
+from hpcgan.data.placement import InMemoryShard
+from hpcgan.data.prefetcher import Prefetcher
 from hpcgan.data.shards import epoch_order
 
 SEED, PER_STEP = 3, 4
@@ -18,15 +18,15 @@ SAMPLES = {
 }
 
 
-def resident(samples: np.ndarray, shard: int) -> ResidentShard:
+def resident(samples: np.ndarray, shard: int) -> InMemoryShard:
     """Return a shard in memory."""
     size = len(samples)
-    return ResidentShard(samples, lambda epoch: epoch_order(SEED, shard, epoch, size), size)
+    return InMemoryShard(samples, lambda epoch: epoch_order(SEED, shard, epoch, size), size)
 
 
-def feed() -> Feed:
+def prefetcher() -> Prefetcher:
     shards = [resident(samples, shard) for shard, samples in SAMPLES.items()]
-    return Feed(shards, PER_STEP, (1, 1, 1), "float32")
+    return Prefetcher(shards, PER_STEP, (1, 1, 1), "float32")
 
 
 def expected(step: int) -> np.ndarray:
@@ -39,31 +39,31 @@ def expected(step: int) -> np.ndarray:
 
 
 def test_each_batch_holds_the_next_samples_of_every_hosted_shard() -> None:
-    spans = [(0, 3), (3, 1), (4, 5), (9, 2)]
-    batches = list(feed().batches(spans))
+    calls = [(0, 3), (3, 1), (4, 5), (9, 2)]
+    batches = list(prefetcher().batches(calls))
     assert [tuple(batch.shape) for batch in batches] == [
-        (steps, 2, PER_STEP, 1, 1, 1) for _, steps in spans
+        (steps, 2, PER_STEP, 1, 1, 1) for _, steps in calls
     ]
     taken = np.concatenate([batch.numpy() for batch in batches])[..., 0, 0, 0]
     assert taken.tolist() == [expected(step).tolist() for step in range(11)]
 
 
 def test_a_run_that_is_resumed_in_the_middle_has_the_batches_of_one_that_was_not() -> None:
-    whole = np.concatenate([batch.numpy() for batch in feed().batches([(0, 10), (10, 10)])])
-    resumed = np.concatenate([batch.numpy() for batch in feed().batches([(7, 3), (10, 10)])])
+    whole = np.concatenate([batch.numpy() for batch in prefetcher().batches([(0, 10), (10, 10)])])
+    resumed = np.concatenate([batch.numpy() for batch in prefetcher().batches([(7, 3), (10, 10)])])
     assert np.array_equal(resumed, whole[7:])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_samples_keep_their_dtype_and_content(dtype: str) -> None:
     samples = np.random.default_rng(0).integers(0, 256, (6, 2, 3, 4, 2)).astype(dtype)
-    (batch,) = Feed([resident(samples, 0)], 6, (2, 3, 4, 2), dtype).batches([(0, 1)])
+    (batch,) = Prefetcher([resident(samples, 0)], 6, (2, 3, 4, 2), dtype).batches([(0, 1)])
     assert batch.dtype == dtype
     assert np.array_equal(batch.numpy()[0, 0], samples[epoch_order(SEED, 0, 0, 6)])
 
 
-def test_no_span_gives_no_batch() -> None:
-    assert list(feed().batches([])) == []
+def test_no_call_gives_no_batch() -> None:
+    assert list(prefetcher().batches([])) == []
 
 
 class Unreadable:
@@ -74,6 +74,6 @@ class Unreadable:
 
 
 def test_an_error_of_the_gathering_thread_reaches_the_caller() -> None:
-    broken = Feed([Unreadable()], PER_STEP, (1, 1, 1), "float32")
+    broken = Prefetcher([Unreadable()], PER_STEP, (1, 1, 1), "float32")
     with pytest.raises(OSError, match="the disk is gone"):
         next(broken.batches([(0, 1), (1, 1)]))
