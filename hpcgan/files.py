@@ -110,16 +110,28 @@ def write_whole(out: Path, content: bytes | memoryview) -> None:
         DataError: ``out`` is a directory, or is in none.
         RunError: the file cannot be written; an old one is then as it was.
     """
+    with _renamed_when_whole(out) as raw, writing(out):
+        raw.write(content)
+
+
+@contextmanager
+def _renamed_when_whole(out: Path) -> Iterator[BinaryIO]:
+    """Give the file to write, as ``write_whole`` and ``hdf5_on_disk`` do."""
     partial = partial_path(out)
     try:
         with writing(out):
-            with partial.open("wb") as raw:
-                raw.write(content)
+            raw = partial.open("w+b")
+        try:
+            yield raw
+            with writing(out):
                 raw.flush()
                 os.fsync(raw.fileno())
-            partial.replace(out)
-            _flush_directory(out.parent)
-    except RunError:
+                partial.replace(out)
+                _flush_directory(out.parent)
+        finally:
+            with writing(out):
+                raw.close()
+    except BaseException:
         with suppress(OSError):
             partial.unlink()
         raise
@@ -147,34 +159,18 @@ def whole_hdf5(out: Path, seal: Callable[[memoryview], bytes] | None = None) -> 
 
 @contextmanager
 def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
-    """Give an HDF5 file to fill that need not fit in memory; it appears as ``out`` when whole.
+    """Give an HDF5 file to fill that need not fit in memory, and else as ``write_whole`` does.
 
     What is raised inside stays what it is.
-
-    Raises:
-        DataError: ``out`` is a directory, or is in none.
-        RunError: the file cannot be written; an old one is then as it was.
     """
-    partial = partial_path(out)
-    try:
-        with writing(out):
-            raw = partial.open("w+b")
-        with raw:
-            disk = _Disk(raw)
-            try:
-                with h5py.File(disk, "w") as file:
-                    yield file
-            finally:
-                with writing(out):
-                    disk.check()  # before any error that HDF5 makes of it
+    with _renamed_when_whole(out) as raw:
+        disk = _Disk(raw)
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file
+        finally:
             with writing(out):
-                os.fsync(raw.fileno())
-                partial.replace(out)
-                _flush_directory(out.parent)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+                disk.check()  # before any error that HDF5 makes of it
 
 
 class _Disk(io.RawIOBase):
