@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import stat
@@ -74,6 +75,30 @@ def check_is_file(path: Path, what: str, error: type[UserError]) -> None:
     if not is_file:
         where = "" if path.is_absolute() else f" (seen from {Path.cwd()})"
         raise error(f"{path}: there is no such {what}{where}")
+
+
+def json_lines(path: Path, *keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each whole line that holds a JSON object with some keys, and the object.
+
+    Others are left out: a process that was killed leaves half a line. Without a file there are
+    none.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in text.splitlines(keepends=True):
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and found.keys() >= {*keys} and line.endswith("\n"):
+                yield line, found
+
+
+def set_aside(path: Path, suffix: str = "") -> Path:
+    """Rename to the first free of NAME and a suffix, that with .1, .2, ...; return the new path."""
+    free = first = path.with_name(path.name + suffix)
+    number = 0
+    while os.path.lexists(free):
+        number += 1
+        free = first.with_name(f"{first.name}.{number}")
+    return path.rename(free)
 
 
 def partial_path(out: Path) -> Path:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from hpcgan import __version__, pictures, ring
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
-from hpcgan.files import write_whole, writing
+from hpcgan.files import json_lines, write_whole, writing
 from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
@@ -273,15 +273,10 @@ def _cut(path: Path, step: int) -> float:
     if not path.exists():
         return 0.0
     kept, seconds = [], 0.0
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-        try:
-            line = json.loads(text)
-            at, wall = line["step"], line["wall_seconds"]
-        except (ValueError, KeyError, TypeError):
-            break
-        if at > step or not text.endswith("\n"):
+    for text, line in json_lines(path, "step", "wall_seconds"):
+        if line["step"] > step:
             break
         kept.append(text)
-        seconds = wall
+        seconds = line["wall_seconds"]
     write_whole(path, "".join(kept).encode())
     return seconds
