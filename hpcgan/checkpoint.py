@@ -12,6 +12,7 @@ broadcasts the state to the others.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Callable
@@ -131,19 +132,7 @@ def read(path: Path) -> Checkpoint:
         groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in found["groups"]}
         for (group, name), array in zip(found["names"], arrays, strict=True):
             groups[group][name] = array
-        return Checkpoint(
-            path=path,
-            step=found["step"],
-            images=found["images"],
-            config=from_yaml(found["config"], str(path)),
-            sample_shape=tuple(found["sample_shape"]),
-            dtype=found["sample_dtype"],
-            data=found["data"],
-            rollbacks=found["rollbacks"],
-            discarded=found["discarded"],
-            groups=groups,
-            fingerprints=tuple(found["fingerprints"]),
-        )
+        return _checkpoint(path, groups, found["fields"])
     except ConfigError as error:
         raise CheckpointError(" ".join(str(error).splitlines())) from None
     except (OSError, Hdf5Error) as error:
@@ -187,25 +176,24 @@ def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Chec
         found = choose()
         if found is None:
             return None
-        return {
-            "path": str(found.path),
-            "step": found.step,
-            "images": found.images,
-            "config": to_yaml(found.config),
-            "sample_shape": found.sample_shape,
-            "dtype": found.dtype,
-            "data": found.data,
-            "rollbacks": found.rollbacks,
-            "discarded": found.discarded,
-            "fingerprints": found.fingerprints,
-        }
+        fields = {each.name: getattr(found, each.name) for each in dataclasses.fields(found)}
+        del fields["groups"]
+        return {**fields, "path": str(found.path), "config": to_yaml(found.config)}
 
     values = world.on_root(header)
     if world.is_root or values is None:
         return found
-    path, config = Path(values["path"]), from_yaml(values.pop("config"), values.pop("path"))
-    values |= {key: tuple(values[key]) for key in ("sample_shape", "fingerprints")}
-    return Checkpoint(path=path, config=config, groups={}, **values)
+    return _checkpoint(Path(values.pop("path")), {}, values)
+
+
+def _checkpoint(
+    path: Path, groups: dict[str, dict[str, np.ndarray]], values: dict[str, Any]
+) -> Checkpoint:
+    """Return a checkpoint from its other fields as JSON has them, the config as YAML text."""
+    values["config"] = from_yaml(values["config"], str(path))
+    for name in ("sample_shape", "fingerprints"):
+        values[name] = tuple(values[name])
+    return Checkpoint(path=path, groups=groups, **values)
 
 
 def restore(world: World, state: State, found: Checkpoint | None) -> None:

@@ -26,9 +26,9 @@ _FINGERPRINT = re.compile("[0-9a-f]{16}")  # of a data file
 
 @hdf5_limits.served
 def content(path: str) -> Iterator[Any]:
-    """Yield the arrays, then the attributes and the arrays' (group, name) in the same order."""
+    """Yield the arrays, then the other fields and the arrays' (group, name) in the same order."""
     with h5py.File(path, "r", locking=False) as file:
-        attributes = _attributes(file, path)
+        fields = _fields(file, path)
         found = list(_datasets(file, path))
         room = file.id.get_filesize()
         if sum(_bytes(array) for *_, array in found) > room:
@@ -37,26 +37,24 @@ def content(path: str) -> Iterator[Any]:
         for _, _, array in found:
             hdf5_limits.allow(_bytes(array))
             yield np.asarray(array[()])
-        yield {
-            **attributes,
-            "groups": groups,
-            "names": [[group, name] for group, name, _ in found],
-        }
+        names = [[group, name] for group, name, _ in found]
+        yield {"fields": fields, "groups": groups, "names": names}
 
 
 def _bytes(array: h5py.Dataset) -> int:
     return math.prod(array.shape) * int(array.dtype.itemsize)
 
 
-def _attributes(file: h5py.File, path: str) -> dict[str, Any]:
-    """Return the attributes that a run needs."""
-    if _text(file, "sample_dtype", path) not in ("uint8", "float32"):
+def _fields(file: h5py.File, path: str) -> dict[str, Any]:
+    """Return the attributes that a run needs, named as in ``Checkpoint``."""
+    dtype = _text(file, "sample_dtype", path)
+    if dtype not in ("uint8", "float32"):
         raise _wrong("sample_dtype", path)
     return {
         "step": _whole(file, "step", path),
         "images": _whole(file, "images", path),
         "config": _text(file, "config", path),
-        "sample_dtype": _text(file, "sample_dtype", path),
+        "dtype": dtype,
         "sample_shape": _whole_numbers(file, "sample_shape", path),
         "data": _text(file, "data", path),
         "rollbacks": _whole(file, "rollbacks", path),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from pathlib import Path
 
 from hpcgan.checkpoint import Checkpoint, check_seal, paths, step_of
 from hpcgan.errors import CheckpointError, RunError
+from hpcgan.files import set_aside
 
 
 def prune(written: Path, keep: int, keep_every: int | None = None) -> None:
@@ -47,7 +47,7 @@ def set_aside_after(directory: Path, found: Checkpoint, why: str) -> list[Path]:
         The new names, NAME.WHY or the first free of NAME.WHY.1, NAME.WHY.2, ...
     """
     return [
-        _set_aside(path, why)
+        set_aside(path, f".{why}")
         for path in paths(directory)
         if step_of(path) > found.step
         or (step_of(path) == found.step and not path.samefile(found.path))
@@ -69,16 +69,7 @@ def set_aside_damaged(directory: Path, keep: int) -> list[Path]:
             check_seal(path)
             whole += 1
         except (OSError, CheckpointError):
-            aside.append(_set_aside(path, "damaged"))
+            aside.append(set_aside(path, ".damaged"))
         if whole == keep:
             break
     return aside
-
-
-def _set_aside(path: Path, why: str) -> Path:
-    """Rename a file to the first free of NAME.WHY, NAME.WHY.1, ..., and return that."""
-    for number in itertools.count():
-        aside = path.with_name(f"{path.name}.{why}" + (f".{number}" if number else ""))
-        if not os.path.lexists(aside):
-            break
-    return path.rename(aside)

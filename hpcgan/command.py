@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -96,21 +97,18 @@ def run(program: str, parse: Callable[[], argparse.Namespace]) -> int:
 
 def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argparse.Namespace, int]:
     """Run one command on all ranks; return its arguments and its exit status."""
-    wrong: ConfigError | None = None
     try:
         arguments = parse()  # before MPI, which may not start on a login node, for --help
     except ConfigError as error:
         is_of_many = getattr(error, "needs_ranks", True) and launch.started(os.environ) is not None
-        wrong, arguments = error, argparse.Namespace(needs_ranks=is_of_many)
+        error.on_all_ranks = True  # all ranks have the same words
+        arguments = argparse.Namespace(needs_ranks=is_of_many, run=partial(_refuse, error))
     if not getattr(arguments, "needs_ranks", True):
-        return arguments, _run_alone(program, arguments, wrong)
+        return arguments, _run_alone(program, arguments)
     world = World()
     try:
         if getattr(arguments, "checks_launch", True):
             launch.check(world)
-        if wrong:
-            wrong.on_all_ranks = True  # all ranks have the same words
-            raise wrong
         return arguments, arguments.run(world, arguments) or 0
     except UserError as error:
         if not error.on_all_ranks:
@@ -121,8 +119,13 @@ def _run(program: str, parse: Callable[[], argparse.Namespace]) -> tuple[argpars
         return arguments, error.status
 
 
-def _run_alone(program: str, arguments: argparse.Namespace, wrong: ConfigError | None) -> int:
-    """Run a command of one process, or print what is wrong with its options; return the status.
+def _refuse(error: ConfigError, *_: Any) -> NoReturn:
+    """Be the command that a wrong command line names."""
+    raise error
+
+
+def _run_alone(program: str, arguments: argparse.Namespace) -> int:
+    """Run a command of one process; return its exit status.
 
     A launcher may have started it several times: then the first of the copies alone does it. So
     it does in the shell of ``srun --pty``, which is the first of the step's tasks.
@@ -130,8 +133,6 @@ def _run_alone(program: str, arguments: argparse.Namespace, wrong: ConfigError |
     if launch.number(os.environ):
         return 0
     try:
-        if wrong:
-            raise wrong
         status: int | None = arguments.run(arguments)
     except UserError as error:
         _say(f"{program}: {error}")

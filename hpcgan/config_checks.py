@@ -7,6 +7,7 @@ hpcgan has checked it before.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from operator import attrgetter
 
 from hpcgan.config import KEYS, Config
@@ -55,76 +56,73 @@ def check_values(config: Config, origin: str) -> None:
     Raises:
         ConfigError: a value is wrong; one line, which names its key.
     """
+    for check in (_beyond_bounds, _wrong_data, _wrong_training):
+        for wrong in check(config):
+            raise ConfigError(f"{origin}: {wrong}")
+
+
+def _beyond_bounds(config: Config) -> Iterator[str]:
+    """Say which numbers are out of the bounds of their keys."""
     for name, key in KEYS.items():
         value = attrgetter(name)(config)
         for number in value if isinstance(value, list) else [value]:
             # None, or text where a number may be too, such as auto, has no bounds.
             if isinstance(number, int | float) and (bound := key.bounds.broken(number)):
-                raise ConfigError(f"{origin}: {name} is {number}; it must be {bound}")
-    _check_data(config, origin)
-    _check_training(config, origin)
+                yield f"{name} is {number}; it must be {bound}"
 
 
-def _check_data(config: Config, origin: str) -> None:
-    """Refuse data that cannot be divided, shuffled or used as the configuration says."""
+def _wrong_data(config: Config) -> Iterator[str]:
+    """Say what of the data cannot be divided, shuffled or used as the configuration says."""
     data = config.data
     if not data.files:
-        raise ConfigError(f"{origin}: data.files is empty; name at least one HDF5 file")
-    if data.partition == "balanced":
-        if data.labels is None:
-            raise ConfigError(
-                f"{origin}: data.partition is balanced, which needs data.labels: name their dataset"
-            )
-        if data.align:
-            raise ConfigError(
-                f"{origin}: data.align is true, but data.partition: balanced divides samples, not "
-                "chunks; leave data.align out"
-            )
+        yield "data.files is empty; name at least one HDF5 file"
+    if data.partition == "balanced" and data.labels is None:
+        yield "data.partition is balanced, which needs data.labels: name their dataset"
+    if data.partition == "balanced" and data.align:
+        yield (
+            "data.align is true, but data.partition: balanced divides samples, not chunks; leave "
+            "data.align out"
+        )
     if data.residency == "stream" and data.shuffle == "samples":
-        raise ConfigError(
-            f"{origin}: data.shuffle is samples, which reads them one by one when data.residency "
-            "is stream; use chunks, or keep the data in memory"
+        yield (
+            "data.shuffle is samples, which reads them one by one when data.residency is stream; "
+            "use chunks, or keep the data in memory"
         )
 
 
-def _check_training(config: Config, origin: str) -> None:
-    """Refuse networks, losses and training steps that contradict each other."""
+def _wrong_training(config: Config) -> Iterator[str]:
+    """Say which networks, losses and training steps contradict each other."""
     model, train = config.model, config.train
     if train.update == "simultaneous" and train.discriminator_steps != 1:
-        raise ConfigError(
-            f"{origin}: train.discriminator_steps is {train.discriminator_steps}, which "
-            "needs train.update: alternating"
+        yield (
+            f"train.discriminator_steps is {train.discriminator_steps}, which needs train.update: "
+            "alternating"
         )
     if train.batch_size % train.accumulate:
-        raise ConfigError(
-            f"{origin}: train.accumulate is {train.accumulate}, which does not divide "
-            f"train.batch_size, {train.batch_size}"
+        yield (
+            f"train.accumulate is {train.accumulate}, which does not divide train.batch_size, "
+            f"{train.batch_size}"
         )
     if len(set(train.augment)) < len(train.augment):
-        raise ConfigError(f"{origin}: train.augment names something twice: {train.augment}")
+        yield f"train.augment names something twice: {train.augment}"
     if model.condition != "none" and config.data.labels is None:
-        raise ConfigError(
-            f"{origin}: model.condition is {model.condition}, which needs data.labels: name their "
-            "dataset"
-        )
+        yield f"model.condition is {model.condition}, which needs data.labels: name their dataset"
     for key, value in {"generator": model.generator, "discriminator": model.discriminator}.items():
         if value is not None and not re.fullmatch(r"[\w.]+:\w+", value):
-            raise ConfigError(
-                f"{origin}: model.{key} is '{value}'; it must be package.module:function"
-            )
+            yield f"model.{key} is '{value}'; it must be package.module:function"
     own = model.generator is not None and model.discriminator is not None
     if not own and model.condition not in _CONDITIONS[model.name]:
-        raise ConfigError(
-            f"{origin}: model.condition is {model.condition}; {model.name} can have "
+        yield (
+            f"model.condition is {model.condition}; {model.name} can have "
             f"{', '.join(_CONDITIONS[model.name])}"
         )
     if model.attention and model.name != "resnet":
-        raise ConfigError(f"{origin}: model.attention is for model.name: resnet")
+        yield "model.attention is for model.name: resnet"
     if model.label_range is not None and len(model.label_range) != 2:
-        raise ConfigError(f"{origin}: model.label_range is {model.label_range}; give two numbers")
+        yield f"model.label_range is {model.label_range}; give two numbers"
     smoothed = ("non_saturating", "minimax", "least_squares")
     if config.loss.label_smoothing and config.loss.name not in smoothed:
-        raise ConfigError(
-            f"{origin}: loss.label_smoothing is for loss.name {', '.join(smoothed)}, and it is "
+        yield (
+            f"loss.label_smoothing is for loss.name {', '.join(smoothed)}, and it is "
             f"{config.loss.name}"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import stat
@@ -76,6 +77,30 @@ def check_is_file(path: Path, what: str, error: type[UserError]) -> None:
         raise error(f"{path}: there is no such {what}{where}")
 
 
+def json_lines(path: Path, *keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each whole line that holds a JSON object with some keys, and the object.
+
+    Others are left out: a process that was killed leaves half a line. Without a file there are
+    none.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in text.splitlines(keepends=True):
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and found.keys() >= {*keys} and line.endswith("\n"):
+                yield line, found
+
+
+def set_aside(path: Path, suffix: str = "") -> Path:
+    """Rename to the first free of NAME and a suffix, that with .1, .2, ...; return the new path."""
+    free = first = path.with_name(path.name + suffix)
+    number = 0
+    while os.path.lexists(free):
+        number += 1
+        free = first.with_name(f"{first.name}.{number}")
+    return path.rename(free)
+
+
 def partial_path(out: Path) -> Path:
     """Return the name under which ``out`` is written until it is whole.
 
@@ -110,16 +135,28 @@ def write_whole(out: Path, content: bytes | memoryview) -> None:
         DataError: ``out`` is a directory, or is in none.
         RunError: the file cannot be written; an old one is then as it was.
     """
+    with _renamed_when_whole(out) as raw, writing(out):
+        raw.write(content)
+
+
+@contextmanager
+def _renamed_when_whole(out: Path) -> Iterator[BinaryIO]:
+    """Give the file to write, as ``write_whole`` and ``hdf5_on_disk`` do."""
     partial = partial_path(out)
     try:
         with writing(out):
-            with partial.open("wb") as raw:
-                raw.write(content)
+            raw = partial.open("w+b")
+        try:
+            yield raw
+            with writing(out):
                 raw.flush()
                 os.fsync(raw.fileno())
-            partial.replace(out)
-            _flush_directory(out.parent)
-    except RunError:
+                partial.replace(out)
+                _flush_directory(out.parent)
+        finally:
+            with writing(out):
+                raw.close()
+    except BaseException:
         with suppress(OSError):
             partial.unlink()
         raise
@@ -147,34 +184,18 @@ def whole_hdf5(out: Path, seal: Callable[[memoryview], bytes] | None = None) -> 
 
 @contextmanager
 def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
-    """Give an HDF5 file to fill that need not fit in memory; it appears as ``out`` when whole.
+    """Give an HDF5 file to fill that need not fit in memory, and else as ``write_whole`` does.
 
     What is raised inside stays what it is.
-
-    Raises:
-        DataError: ``out`` is a directory, or is in none.
-        RunError: the file cannot be written; an old one is then as it was.
     """
-    partial = partial_path(out)
-    try:
-        with writing(out):
-            raw = partial.open("w+b")
-        with raw:
-            disk = _Disk(raw)
-            try:
-                with h5py.File(disk, "w") as file:
-                    yield file
-            finally:
-                with writing(out):
-                    disk.check()  # before any error that HDF5 makes of it
+    with _renamed_when_whole(out) as raw:
+        disk = _Disk(raw)
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file
+        finally:
             with writing(out):
-                os.fsync(raw.fileno())
-                partial.replace(out)
-                _flush_directory(out.parent)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+                disk.check()  # before any error that HDF5 makes of it
 
 
 class _Disk(io.RawIOBase):

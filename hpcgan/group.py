@@ -121,10 +121,11 @@ class Group:
                 result = function()
             except errors.UserError as raised:
                 error = raised
-        failure = self.broadcast_json([type(error).__name__, str(error)] if error else None)
+        failure = [type(error).__name__, str(error)] if error else None
+        result, failure = self.broadcast_json([result, failure])
         if failure:
             raise _on_all_ranks(*failure)
-        return self.broadcast_json(result)
+        return result
 
     @meeting
     def broadcast_json(self, value: Any) -> Any:
@@ -143,17 +144,14 @@ class Group:
         lengths = np.empty(self.size, np.int64)
         self._comm.Allgather(np.array([text.size], np.int64), lengths)
         texts = np.empty(int(lengths.sum()), np.uint8)
-        ends = np.cumsum(lengths)
+        parts = np.split(texts, np.cumsum(lengths)[:-1])
         if texts.size <= MESSAGE_BYTES:
             self._comm.Allgatherv(text, [texts, lengths])
         else:
-            texts[ends[self.rank] - text.size : ends[self.rank]] = text
-            for rank, (end, length) in enumerate(zip(ends, lengths, strict=True)):
-                self._broadcast(texts[end - length : end], rank)
-        return [
-            json.loads(texts[end - length : end].tobytes())
-            for end, length in zip(ends, lengths, strict=True)
-        ]
+            parts[self.rank][:] = text
+            for rank, part in enumerate(parts):
+                self._broadcast(part, rank)
+        return [json.loads(part.tobytes()) for part in parts]
 
     @meeting
     def broadcast_array(self, array: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def check(world: World) -> None:
     if wrong:
         # MPI calls several of them rank 0; the launcher's number lets one of them print.
         world.rank = number(os.environ) or 0
-        raise _agreed(wrong)
+        raise LaunchError(wrong, on_all_ranks=True)
     if world.size == 1:
         return
     own = {**versions(), "command line": " ".join(sys.argv[1:])}
@@ -49,7 +49,7 @@ def check(world: World) -> None:
     if wrong is None and len({digest for digest, _ in everyone}) > 1:
         wrong = difference(world.gather_json([world.host, own]))
     if wrong:
-        raise _agreed(wrong)
+        raise LaunchError(wrong, on_all_ranks=True)
 
 
 def is_by_srun(environment: Mapping[str, str]) -> bool:
@@ -158,9 +158,3 @@ def _source() -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."
-
-
-def _agreed(message: str) -> LaunchError:
-    error = LaunchError(message)
-    error.on_all_ranks = True
-    return error

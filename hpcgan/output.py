@@ -14,30 +14,17 @@ import sys
 from typing import Any
 
 
-class Output(io.RawIOBase):
+class Output(io.FileIO):
     """A standard stream, which takes everything and writes what it can.
 
     Attributes:
-        name: its descriptor, as files have it that were opened by one.
         error: the first that lost something, but that nobody reads any more.
     """
 
     def __init__(self, descriptor: int) -> None:
-        """Write to a descriptor of this process."""
-        self._descriptor = self.name = descriptor
+        """Write to a descriptor of this process, which stays open."""
+        super().__init__(descriptor, "wb", closefd=False)
         self.error: OSError | None = None
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        """Return whether it is a terminal."""
-        return os.isatty(self._descriptor)
-
-    def writable(self) -> bool:
-        """Return that it takes what is written."""
-        return True
 
     def write(self, content: Any) -> int:
         """Write what can be written, and return the size of all of it."""
@@ -45,9 +32,9 @@ class Output(io.RawIOBase):
         size = rest.nbytes
         while rest:
             try:
-                rest = rest[os.write(self._descriptor, rest) :]
+                rest = rest[os.write(self.fileno(), rest) :]
             except BlockingIOError:  # another process that shares it does not want to wait
-                select.select([], [self._descriptor], [])
+                select.select([], [self.fileno()], [])
             except OSError as error:
                 if error.errno != errno.EPIPE:
                     self.error = self.error or error

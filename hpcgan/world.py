@@ -74,18 +74,15 @@ class World(Group):
         super().__init__(comm, comm.Get_rank(), comm.Get_size())
         self._abort: Any = MPI.COMM_WORLD.Abort
         self._windows: list[Any] = []
-        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-        self.node_rank: int = node.Get_rank()
-        self.node_size: int = node.Get_size()
-        ranks = np.empty(self.node_size, np.int64)
-        node.Allgather(np.array([self.rank], np.int64), ranks)
-        self.node_ranks: list[int] = ranks.tolist()
-        self._node: Any = node
+        node = Group(self._comm.Split_type(MPI.COMM_TYPE_SHARED), self.rank, self.size)
+        self.node_rank, self.node_size, self.node_ranks = node.rank, node.size, node.ranks
+        self._node = node
         self._allocate_shared = MPI.Win.Allocate_shared
         self.host = socket.gethostname()
-        shared = self._node_cores()
+        own = os.sched_getaffinity(0)
+        shared = len(set().union(*node.gather_json(sorted(own))))
         # Its own when it is bound, else an equal part of the node's.
-        self.cores = max(1, min(len(os.sched_getaffinity(0)), shared // self.node_size))
+        self.cores = max(1, min(len(own), shared // self.node_size))
         facts = self.gather_json([self.host, self.node_size > shared])
         self.hosts: list[str] = [host for host, _ in facts]
         self.shares_cores = any(is_short for _, is_short in facts)
@@ -107,7 +104,9 @@ class World(Group):
         """
         item = np.dtype(dtype).itemsize
         size = int(np.prod(shape)) * item
-        window = self._allocate_shared(size if self.node_rank == 0 else 0, item, comm=self._node)
+        window = self._allocate_shared(
+            size if self.node_rank == 0 else 0, item, comm=self._node._comm
+        )
         self._windows.append(window)
         memory: Any = window.Shared_query(0)[0]
         return np.frombuffer(memory, dtype, count=size // item).reshape(shape)
@@ -183,15 +182,3 @@ class World(Group):
             f"hpcgan: rank {self.rank} of {self.size} on {self.host} failed {self.progress}:\n"
             f"{text}",
         )
-
-    def _node_cores(self) -> int:
-        """Return the processor cores that the ranks of this node may use together.
-
-        All ranks of the node must call it.
-        """
-        own = sorted(os.sched_getaffinity(0))
-        counts = np.empty(self.node_size, np.int64)
-        self._node.Allgather(np.array([len(own)], np.int64), counts)
-        cores = np.empty(int(counts.sum()), np.int64)
-        self._node.Allgatherv(np.array(own, np.int64), [cores, counts])
-        return len(np.unique(cores))

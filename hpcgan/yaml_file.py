@@ -113,10 +113,6 @@ _MEANINGS = (  # tag, form, first characters
     ),
     (MERGE, "<<", ["<"]),
 )
-for _tag, _form, _first in _MEANINGS:
-    Loader.add_implicit_resolver(_tag, re.compile(rf"({_form})\Z"), _first)
-Loader.add_constructor(FLOAT, _number)
-Loader.add_constructor(MERGE, lambda _, node: node.value)  # where it is no key
 
 
 class Dumper(yaml.SafeDumper):
@@ -124,7 +120,10 @@ class Dumper(yaml.SafeDumper):
 
 
 for _tag, _form, _first in _MEANINGS:
-    Dumper.add_implicit_resolver(_tag, re.compile(rf"({_form})\Z"), _first)
+    for _kind in (Loader, Dumper):
+        _kind.add_implicit_resolver(_tag, re.compile(rf"({_form})\Z"), _first)
+Loader.add_constructor(FLOAT, _number)
+Loader.add_constructor(MERGE, lambda _, node: node.value)  # where it is no key
 
 
 def read(path: Path, what: str) -> Any:

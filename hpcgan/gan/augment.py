@@ -86,20 +86,18 @@ def _split(keys: Keys, number: int) -> list[Keys]:
     return [list(each) for each in zip(*of_shards, strict=True)]
 
 
-def _uniform(samples: tf.Tensor, keys: Keys, low: float, high: float) -> tf.Tensor:
-    """Return a number for each sample, (batch, 1, 1, 1)."""
-    shape = (samples.shape[0] // len(keys), 1, 1, 1)
-    draw = partial(tf.random.stateless_uniform, shape, minval=low, maxval=high, alg="philox")
-    return tf.concat([draw(seed=key) for key in keys], 0)
-
-
 def _integers(samples: tf.Tensor, keys: Keys, number: int) -> tf.Tensor:
     """Return one of 0 to number - 1 for each sample, (batch, 1), int32."""
-    shape = (samples.shape[0] // len(keys), 1)
-    draw = partial(
-        tf.random.stateless_uniform, shape, minval=0, maxval=number, dtype=tf.int32, alg="philox"
-    )
-    return tf.concat([draw(seed=key) for key in keys], 0)
+    return _uniform(samples, keys, 0, number, tf.int32)[:, :, 0, 0]
+
+
+def _uniform(
+    samples: tf.Tensor, keys: Keys, low: float, high: float, dtype: tf.DType = tf.float32
+) -> tf.Tensor:
+    """Return a number for each sample, (batch, 1, 1, 1)."""
+    shape = (samples.shape[0] // len(keys), 1, 1, 1)
+    draw = partial(tf.random.stateless_uniform, shape, minval=low, maxval=high, dtype=dtype)
+    return tf.concat([draw(seed=key, alg="philox") for key in keys], 0)
 
 
 def _rounded(length: float) -> int:

@@ -20,7 +20,7 @@ from hpcgan.config import LossConfig
 class Loss(NamedTuple):
     """What D minimises, given its logits of real and generated samples, and what G does."""
 
-    discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    discriminator: Callable[..., tf.Tensor]
     generator: Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -99,21 +99,15 @@ LOSSES = {
     "least_squares": Loss(least_squares, least_squares_generator),
 }
 
-# Those of D that have a target for real samples to smooth.
-_SMOOTHED = {
-    "non_saturating": cross_entropy,
-    "minimax": cross_entropy,
-    "least_squares": least_squares,
-}
-
 
 def make_loss(config: LossConfig) -> Loss:
     """Return the game's value function, its label smoothing included, without penalties."""
     loss = LOSSES[config.name]
     if config.label_smoothing == 0:
         return loss
-    smoothed = partial(_SMOOTHED[config.name], smoothing=config.label_smoothing)
-    return Loss(smoothed, loss.generator)
+    return loss._replace(
+        discriminator=partial(loss.discriminator, smoothing=config.label_smoothing)
+    )
 
 
 def auxiliary_classes(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -15,6 +15,7 @@ from hpcgan.checkpoint import Checkpoint
 from hpcgan.checkpoint_directory import set_aside_after, set_aside_damaged
 from hpcgan.config import Config
 from hpcgan.errors import CheckpointError, ConfigError, RunError
+from hpcgan.files import set_aside
 from hpcgan.training import requeues
 from hpcgan.training.lock import RunLock, only_run
 from hpcgan.training.plan import Plan, decide
@@ -98,7 +99,7 @@ def _make_way(plan: Plan, resume: str, lock: RunLock) -> None:
     """
     with _renaming():
         if resume == "never":
-            _set_aside(plan.run_dir, lock)
+            _set_aside_run(plan.run_dir, lock)
         elif plan.found:
             why = "damaged" if resume == "auto" else "superseded"
             _print(set_aside_after(plan.checkpoints, plan.found, why))
@@ -122,7 +123,7 @@ def _print(aside: list[Path]) -> None:
         print(f"hpcgan: set aside: {path}", flush=True)
 
 
-def _set_aside(run_dir: Path, lock: RunLock) -> None:
+def _set_aside_run(run_dir: Path, lock: RunLock) -> None:
     """Rename an earlier run's directory to the first free of NAME.1, NAME.2, ..."""
     if [each.name for each in run_dir.iterdir()] == ["lock"]:
         return
@@ -131,9 +132,6 @@ def _set_aside(run_dir: Path, lock: RunLock) -> None:
             f"--run-dir {run_dir}: --resume never would rename the directory that hpcgan runs in; "
             "start it in another one"
         )
-    number = 1
-    while (aside := run_dir.with_name(f"{run_dir.name}.{number}")).exists():
-        number += 1
-    run_dir.rename(aside)
+    aside = set_aside(run_dir)
     print(f"hpcgan: the earlier run in {run_dir} is now {aside}", flush=True)
     lock.take()  # the one held until now went with it

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from hpcgan import __version__, pictures, ring
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
-from hpcgan.files import write_whole, writing
+from hpcgan.files import json_lines, write_whole, writing
 from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
@@ -70,7 +69,13 @@ class Logger:
         self._breakdowns: list[StepBreakdown] = []  # of those lines that have one
         inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0)
         self._inputs = tf.nest.map_structure(lambda each: each[:_GRID], inputs)
-        self._progress = _progress(plan.config.train.steps, state.step)
+        self._progress = tqdm(
+            total=plan.config.train.steps,
+            initial=state.step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not is_watched(),
+        )
         self._print(_opening(plan, world, state.step, strategy))
         self.note(
             "resumed" if plan.found else "started",
@@ -102,8 +107,7 @@ class Logger:
         """Count a call for the next line."""
         self._losses.append(call.losses[~call.skipped])
         self._skipped += int(call.skipped.sum())
-        if self._progress is not None:
-            self._progress.update(call.steps)
+        self._progress.update(call.steps)
 
     def log(self, breakdown: StepBreakdown | None) -> None:
         """Write a line for the steps since the last one; losses are the means of their updates.
@@ -155,7 +159,7 @@ class Logger:
 
     def close(self) -> None:
         """Print how the run ended and close the files."""
-        self._end_progress()
+        self._progress.close()
         self.note("finished")
         seconds = time.monotonic() - self._start
         steps = self._state.step - self._first_step
@@ -168,13 +172,9 @@ class Logger:
 
     def stop(self, why: str) -> None:
         """Note that the run was stopped, and close the files."""
-        self._end_progress()
+        self._progress.close()
         self.note("stopped", why=why)
         self._finish(time.monotonic() - self._start)
-
-    def _end_progress(self) -> None:
-        if self._progress is not None:
-            self._progress.close()
 
     def _finish(self, seconds: float) -> None:
         """Print the result of this start of the run, and close the files."""
@@ -205,8 +205,7 @@ class Logger:
             self._metrics = (self._directory / "metrics.jsonl").open("a", encoding="utf-8")
         self._losses, self._skipped = [], 0
         self._line_time, self._line_step = time.monotonic(), self._state.step
-        if self._progress is not None:
-            self._progress.n = self._state.step
+        self._progress.n = self._state.step
         self.note("rolled back", why=why)
         self._print(
             f"hpcgan: {why}: gone back to the checkpoint of step {self._state.step}, with "
@@ -230,9 +229,8 @@ class Logger:
         """Show a line of metrics and what lags: in the progress bar, or as plain text."""
         losses = f"D {line['discriminator_loss']:.4f}  G {line['generator_loss']:.4f}"
         speed = f"{line['images_per_second']:.0f} images/s"
-        if self._progress is not None:
-            self._progress.set_postfix_str(f"{losses}  {speed}{lag}", refresh=False)
-        else:
+        self._progress.set_postfix_str(f"{losses}  {speed}{lag}", refresh=False)
+        if self._progress.disable:
             steps = self._plan.config.train.steps
             self._print(f"step {line['step']}/{steps}  loss {losses}  {speed}{lag}")
 
@@ -275,22 +273,10 @@ def _cut(path: Path, step: int) -> float:
     if not path.exists():
         return 0.0
     kept, seconds = [], 0.0
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-        try:
-            line = json.loads(text)
-            at, wall = line["step"], line["wall_seconds"]
-        except (ValueError, KeyError, TypeError):
-            break
-        if at > step or not text.endswith("\n"):
+    for text, line in json_lines(path, "step", "wall_seconds"):
+        if line["step"] > step:
             break
         kept.append(text)
-        seconds = wall
+        seconds = line["wall_seconds"]
     write_whole(path, "".join(kept).encode())
     return seconds
-
-
-def _progress(steps: int, done: int) -> Any:
-    """Return a progress bar when someone looks on, else None."""
-    if not is_watched():
-        return None
-    return tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True, file=sys.stderr)

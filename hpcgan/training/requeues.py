@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from hpcgan.errors import ConfigError
+from hpcgan.files import json_lines
 
 _MOST = 3  # starts in vain
 _STARTS = ("started", "resumed")
@@ -34,25 +34,11 @@ def check(run_dir: Path, step: int, environment: Mapping[str, str]) -> None:
     """
     if count(environment) < _MOST:
         return
-    starts = _starts(run_dir / "history.jsonl")[-_MOST:]
+    history = json_lines(run_dir / "history.jsonl", "event", "step")
+    starts = [line["step"] for _, line in history if line["event"] in _STARTS][-_MOST:]
     if len(starts) == _MOST and 0 <= step - starts[0] <= _MOST:
         raise ConfigError(
             f"{run_dir}: the last {_MOST} starts of this job came from step {starts[0]} to {step}, "
             "no more than a step each; give the job more --time, well above the seconds of its "
             "--signal, or checkpoints more often (checkpoint.every_steps), and submit it again"
         )
-
-
-def _starts(history: Path) -> list[int]:
-    """Return the steps from which a run was started, in order; lines that are none are left out."""
-    if not history.exists():
-        return []
-    starts = []
-    for text in history.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-            if line["event"] in _STARTS:
-                starts.append(int(line["step"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return starts

@@ -50,7 +50,11 @@ def supervise(world: World, most: int, run_dir: Path) -> int:
         ConfigError: the ranks are on several nodes, or in a Slurm job.
     """
     if world.size > world.node_size or "SLURM_JOB_ID" in os.environ:
-        raise _refusal()
+        raise ConfigError(
+            "run.restarts is for mpirun on one machine; in a Slurm job leave it out and use "
+            "sbatch --requeue",
+            on_all_ranks=True,
+        )
     root = world.broadcast_json(os.getpid())
     cores = world.gather_json(sorted(os.sched_getaffinity(0)))
     supervisor = Supervisor(root)
@@ -142,11 +146,3 @@ def command(cores: list[list[int]], words: list[str]) -> list[str]:
     for rank, own in enumerate(cores):
         line += [":"] * (rank > 0) + ["-n", "1", "taskset", "-c", ",".join(map(str, own)), *program]
     return line
-
-
-def _refusal() -> ConfigError:
-    return ConfigError(
-        "run.restarts is for mpirun on one machine; in a Slurm job leave it out and use "
-        "sbatch --requeue",
-        on_all_ranks=True,
-    )

@@ -14,7 +14,6 @@ import keras
 from keras import layers
 
 from hpcgan.config import ModelConfig
-from hpcgan.errors import ConfigError
 from hpcgan.gan.models import parts
 from hpcgan.gan.models.layers import Dropout
 from hpcgan.gan.models.normalisation import normalisation
@@ -24,12 +23,8 @@ _DROPOUT = 0.3
 
 
 def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Model, keras.Model]:
-    """Return G and D for samples (H, W, C), H and W from 8 to 128, C from 1 to 4.
-
-    Raises:
-        ConfigError: the samples have another shape.
-    """
-    _check(sample_shape)
+    """Return G and D for samples (H, W, C), H and W from 8 to 128, C from 1 to 4."""
+    parts.check_shape("dcgan", sample_shape, "HW", 8, 128)
     sizes = parts.level_sizes(sample_shape[:2])
     widths = [config.width * 2**level for level in range(len(sizes) - 1)]
     with keras.name_scope("generator"):
@@ -37,14 +32,6 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
     with keras.name_scope("discriminator"):
         discriminator = _discriminator(config, sample_shape, widths)
     return generator, discriminator
-
-
-def _check(shape: tuple[int, ...]) -> None:
-    if len(shape) != 3 or not all(8 <= side <= 128 for side in shape[:2]) or shape[2] > 4:
-        raise ConfigError(
-            f"model.name dcgan makes samples (H, W, C) with H and W from 8 to 128 and C from 1 "
-            f"to 4, but the data's are {shape}; choose model.name mlp, or other data"
-        )
 
 
 def _generator(

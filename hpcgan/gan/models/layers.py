@@ -68,22 +68,17 @@ class SelfAttention2D(keras.Layer):
         self.pool = layers.MaxPooling2D(padding="same", dtype=self.dtype_policy)
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return (batch, H, W, channels)."""
-
-        def apply(layer: keras.Layer) -> tf.Tensor:
-            return layer(inputs, training=training) if self.spectral else layer(inputs)
-
-        query = apply(self.query)
-        key, value = self.pool(apply(self.key)), self.pool(apply(self.value))
+        query = self.query(inputs)
+        key, value = self.pool(self.key(inputs)), self.pool(self.value(inputs))
         inside = query.shape[-1]
         batch = tf.shape(inputs)[0]
         queries, keys, values = (tf.reshape(t, (batch, -1, inside)) for t in (query, key, value))
         scores = tf.cast(tf.matmul(queries, keys, transpose_b=True), tf.float32)
         weights = tf.cast(tf.nn.softmax(scores), self.compute_dtype)
         attended = tf.reshape(tf.matmul(weights, values), tf.shape(query))
-        arguments = {"training": training} if self.spectral else {}
-        return inputs + tf.convert_to_tensor(self.gamma) * self.result(attended, **arguments)
+        return inputs + tf.convert_to_tensor(self.gamma) * self.result(attended)
 
 
 class SumPooling2D(keras.Layer):

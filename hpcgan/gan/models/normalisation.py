@@ -21,7 +21,6 @@ Shape = tuple[int | None, ...]
 
 # With Keras' 0.99, runs of some hundred steps would sample with statistics of networks long gone.
 _MOMENTUM = 0.9
-_EPSILON = 1e-3
 
 
 class BatchNormalization(layers.BatchNormalization):
@@ -32,7 +31,7 @@ class BatchNormalization(layers.BatchNormalization):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"momentum": _MOMENTUM, "epsilon": _EPSILON, **kwargs})
+        super().__init__(**{"momentum": _MOMENTUM, **kwargs})
         self.shards = 1
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -52,62 +51,24 @@ class BatchNormalization(layers.BatchNormalization):
         return tf.cast(tf.reshape(x, tf.shape(inputs)), self.compute_dtype)
 
 
-class SynchronisedBatchNormalization(keras.Layer):
+class SynchronisedBatchNormalization(layers.BatchNormalization):
     """Batch normalisation whose statistics are those of all ranks' batches together.
 
     Sums and counts are added, not means, so that ranks may have batches of different sizes.
-    Variables, defaults and inference are those of ``keras.layers.BatchNormalization``.
 
     Attributes:
         all_reduce: the sum over all ranks; None for this batch alone.
             A training call and its gradient make one all-reduce each, on every rank.
     """
 
-    def __init__(self, center: bool = True, scale: bool = True, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.center = center
-        self.scale = scale
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"momentum": _MOMENTUM, **kwargs})
         self.all_reduce: AllReduce | None = None
 
-    def build(self, input_shape: Shape) -> None:
-        """Create the variables, (channels,) each."""
-
-        def add(name: str, initializer: str, trainable: bool) -> keras.Variable:
-            return self.add_weight(
-                name=name,
-                shape=input_shape[-1:],
-                initializer=initializer,
-                trainable=trainable,
-                autocast=False,
-            )
-
-        self.gamma = add("gamma", "ones", True) if self.scale else None
-        self.beta = add("beta", "zeros", True) if self.center else None
-        self.moving_mean = add("moving_mean", "zeros", False)
-        self.moving_variance = add("moving_variance", "ones", False)
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Return the normalised inputs, (batch, ..., channels)."""
-        x = tf.cast(inputs, tf.float32)
-        mean = tf.convert_to_tensor(self.moving_mean)
-        variance = tf.convert_to_tensor(self.moving_variance)
-        if training:
-            old_mean, old_variance = mean, variance
-            mean, variance = self._moments(x)
-            self.moving_mean.assign(_moved(old_mean, mean))
-            self.moving_variance.assign(_moved(old_variance, variance))
-        factor = tf.math.rsqrt(variance + _EPSILON)
-        if self.gamma is not None:
-            factor *= tf.convert_to_tensor(self.gamma)
-        x = (x - mean) * factor
-        if self.beta is not None:
-            x += tf.convert_to_tensor(self.beta)
-        return tf.cast(x, self.compute_dtype)
-
-    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return mean and variance of each channel over all ranks."""
-        channels = x.shape[-1]
-        x = tf.reshape(x, (-1, channels))
+    def _moments(self, inputs: tf.Tensor, mask: None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return mean and variance of each channel over all ranks, where Keras asks for them."""
+        channels = inputs.shape[-1]
+        x = tf.reshape(inputs, (-1, channels))
         count = tf.cast(tf.shape(x)[:1], tf.float32)
         sums = tf.concat([tf.reduce_sum(x, 0), tf.reduce_sum(tf.square(x), 0), count], 0)
         if self.all_reduce is not None:
@@ -175,7 +136,10 @@ def normalisation(
     config: ModelConfig, name: str, labels: keras.KerasTensor | None
 ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     """Return what normalises a map of G's features: with class labels, a scale for each class."""
-    make = {"batch": BatchNormalization, "synchronised": SynchronisedBatchNormalization}
+    make: dict[str, type[keras.Layer]] = {
+        "batch": BatchNormalization,
+        "synchronised": SynchronisedBatchNormalization,
+    }
     plain = labels is None
     norm = make[config.normalisation](center=plain, scale=plain, name=name)
     if plain:

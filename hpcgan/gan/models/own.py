@@ -111,9 +111,7 @@ class _Own:
         return network
 
     def _function(self) -> Callable[..., Any]:
-        module_name, colon, function_name = self._origin.partition(":")
-        if not (module_name and colon and function_name):
-            raise ConfigError(f"{self.key} must be written package.module:function")
+        module_name, _, function_name = self._origin.partition(":")
         module = self._attempt("cannot be imported", importlib.import_module, module_name)
         function = getattr(module, function_name, None)
         if not callable(function):

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from hpcgan.config import ModelConfig
+from hpcgan.errors import ConfigError
 from hpcgan.gan.models.spectral import SpectralDense, SpectralEmbedding
 
 _COARSEST = 7
@@ -21,6 +22,22 @@ def level_sizes(sides: tuple[int, ...]) -> list[tuple[int, ...]]:
     while max(sizes[-1]) > _COARSEST:
         sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
     return sizes
+
+
+def check_shape(
+    family: str, shape: tuple[int, ...], sides: str, least: int, most: int, others: str = "mlp"
+) -> None:
+    """Refuse samples that a family does not make, and name ``others`` that may.
+
+    It makes (*sides, C): each of ``sides``, "HW" or "DHW", is from ``least`` to ``most``.
+    """
+    fits = len(shape) == len(sides) + 1 and all(least <= side <= most for side in shape[:-1])
+    if not fits or shape[-1] > 4:
+        raise ConfigError(
+            f"model.name {family} makes samples ({', '.join(sides)}, C) with "
+            f"{', '.join(sides[:-1])} and {sides[-1]} from {least} to {most} and C from 1 to 4, "
+            f"but the data's are {shape}; choose model.name {others}, or other data"
+        )
 
 
 def crop(x: Tensor, size: tuple[int, ...], name: str) -> Tensor:

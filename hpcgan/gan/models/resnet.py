@@ -13,7 +13,6 @@ import keras
 from keras import layers
 
 from hpcgan.config import ModelConfig
-from hpcgan.errors import ConfigError
 from hpcgan.gan.models import parts
 from hpcgan.gan.models.layers import SelfAttention2D, SumPooling2D
 from hpcgan.gan.models.normalisation import normalisation
@@ -26,26 +25,14 @@ Sizes = list[tuple[int, ...]]
 
 
 def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Model, keras.Model]:
-    """Return G and D for samples (H, W, C), H and W from 16 to 128, C from 1 to 4.
-
-    Raises:
-        ConfigError: the samples have another shape.
-    """
-    _check(sample_shape)
+    """Return G and D for samples (H, W, C), H and W from 16 to 128, C from 1 to 4."""
+    parts.check_shape("resnet", sample_shape, "HW", 16, 128, "mlp or dcgan")
     sizes = parts.level_sizes(sample_shape[:2])
     with keras.name_scope("generator"):
         generator = _generator(config, sizes, sample_shape[2])
     with keras.name_scope("discriminator"):
         discriminator = _discriminator(config, sizes, sample_shape)
     return generator, discriminator
-
-
-def _check(shape: tuple[int, ...]) -> None:
-    if len(shape) != 3 or not all(16 <= side <= 128 for side in shape[:2]) or shape[2] > 4:
-        raise ConfigError(
-            f"model.name resnet makes samples (H, W, C) with H and W from 16 to 128 and C from 1 "
-            f"to 4, but the data's are {shape}; choose model.name mlp or dcgan, or other data"
-        )
 
 
 def _widths(config: ModelConfig, sizes: Sizes) -> list[int]:

@@ -17,7 +17,6 @@ import tensorflow as tf
 from keras import layers
 
 from hpcgan.config import ModelConfig
-from hpcgan.errors import ConfigError
 from hpcgan.gan.models import parts
 from hpcgan.gan.models.layers import Dropout
 from hpcgan.gan.models.normalisation import normalisation
@@ -65,12 +64,8 @@ class Sums(keras.Layer):
 
 
 def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Model, keras.Model]:
-    """Return G and D for samples (D, H, W, C), sides from 8 to 64, C from 1 to 4.
-
-    Raises:
-        ConfigError: the samples have another shape.
-    """
-    _check(sample_shape)
+    """Return G and D for samples (D, H, W, C), sides from 8 to 64, C from 1 to 4."""
+    parts.check_shape("volume", sample_shape, "DHW", 8, 64)
     sizes = parts.level_sizes(sample_shape[:3])
     widths = [config.width * min(2**level, _WIDEST) for level in range(len(sizes))]
     with keras.name_scope("generator"):
@@ -78,14 +73,6 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
     with keras.name_scope("discriminator"):
         discriminator = _discriminator(config, sample_shape, widths)
     return generator, discriminator
-
-
-def _check(shape: tuple[int, ...]) -> None:
-    if len(shape) != 4 or not all(8 <= side <= 64 for side in shape[:3]) or shape[3] > 4:
-        raise ConfigError(
-            f"model.name volume makes samples (D, H, W, C) with D, H and W from 8 to 64 and C from "
-            f"1 to 4, but the data's are {shape}; choose model.name mlp, or other data"
-        )
 
 
 def _generator(

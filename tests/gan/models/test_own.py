@@ -242,8 +242,6 @@ def test_other_functions_are_refused(module, key, function, message):
 @pytest.mark.parametrize(
     ("origin", "message"),
     [
-        ("networks.generator", r"must be written package\.module:function"),
-        (":generator", r"must be written package\.module:function"),
         ("no_such_module:f", r"cannot be imported: ModuleNotFoundError: No module named"),
     ],
 )
