@@ -41,17 +41,25 @@ class BatchNormalization(layers.BatchNormalization):
         """
         if not training or self.shards == 1:
             return super().call(inputs, training=training)
-        x = tf.reshape(tf.cast(inputs, tf.float32), (self.shards, -1, inputs.shape[-1]))
-        mean, variance = tf.nn.moments(x, 1, keepdims=True)
-        for moving, of_shards in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(_moved(tf.convert_to_tensor(moving), tf.reduce_mean(of_shards, (0, 1))))
+        return self._normalised(inputs, self.shards)
+
+    def _normalised(self, inputs: tf.Tensor, parts: int) -> tf.Tensor:
+        """Return ``parts`` batches, one after the other, each by its own statistics."""
+        x = tf.reshape(tf.cast(inputs, tf.float32), (parts, -1, inputs.shape[-1]))
+        mean, variance = self._statistics(x)
+        for moving, of_parts in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(_moved(tf.convert_to_tensor(moving), tf.reduce_mean(of_parts, (0, 1))))
         gamma = None if self.gamma is None else tf.cast(self.gamma, tf.float32)
         beta = None if self.beta is None else tf.cast(self.beta, tf.float32)
         x = tf.nn.batch_normalization(x, mean, variance, beta, gamma, self.epsilon)
         return tf.cast(tf.reshape(x, tf.shape(inputs)), self.compute_dtype)
 
+    def _statistics(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return mean and variance, (parts, 1, channels), of x (parts, n, channels)."""
+        return tf.nn.moments(x, 1, keepdims=True)
 
-class SynchronisedBatchNormalization(layers.BatchNormalization):
+
+class SynchronisedBatchNormalization(BatchNormalization):
     """Batch normalisation whose statistics are those of all ranks' batches together.
 
     Sums and counts are added, not means, so that ranks may have batches of different sizes.
@@ -61,22 +69,27 @@ class SynchronisedBatchNormalization(layers.BatchNormalization):
             A training call and its gradient make one all-reduce each, on every rank.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"momentum": _MOMENTUM, **kwargs})
-        self.all_reduce: AllReduce | None = None
+    all_reduce: AllReduce | None = None
 
-    def _moments(self, inputs: tf.Tensor, mask: None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return mean and variance of each channel over all ranks, where Keras asks for them."""
-        channels = inputs.shape[-1]
-        x = tf.reshape(inputs, (-1, channels))
-        count = tf.cast(tf.shape(x)[:1], tf.float32)
-        sums = tf.concat([tf.reduce_sum(x, 0), tf.reduce_sum(tf.square(x), 0), count], 0)
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return the normalised inputs, (batch, ..., channels)."""
+        if not training:
+            return super().call(inputs, training=training)
+        return self._normalised(inputs, 1)
+
+    def _statistics(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return mean and variance over all ranks, (1, 1, channels), of x (1, n, channels)."""
+        channels = x.shape[-1]
+        count = tf.cast(tf.shape(x)[1:2], tf.float32)
+        sums = [tf.reduce_sum(x, (0, 1)), tf.reduce_sum(tf.square(x), (0, 1)), count]
+        both = tf.concat(sums, 0)
         if self.all_reduce is not None:
-            sums = _differentiable(self.all_reduce, sums)
-        total, squares, count = tf.split(sums, [channels, channels, 1])
+            both = _differentiable(self.all_reduce, both)
+        total, squares, count = tf.split(both, [channels, channels, 1])
         mean = total / count
         # Rounding can make the difference of two large numbers negative.
-        return mean, tf.maximum(squares / count - tf.square(mean), 0.0)
+        variance = tf.maximum(squares / count - tf.square(mean), 0.0)
+        return mean[tf.newaxis, tf.newaxis], variance[tf.newaxis, tf.newaxis]
 
 
 def synchronised(network: keras.Model) -> list[SynchronisedBatchNormalization]:
