@@ -27,7 +27,7 @@ def test_ranks_that_do_not_come_are_none(world):
         if world.is_root:
             assert time.monotonic() - began >= 0.5
             assert values == ["here"] * late + [None]
-    # What comes too late is taken for no other exchange.
+    # What comes too late is taken for no other collective.
     assert ranks.broadcast("go on", 20, tag=103) == "go on"
     if world.rank == late:
         ranks.gather("late", 0.5, tag=102)

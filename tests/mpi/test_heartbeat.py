@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hpcgan.training import heartbeat
+from hpcgan.training.callback import Call
 from hpcgan.training.heartbeat import Heartbeat, parent_of
 from hpcgan.training.links import own_addresses
 
@@ -42,11 +43,12 @@ def test_ranks_hear_of_one_another_and_leave_in_any_order(world, ends, capfd, fa
     assert watch.neighbours == tree(world, fan_out)
     with watch.beating():
         for step in range(3):
-            with watch.updating(step):
-                world.barrier()
+            watch.before_call(step)
+            world.barrier()
+            watch.after_call(Call(step, 1, np.zeros((1, 2)), np.zeros(1, bool), False))
         world.barrier()
-        for turn in range(world.size):  # one after the other, the last rank first
-            if world.size - 1 - turn == world.rank:
+        for place in range(world.size):  # one after the other, the last rank first
+            if world.size - 1 - place == world.rank:
                 break
             world.barrier()
     for _ in range(world.rank):
@@ -64,7 +66,7 @@ def test_hosts_whose_names_do_not_resolve_are_found_by_their_addresses(world, en
     assert ends == []
 
 
-def test_hosts_that_are_not_found_are_told_once_with_what_to_do(
+def test_hosts_that_are_not_found_are_printed_once_with_what_to_do(
     world, ends, apart, monkeypatch, capfd
 ):
     monkeypatch.setattr(heartbeat, "own_addresses", list)

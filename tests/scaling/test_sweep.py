@@ -1,4 +1,4 @@
-"""Training runs side by side in the report of a directory; their records are the journal's own."""
+"""Training runs side by side in the report of a directory; their records are the logger's own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from hpcgan.training.journal import Journal
 
 from hpcgan.errors import ConfigError
 from hpcgan.scaling import report, sweep
+from hpcgan.training.callback import Call
+from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
 
@@ -21,12 +22,12 @@ _IMAGES = 12  # of a step
 
 
 class Record:
-    """The record of runs in a directory, as their journals write it."""
+    """The record of runs in a directory, as their loggers write it."""
 
     def __init__(self, plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
         self._plan, self._now = plan, 0.0
-        monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: self._now)
+        monkeypatch.setattr("hpcgan.training.logger.time.monotonic", lambda: self._now)
 
     def start(self, name: str, ranks: int = 1, step: int | None = None) -> None:
         """Start a run, or go on with it after a step, on a number of ranks."""
@@ -40,14 +41,15 @@ class Record:
             run_dir=self.directory / name,
             found=None if step is None else found,
         )
-        self.journal = Journal(plan, self.state, world)  # type: ignore[arg-type]
+        self.logger = Logger(plan, self.state, world)  # type: ignore[arg-type]
 
     def line(self, rate: float, losses: tuple[float, float] = (0.5, 1.0)) -> None:
         """Write a line of ten steps, made at so many images a second."""
-        self.journal.advance(np.array([losses] * 10), 0)
+        step = self.state.step
+        self.logger.count(Call(step, 10, np.array([losses] * 10), np.zeros(10, bool), False))
         self.state.step += 10
         self._now += 10 * _IMAGES / rate
-        self.journal.log(None)
+        self.logger.log(None)
 
     def files(self, name: str) -> tuple[Path, Path]:
         """Return the metrics and the history of a run."""
@@ -77,11 +79,11 @@ def test_runs_are_compared(record: Record, capsys: pytest.CaptureFixture[str]) -
     record.start("a", ranks=3)
     for rate in (100.0, 300.0, 200.0):
         record.line(rate, (0.5, 1.0))
-    record.journal.close()
+    record.logger.close()
     record.start("b<i>", ranks=3)
     for rate in (50.0, 70.0):
         record.line(rate, (0.75, 4.0))
-    record.journal.stop("SIGTERM (rank 0)")
+    record.logger.stop("SIGTERM (rank 0)")
     record.start("none yet")
     report.write(record.directory)
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -101,7 +103,7 @@ def test_runs_are_compared(record: Record, capsys: pytest.CaptureFixture[str]) -
 
 
 def _stop(record: Record) -> None:
-    record.journal.stop("its time limit of 1 minute (rank 0)")
+    record.logger.stop("its time limit of 1 minute (rank 0)")
 
 
 def _go_on(record: Record) -> None:
@@ -112,7 +114,7 @@ def _go_on(record: Record) -> None:
 def _finish_later(record: Record) -> None:
     _go_on(record)
     record.line(100.0)
-    record.journal.close()
+    record.logger.close()
 
 
 def _go_on_from_another_run(record: Record) -> None:
@@ -125,7 +127,7 @@ def _go_on_from_another_run(record: Record) -> None:
 def _roll_back(record: Record) -> None:
     record.line(100.0)
     record.state.step = 10
-    record.journal.rewind("the losses are not finite")
+    record.logger.rewind("the losses are not finite")
 
 
 def _die_in_the_middle_of_lines(record: Record) -> None:
@@ -137,7 +139,7 @@ def _die_in_the_middle_of_lines(record: Record) -> None:
 @pytest.mark.parametrize(
     ("fate", "state", "step", "ranks"),
     [
-        (lambda record: record.journal.close(), "finished", 10, 3),
+        (lambda record: record.logger.close(), "finished", 10, 3),
         (
             lambda record: None,
             "under way",

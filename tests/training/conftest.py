@@ -60,7 +60,7 @@ def make_saved(
 
 @pytest.fixture
 def plan(world: World, data_file: Path, tmp_path: Path) -> Plan:
-    """Return the plan of a run in tmp_path/run that uses 12 images a step."""
+    """Return the plan of a run in tmp_path/run that uses 12 images per step."""
     config = tmp_path / "run.yaml"
     config.write_text(
         f"name: small\ndata: {{files: [{data_file}], shards: 3}}\n"

@@ -1,4 +1,4 @@
-"""Who is to blame when ranks die or stall, by what a rank knows of itself and its neighbours."""
+"""What is wrong when ranks die or stall, by what a rank knows of itself and its peers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ LIMIT = 100.0  # seconds
 
 
 def own(rank: int, calls: int = 4, moved: float = 1.0, meetings: int = 6) -> OwnState:
-    """Return this rank, which moved so many seconds ago."""
+    """Return this rank, which moved some seconds ago."""
     return OwnState(rank, f"node{rank}", NOW - moved, calls, meetings, step=40)
 
 
 def other(rank: int, heard: float = 1.0, step: int = 40, is_gone: bool = False) -> PeerState:
-    """Return a neighbour that was heard so many seconds ago."""
+    """Return a neighbour that was heard some seconds ago."""
     return PeerState(rank, f"node{rank}", NOW - heard, step, is_gone)
 
 

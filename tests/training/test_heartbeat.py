@@ -26,14 +26,17 @@ def test_of_the_ranks_below_one_that_died_the_first_speaks_and_its_parent_before
 # A program without TensorFlow whose ranks beat, and then do what rank RANK alone does.
 _RANKS = """
 import os, sys, time
+import numpy as np
 from hpcgan.training import heartbeat
+from hpcgan.training.callback import Call
 from hpcgan.world import World
 world = World()
 watch = heartbeat.Heartbeat(world, {stall}, fan_out={fan_out})
 {before}
 with watch.beating():
-    with watch.updating(0):
-        world.barrier()
+    watch.before_call(0)
+    world.barrier()
+    watch.after_call(Call(0, 1, np.zeros((1, 2)), np.zeros(1, bool), False))
     if world.rank == {rank}:
         {act}
     world.barrier()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from hpcgan.training import links
-from hpcgan.training.links import BEAT, ENDING, LEAVING, Link, Reception, call
+from hpcgan.training.links import BEAT, ENDING, LEAVING, Link, Reception, connect
 
 TOKEN = b"t" * 16
 NOWHERE = "no-such-host.invalid"
@@ -26,7 +26,7 @@ def reception() -> Iterator[Reception]:
 
 
 def test_a_host_with_a_name_that_nobody_resolves_is_found_by_an_address(reception) -> None:
-    called = call([NOWHERE, "127.0.0.1"], reception.port, TOKEN, 7, wanted=3)
+    called = connect([NOWHERE, "127.0.0.1"], reception.port, TOKEN, 7, wanted=3)
     assert called is not None
     (rank,), (taken,) = zip(*reception.close().items(), strict=True)
     assert rank == 7
@@ -35,7 +35,7 @@ def test_a_host_with_a_name_that_nobody_resolves_is_found_by_an_address(receptio
 
 
 def test_a_name_that_no_host_can_have_is_passed_over(reception) -> None:
-    assert call(["x" * 70, "127.0.0.1"], reception.port, TOKEN, 8, wanted=3) is not None
+    assert connect(["x" * 70, "127.0.0.1"], reception.port, TOKEN, 8, wanted=3) is not None
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_name_that_no_host_can_have_is_passed_over(reception) -> None:
 )
 def test_who_is_not_taken_in_learns_of_it(reception, token: bytes, rank: int, wanted: int) -> None:
     """As at an address that leads to a host where others listen: it then tries the next one."""
-    assert call(["127.0.0.1"], reception.port, token, rank, wanted) is None
+    assert connect(["127.0.0.1"], reception.port, token, rank, wanted) is None
     assert reception.close() == {}
 
 
@@ -54,14 +54,14 @@ def test_who_says_something_else_or_nothing_is_shut_out_and_stops_nobody(recepti
     with silent, socket.create_connection(("127.0.0.1", reception.port)) as other:
         other.sendall(b"GET / HTTP/1.1\r\n\r\n")
         other.shutdown(socket.SHUT_WR)
-        assert call(["127.0.0.1"], reception.port, TOKEN, 7, wanted=3) is not None
+        assert connect(["127.0.0.1"], reception.port, TOKEN, 7, wanted=3) is not None
         with contextlib.suppress(ConnectionResetError):
             assert other.recv(1) == b""
     assert list(reception.close()) == [7]
 
 
 def test_a_rank_that_calls_again_is_taken_by_its_last_call(reception) -> None:
-    first, second = (call(["127.0.0.1"], reception.port, TOKEN, 7, wanted=3) for _ in range(2))
+    first, second = (connect(["127.0.0.1"], reception.port, TOKEN, 7, wanted=3) for _ in range(2))
     assert first is not None
     assert second is not None
     assert first.recv(1) == b""
@@ -72,7 +72,7 @@ def test_a_rank_that_calls_again_is_taken_by_its_last_call(reception) -> None:
 def test_nobody_is_reached_where_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert call([NOWHERE, "127.0.0.1"], port, TOKEN, 7, wanted=3) is None
+    assert connect([NOWHERE, "127.0.0.1"], port, TOKEN, 7, wanted=3) is None
 
 
 def test_a_service_of_others_that_answers_is_none_of_the_run() -> None:
@@ -86,7 +86,7 @@ def test_a_service_of_others_that_answers_is_none_of_the_run() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        assert call(["127.0.0.1"], server.getsockname()[1], TOKEN, 7, wanted=3) is None
+        assert connect(["127.0.0.1"], server.getsockname()[1], TOKEN, 7, wanted=3) is None
         thread.join()
 
 

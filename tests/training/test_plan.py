@@ -20,7 +20,7 @@ def runs(world: World, data_file: Path) -> Runs:
     return Runs(world, data_file)
 
 
-def test_a_new_run_has_a_shard_a_rank(runs: Runs) -> None:
+def test_a_new_run_has_one_shard_per_rank(runs: Runs) -> None:
     plan = runs.plan()
     assert plan.config.data.shards == 1
     assert plan.assignment.hosted == range(1)
@@ -160,7 +160,7 @@ def test_a_run_that_shuffles_one_by_one_is_not_streamed(runs: Runs) -> None:
     )
 
 
-def test_too_few_samples_are_told_with_their_file(runs: Runs) -> None:
+def test_too_few_samples_are_refused_with_their_file(runs: Runs) -> None:
     message = runs.refusal(DataError, "--data.shards=41")
     assert message.startswith(f"{runs.data}: 40 samples cannot be divided into 41 shards ")
     assert runs.plan("--data.shards=40", "--train.batch_size=1").assignment.hosted == range(40)
@@ -175,29 +175,25 @@ def test_a_batch_larger_than_the_smallest_shard_is_refused(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "change"),
     [
         ("seed", "1", "seed: 0 -> 1"),
         ("model.name", "dcgan", "model.name: mlp -> dcgan"),
         ("model.latent_dim", "7", "model.latent_dim: 100 -> 7"),
         ("loss.name", "minimax", "loss.name: non_saturating -> minimax"),
         ("train.batch_size", "8", "train.batch_size: 4 -> 8"),
-        (
-            "optimizer.generator.beta_1",
-            "0.25",
-            "optimizer.generator.beta_1: 0.5 -> 0.25",
-        ),
+        ("optimizer.generator.beta_1", "0.25", "optimizer.generator.beta_1: 0.5 -> 0.25"),
     ],
 )
-def test_another_run_is_not_resumed(runs: Runs, key: str, value: str, told: str) -> None:
+def test_another_run_is_not_resumed(runs: Runs, key: str, value: str, change: str) -> None:
     path = runs.save(5)
     assert runs.refusal(ConfigError, f"--{key}={value}") == (
-        f"{path} is of a run with another configuration ({told}); choose another --run-dir, or "
+        f"{path} is of a run with another configuration ({change}); choose another --run-dir, or "
         "--resume never to start again"
     )
 
 
-def test_all_keys_that_differ_are_told(runs: Runs) -> None:
+def test_all_keys_that_differ_are_named(runs: Runs) -> None:
     runs.save(5)
     message = runs.refusal(ConfigError, "--seed=1", "--loss.name=minimax")
     assert "(seed: 0 -> 1; loss.name: non_saturating -> minimax)" in message
@@ -265,7 +261,7 @@ def test_never_starts_another_run_where_one_was(runs: Runs) -> None:
 
 
 def _labelled(runs: Runs, data_file: Path, labels: np.ndarray, condition: str) -> list[str]:
-    """Write labels to the data and return the options of a game about them."""
+    """Write labels to the data and return the options of networks that take them."""
     with h5py.File(data_file, "a") as file:
         file.pop("labels", None)
         file["labels"] = labels
@@ -274,23 +270,23 @@ def _labelled(runs: Runs, data_file: Path, labels: np.ndarray, condition: str) -
 
 
 def test_classes_are_counted_and_stay_when_the_run_goes_on(runs: Runs, data_file: Path) -> None:
-    game = _labelled(runs, data_file, np.arange(40) % 7, "projection")
-    assert runs.plan(*game).config.model.classes == 7
-    runs.save(10, *game, "--model.classes=7")
-    game = _labelled(runs, data_file, np.arange(40) % 5, "projection")
-    assert runs.plan(*game).config.model.classes == 7
+    options = _labelled(runs, data_file, np.arange(40) % 7, "projection")
+    assert runs.plan(*options).config.model.classes == 7
+    runs.save(10, *options, "--model.classes=7")
+    options = _labelled(runs, data_file, np.arange(40) % 5, "projection")
+    assert runs.plan(*options).config.model.classes == 7
 
 
 def test_real_labels_have_the_range_of_the_data(runs: Runs, data_file: Path) -> None:
-    game = _labelled(runs, data_file, np.linspace(2, 8, 40, dtype=np.float32), "regression")
-    assert runs.plan(*game).config.model.label_range == [2, 8]
+    options = _labelled(runs, data_file, np.linspace(2, 8, 40, dtype=np.float32), "regression")
+    assert runs.plan(*options).config.model.label_range == [2, 8]
 
 
-def test_labels_that_do_not_fit_the_condition_are_told_with_their_file(
+def test_labels_that_do_not_fit_the_condition_are_refused_with_their_file(
     runs: Runs, data_file: Path
 ) -> None:
-    game = _labelled(runs, data_file, np.zeros(40, np.float32), "auxiliary")
-    assert runs.refusal(DataError, *game).startswith(f"{data_file}: the labels are no integers")
+    options = _labelled(runs, data_file, np.zeros(40, np.float32), "auxiliary")
+    assert runs.refusal(DataError, *options).startswith(f"{data_file}: the labels are no integers")
 
 
 def test_volumes_are_not_augmented(runs: Runs, data_file: Path) -> None:
