@@ -41,7 +41,9 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
         ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
             names the key and, for an unknown one, the nearest that exists.
     """
-    path = _preset(str(path)) or Path(expanded(str(path)))
+    name = str(path)
+    is_preset = name in presets() and not Path(name).is_file()
+    path = _PRESETS / f"{name}.yaml" if is_preset else Path(expanded(name))
     hint = "" if path.suffix else f", nor preset: those are {', '.join(presets())}"
     given = _from_file(yaml_file.compose_file(path, f"config file{hint}"), str(path))
     given |= options(overrides or [])
@@ -55,12 +57,6 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
 def presets() -> list[str]:
     """Return the names of the configurations that come with the package."""
     return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
-
-
-def _preset(name: str) -> Path | None:
-    """Return the file of a preset, if ``name`` is one and no file."""
-    is_preset = name in presets() and not Path(name).is_file()
-    return _PRESETS / f"{name}.yaml" if is_preset else None
 
 
 def from_yaml(text: str, origin: str) -> Config:

@@ -231,9 +231,8 @@ def script(site: Site, size: Size, name: str, arguments: list[str]) -> str:
     }
     if site.mpi:
         settings["SLURM_MPI_TYPE"] = shlex.quote(site.mpi)
-    head, _, body = _read(source).partition("set -euo pipefail\n")
-    del head  # its options, which are those above
-    _, _, body = body.partition('source "${original%/*}/common.sh"\n')
+    # What comes before are its options, for which those above stand.
+    _, _, body = _read(source).partition('source "${original%/*}/common.sh"\n')
     lines = ["#!/bin/bash -l", *(f"#SBATCH {each}" for each in [*options, *site.options])]
     lines += ["", "set -euo pipefail", f"set -- {shlex.join(arguments)}"]
     lines += [f"export {key}={value}" for key, value in settings.items()]

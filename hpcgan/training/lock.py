@@ -67,7 +67,11 @@ class RunLock:
 
     def _try_once(self, is_last: bool) -> int | None:
         """Return a locked descriptor, or None if somebody else holds or renames the directory."""
-        descriptor = self._open()
+        with writing(self._path):
+            parents = (self._run_dir, *self._run_dir.parents)
+            self._made = [each for each in parents if not each.exists()] or self._made
+            self._run_dir.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         if _flock(descriptor):
             if is_at(self._path, descriptor):
                 return descriptor
@@ -79,14 +83,6 @@ class RunLock:
         if is_last:
             raise RunError(f"{self._run_dir}: {what}")
         return None
-
-    def _open(self) -> int:
-        """Open the file, and make it and the directory if need be."""
-        with writing(self._path):
-            parents = (self._run_dir, *self._run_dir.parents)
-            self._made = [each for each in parents if not each.exists()] or self._made
-            self._run_dir.mkdir(parents=True, exist_ok=True)
-            return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
 
 
 @contextmanager
