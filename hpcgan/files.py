@@ -59,13 +59,7 @@ def expanded(path: str) -> str:
 
 
 def check_is_file(path: Path, what: str, error: type[UserError]) -> None:
-    """Refuse a path where there is no file, or where one may not look.
-
-    Args:
-        path: the path.
-        what: the kind of file, for the message.
-        error: what is raised.
-    """
+    """Raise ``error`` where there is no file, of the kind ``what``, or where one may not look."""
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -62,10 +62,9 @@ class CheckpointManager:
         self._refuse_failure()
 
     def maybe_save(self, due: bool) -> None:
-        """Save if it is time to. A checkpoint that is due waits for the last one to be written.
+        """Save if it is time, be it by the number of steps (``due``) or by the clock.
 
-        Args:
-            due: whether the number of steps says that it is time.
+        A checkpoint that is due waits for the last one to be written.
         """
         if self._writing and (due or self._writing.done()):
             self.wait()
@@ -181,9 +180,5 @@ def best_interval(cost: float, mtbf: float) -> float:
     Communications of the ACM 17 (1974); J. T. Daly, A higher order estimate of the optimum
     checkpoint interval for restart dumps, Future Generation Computer Systems 22 (2006), whose
     further terms vanish where C is far below M.
-
-    Args:
-        cost: C, the seconds for which the training stands still.
-        mtbf: M, the mean time between two failures in seconds.
     """
     return math.sqrt(2 * cost * mtbf)

@@ -36,12 +36,9 @@ class Heartbeat(Callback):
     """This rank's messages to its peers, and the watch over theirs."""
 
     def __init__(self, world: World, stall_seconds: float, fan_out: int = _FAN_OUT) -> None:
-        """Connect to the peers. All ranks must call it.
+        """Connect to the peers, which must make progress within ``stall_seconds``.
 
-        Args:
-            world: the ranks.
-            stall_seconds: in which each of them must make progress.
-            fan_out: ranks below one in the tree.
+        All ranks must call it. ``fan_out`` is the number of ranks below one in the tree.
         """
         self._world = world
         self._stall_seconds = stall_seconds

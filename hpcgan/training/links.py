@@ -82,13 +82,9 @@ class Reception:
     """
 
     def __init__(self, token: bytes, rank: int, callers: Collection[int], here: bool) -> None:
-        """Begin.
+        """Take calls for ``rank`` from the ``callers``, who know the run's ``token``, 16 bytes.
 
-        Args:
-            token: of the run, 16 bytes.
-            rank: this one.
-            callers: the ranks that may call.
-            here: whether all of them are on this host.
+        ``here`` says whether all of them are on this host.
         """
         self._token, self._rank, self._callers = token, rank, set(callers)
         self._listener = _listen("127.0.0.1" if here else "")
