@@ -123,7 +123,7 @@ class CheckpointManager:
 
     def _is_time(self, due: bool) -> bool:
         """Return whether to save now; the last step's checkpoint waits for nothing."""
-        if self._is_last(self._state.step):
+        if self._state.step == self._plan.config.train.steps:
             return True
         now = self._clock()
         if self._failed:
@@ -141,10 +141,6 @@ class CheckpointManager:
             return _FIRST_INTERVAL
         return best_interval(self._cost, 3600 * config.mtbf_hours)
 
-    def _is_last(self, step: int) -> bool:
-        """Return whether ``step`` is the run's last."""
-        return step == self._plan.config.train.steps
-
     def _write(self, copied: Checkpoint) -> None:
         """Write a checkpoint and delete old ones; the thread's work."""
         config = self._plan.config.checkpoint
@@ -155,7 +151,7 @@ class CheckpointManager:
             self._retry_at = self._clock() + RETRY_SECONDS
             self._failed.append(error)
             # Those of the first and last step, and the last failure allowed, are raised.
-            goes_on = copied.step > 0 and not self._is_last(copied.step)
+            goes_on = 0 < copied.step < self._plan.config.train.steps
             if goes_on and len(self._failed) < config.failures:
                 self._warn(error)
         else:

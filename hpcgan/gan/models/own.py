@@ -42,9 +42,9 @@ def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
         ConfigError: it cannot be imported or built, maps to other shapes, or could not learn.
     """
     assert config.generator is not None
-    inputs = parts.generator_inputs
     own = _Own("generator", config.generator)
-    network = own.build(config, sample_shape, lambda: inputs(config), [sample_shape])
+    inputs = parts.generator_inputs(config)
+    network = own.build(config, sample_shape, inputs, [sample_shape])
     mixing = mixing_layer(network)
     if synchronised(network) and mixing:
         raise ConfigError(
@@ -67,12 +67,9 @@ def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
         "regression": [(1,)],
     }
     own = _Own("discriminator", config.discriminator)
-    network = own.build(
-        config,
-        sample_shape,
-        lambda: parts.discriminator_inputs(config, sample_shape),
-        [(1,), *guesses.get(config.condition, [])],
-    )
+    inputs = parts.discriminator_inputs(config, sample_shape)
+    expected = [(1,), *guesses.get(config.condition, [])]
+    network = own.build(config, sample_shape, inputs, expected)
     if synchronised(network):
         raise ConfigError(
             f"{own.key} has synchronised normalisation, which is for the generator alone: real and "
@@ -93,7 +90,7 @@ class _Own:
         self,
         config: ModelConfig,
         sample_shape: Shape,
-        make_inputs: Callable[[], tuple[parts.Tensor, parts.Tensor | None]],
+        inputs: tuple[parts.Tensor, parts.Tensor | None],
         expected: list[Shape],
     ) -> keras.Model:
         """Return the checked network, under the name and with the inputs that ours have."""
@@ -102,7 +99,7 @@ class _Own:
             model = self._attempt("fails", self._function(), config, sample_shape)
             if not isinstance(model, keras.Model):
                 raise ConfigError(f"{self.key} returns {_kind(model)}, not a keras.Model")
-            first, labels = inputs = make_inputs()
+            first, labels = inputs
             given = first if labels is None else [first, labels]
             outputs = self._attempt("does not take its inputs", model, given)
         network = self._attempt("is no network", parts.network, self._name, inputs, outputs)

@@ -21,7 +21,6 @@ from hpcgan.gan.models import parts
 from hpcgan.gan.models.layers import Dropout
 from hpcgan.gan.models.normalisation import normalisation
 
-_WIDEST = 8
 _KERNEL = 4  # a multiple of the stride: each cell is reached by as many weights
 _DROPOUT = 0.3
 # softplus(-4) = 0.018: most cells of a shower hold little of it.
@@ -67,7 +66,7 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
     """Return G and D for samples (D, H, W, C), sides from 8 to 64, C from 1 to 4."""
     parts.check_shape("volume", sample_shape, "DHW", 8, 64)
     sizes = parts.level_sizes(sample_shape[:3])
-    widths = [config.width * min(2**level, _WIDEST) for level in range(len(sizes))]
+    widths = parts.level_widths(config, len(sizes))
     with keras.name_scope("generator"):
         generator = _generator(config, sizes, widths, sample_shape[3])
     with keras.name_scope("discriminator"):
