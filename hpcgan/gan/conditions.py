@@ -11,16 +11,9 @@ from hpcgan.errors import DataError
 
 
 def resolve(model: ModelConfig, lowest: float, highest: float, whole: bool) -> ModelConfig:
-    """Decide what the configuration leaves open about the labels of the data.
+    """Return the configuration of networks with a condition, with ``classes`` or ``label_range``.
 
-    Args:
-        model: with a condition.
-        lowest: the smallest label.
-        highest: the largest one.
-        whole: whether the labels are integers.
-
-    Returns:
-        The configuration with ``classes`` or ``label_range``.
+    The data's labels are from ``lowest`` to ``highest``; ``whole`` says whether they are integers.
 
     Raises:
         DataError: the labels are of the wrong kind or out of bounds.

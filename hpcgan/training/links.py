@@ -130,14 +130,9 @@ class Reception:
 def connect(
     addresses: Iterable[str], port: int, token: bytes, rank: int, wanted: int
 ) -> socket.socket | None:
-    """Return a connection to another rank, or None if it cannot be reached.
+    """Return a connection from ``rank`` to the ``wanted`` one, or None if it cannot be reached.
 
-    Args:
-        addresses: where it may be, names or numbers, tried in turn.
-        port: of its reception.
-        token: of the run, 16 bytes.
-        rank: this one.
-        wanted: the one that is called.
+    Its addresses, names or numbers, are tried in turn; the port is that of its reception.
     """
     end = time.monotonic() + _CALL
     for address in addresses:

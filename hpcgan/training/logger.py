@@ -112,8 +112,7 @@ class Logger:
     def log(self, breakdown: StepBreakdown | None) -> None:
         """Write a line for the steps since the last one; losses are the means of their updates.
 
-        Args:
-            breakdown: of the time since the last line that had one, if this one has.
+        The ``breakdown`` is of the time since the last line that had one, if this one has.
         """
         losses = np.concatenate(self._losses)
         if not len(losses):

@@ -113,13 +113,10 @@ def prepare(
 def configure(
     world: World, path: str, overrides: list[str], run_dir: Path | None
 ) -> tuple[Config, Path]:
-    """Return the configuration and where its run writes. All ranks must call it.
+    """Return the configuration, and where its run writes: ``run_dir``, or runs/NAME.
 
-    Args:
-        world: the ranks.
-        path: the YAML file, read by rank 0.
-        overrides: ``--section.key VALUE`` words of the command line.
-        run_dir: where the run writes; None for runs/NAME.
+    All ranks must call it. Rank 0 reads the YAML file ``path``; words of the command line,
+    ``--section.key VALUE``, override it.
 
     Raises:
         ConfigError: the configuration is wrong; the same on all ranks.

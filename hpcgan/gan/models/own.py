@@ -56,11 +56,7 @@ def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
 
 
 def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
-    """Return the network that ``config.discriminator`` builds.
-
-    Raises:
-        ConfigError: it cannot be imported or built, maps to other shapes, or could not learn.
-    """
+    """Return the network that ``config.discriminator`` builds, as ``generator`` does."""
     assert config.discriminator is not None
     guesses: dict[str, list[Shape]] = {
         "auxiliary": [(config.classes or 0,)],
