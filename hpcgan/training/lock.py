@@ -72,11 +72,17 @@ class RunLock:
             self._made = [each for each in parents if not each.exists()] or self._made
             self._run_dir.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        if _flock(descriptor):
-            if is_at(self._path, descriptor):
-                return descriptor
-            what = "the directory is renamed or deleted again and again"
-        else:
+        is_held = False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_held = True
+        except OSError:  # a file system without locks
+            pass
+        if not is_held and is_at(self._path, descriptor):
+            return descriptor
+        what = "the directory is renamed or deleted again and again"
+        if is_held:
             what = f"another run ({os.pread(descriptor, 200, 0).decode(errors='replace')})"
             what += " writes here; wait for it, stop it, or choose another --run-dir"
         os.close(descriptor)
@@ -117,14 +123,3 @@ def is_at(path: Path, descriptor: int) -> bool:
         return False
     except OSError:
         return True
-
-
-def _flock(descriptor: int) -> bool:
-    """Return whether nobody else holds the file."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True

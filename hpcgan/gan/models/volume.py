@@ -85,24 +85,13 @@ def _generator(
     x = layers.Dense(math.prod(shape), use_bias=False, name=f"dense_{coarsest}")(x)
     x = layers.Reshape(shape, name=f"reshape_{coarsest}")(x)
     x = _normalise_and_activate(x, config, coarsest)
+    doubled = {"kernel_size": _KERNEL, "strides": 2, "padding": "same", "use_bias": False}
     for level in range(coarsest - 1, -1, -1):
-        x = layers.Conv3DTranspose(
-            widths[level],
-            _KERNEL,
-            strides=2,
-            padding="same",
-            use_bias=False,
-            name=f"upsample_{level}",
-        )(x)
+        x = layers.Conv3DTranspose(widths[level], **doubled, name=f"upsample_{level}")(x)
         x = parts.crop(x, sizes[level], f"crop_{level}")
         x = _normalise_and_activate(x, config, level)
-    last = layers.Conv3D(
-        channels,
-        3,
-        padding="same",
-        bias_initializer="zeros" if energy is None else keras.initializers.Constant(_FIRST_BIAS),
-        name="last",
-    )
+    bias = "zeros" if energy is None else keras.initializers.Constant(_FIRST_BIAS)
+    last = layers.Conv3D(channels, 3, padding="same", bias_initializer=bias, name="last")
     return parts.network("generator", inputs, _sample(last(x), energy))
 
 
