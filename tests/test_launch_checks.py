@@ -107,12 +107,12 @@ sys.exit(cli.main())
         (
             "sys.argv[2] = 'b.yaml'",
             "another command line than rank 0 on HOST: train b.yaml instead of train a.yaml; "
-            "start all ranks with the same words",
+            "start all ranks with the same command line",
         ),
         (
             "sys.argv[2:] = ['--resum']",
             "another command line than rank 0 on HOST: train --resum instead of train a.yaml; "
-            "start all ranks with the same words",
+            "start all ranks with the same command line",
         ),
         (
             "launch.version_of = lambda package: '9'",

@@ -17,6 +17,9 @@ import tensorflow as tf
 # The first word of a key that comes from the seed: keys of two purposes never meet.
 _TRAINING, _SAMPLING, _LABELS = 0, 1, 2
 
+# Random operations take their seeds from the processor: made on a GPU, they would be waited for.
+_SEEDS_ON = "CPU:0"
+
 # Latents are drawn in blocks of this many, so that sample i is the same in any batch.
 BLOCK = 256
 
@@ -61,9 +64,10 @@ def batch_keys(streams: tf.Tensor, step: tf.Tensor, batch: tf.Tensor | int, batc
         batches: how many there are in each step.
     """
     purposes = len(Keys._fields)
-    first = (step * batches + tf.cast(batch, tf.int64)) * purposes
-    numbers = (tf.fill(streams.shape, first + purpose) for purpose in range(purposes))
-    return Keys(*(tf.stack([streams, number], axis=1) for number in numbers))
+    with tf.device(_SEEDS_ON):
+        first = (step * batches + tf.cast(batch, tf.int64)) * purposes
+        numbers = (tf.fill(streams.shape, first + purpose) for purpose in range(purposes))
+        return Keys(*(tf.stack([streams, number], axis=1) for number in numbers))
 
 
 def latents(keys: tf.Tensor, count: int, latent_dim: int) -> tf.Tensor:
@@ -95,10 +99,11 @@ def dropout_seeds(keys: tf.Tensor, layers: int) -> list[tf.Tensor]:
     if not layers:
         return []
     of_shards = []
-    for key in tf.unstack(keys):
-        split = tf.unstack(tf.random.split(key, layers))
-        of_shards.append([_seed(each) for each in split])
-    return [tf.stack(seeds) for seeds in zip(*of_shards, strict=True)]
+    with tf.device(_SEEDS_ON):
+        for key in tf.unstack(keys):
+            split = tf.unstack(tf.random.split(key, layers))
+            of_shards.append([_seed(each) for each in split])
+        return [tf.stack(seeds) for seeds in zip(*of_shards, strict=True)]
 
 
 def _seed(key: tf.Tensor) -> tf.Tensor:

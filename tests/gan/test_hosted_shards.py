@@ -6,6 +6,8 @@ Noise, dropout masks and batch statistics are those of each shard.
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -29,30 +31,29 @@ from hpcgan.parallel.synchronous import Synchronous
 
 _SHARDS, _STEPS, _BATCH = 4, 3, 4
 
-# Each case: sections of a configuration.
 _DCGAN = {"name": "dcgan"}  # with batch normalisation in G and dropout in D
+# Each case: sections of a configuration.
 _CASES = {
     "mlp": {},
     "dcgan": {"model": _DCGAN},
-    "resnet": {"model": {"name": "resnet", "attention": True}, "loss": {"name": "hinge"}},
-    "volume": {"model": {"name": "volume"}},
-    "dcgan projection": {"model": {**_DCGAN, "condition": "projection"}},
-    "dcgan auxiliary": {"model": {**_DCGAN, "condition": "auxiliary"}},
-    "resnet projection": {"model": {"name": "resnet", "condition": "projection"}},
-    "volume regression": {"model": {"name": "volume", "condition": "regression"}},
-    "penalties": {"model": _DCGAN, "loss": {"gradient_penalty": 2.0, "r1": 3.0}},
-    "augmented": {
-        "model": _DCGAN,
-        "train": {"augment": ["color", "translation", "cutout"]},
+    "averaged in two parts": {"model": _DCGAN, "train": {"ema": 0.9, "accumulate": 2}},
+    "auxiliary with penalties": {
+        "model": {**_DCGAN, "condition": "auxiliary"},
+        "loss": {"gradient_penalty": 2.0, "r1": 3.0},
     },
-    "accumulated": {"model": _DCGAN, "train": {"accumulate": 2}},
-    "averaged": {"model": _DCGAN, "train": {"ema": 0.9}},
-    "alternating": {
-        "model": _DCGAN,
-        "loss": {"name": "wasserstein"},
-        "train": {"update": "alternating", "discriminator_steps": 2},
+    "alternating, augmented projection": {
+        "model": {**_DCGAN, "condition": "projection"},
+        "train": {
+            "update": "alternating",
+            "augment": ["color", "translation", "cutout"],
+        },
     },
     "bfloat16": {"model": _DCGAN, "train": {"precision": "mixed_bfloat16"}},
+    "resnet": {
+        "model": {"name": "resnet", "attention": True, "condition": "projection"},
+        "loss": {"name": "hinge"},
+    },
+    "volume": {"model": {"name": "volume", "condition": "regression"}},
 }
 _SHAPES = {"resnet": (16, 16, 1), "volume": (8, 8, 8, 1)}
 
@@ -123,16 +124,23 @@ def _difference(ours, theirs):
     return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
 
 
-@pytest.mark.parametrize("case", _CASES)
-def test_shards_together_train_the_same_networks_as_one_after_the_other(monkeypatch, case):
-    config = _config(case)
-    expected_losses, before, expected = _trained(monkeypatch, config, 1)
+@pytest.fixture(scope="module")
+def one_by_one():
+    """Return a function that gives what one shard after the other makes of a case."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield functools.cache(lambda case: _trained(patch, _config(case), 1))
+
+
+@pytest.mark.parametrize(("case", "together"), [*((case, 2) for case in _CASES), ("dcgan", 4)])
+def test_shards_together_train_the_same_networks_as_one_after_the_other(
+    monkeypatch, one_by_one, case, together
+):
+    expected_losses, before, expected = one_by_one(case)
     loss_bound, bound = (2e-2, 1e-3) if case == "bfloat16" else (1e-5, 1e-5)
     assert _difference(expected, before) > 100 * bound  # something was learnt
-    for together in (2, 4):
-        losses, _, weights = _trained(monkeypatch, config, together)
-        np.testing.assert_allclose(losses, expected_losses, rtol=loss_bound, atol=1e-6)
-        assert _difference(weights, expected) < bound
+    losses, _, weights = _trained(monkeypatch, _config(case), together)
+    np.testing.assert_allclose(losses, expected_losses, rtol=loss_bound, atol=1e-6)
+    assert _difference(weights, expected) < bound
 
 
 def _of_all_shards(monkeypatch):
@@ -161,11 +169,10 @@ def _of_one_latent(monkeypatch):
 
 
 @pytest.mark.parametrize("fault", [_of_all_shards, _of_one_seed, _of_one_latent])
-def test_what_shards_would_share_is_seen(monkeypatch, fault):
+def test_what_shards_would_share_is_seen(monkeypatch, one_by_one, fault):
     """The bound of the test before is a hundredth of what comes of a fault."""
-    config = _config("dcgan")
-    losses, _, expected = _trained(monkeypatch, config, 1)
+    losses, _, expected = one_by_one("dcgan")
     fault(monkeypatch)
-    faulty_losses, _, faulty = _trained(monkeypatch, config, 4)
+    faulty_losses, _, faulty = _trained(monkeypatch, _config("dcgan"), 4)
     assert _difference(faulty, expected) > 1e-3
     assert np.abs(faulty_losses / losses - 1).max() > 1e-3

@@ -1,12 +1,16 @@
-"""A network: gradients are clipped, learning rates follow their schedule, averages are taken."""
+"""A network: what it computes of several shards, and how its weights and averages move."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
+from keras import layers
 
 from hpcgan.config import Config, DataConfig, OptimizerConfig, OptimizersConfig, TrainConfig
+from hpcgan.gan.models.layers import Dropout
+from hpcgan.gan.models.normalisation import BatchNormalization
 from hpcgan.gan.network import Network
 
 GRADIENTS = [np.array([[3.0], [0.0]], np.float32), np.array([4.0], np.float32)]  # of norm 5
@@ -15,7 +19,7 @@ KEYS = tf.constant([[1, 2], [3, 4], [5, 6]], tf.int64)
 
 def _network(clip_norm=None, backoff=1.0, inner=(), **both):
     """Return a network of a dense layer, after others."""
-    model = keras.Sequential([keras.Input((2,)), *inner, keras.layers.Dense(1, name="d")], name="m")
+    model = keras.Sequential([keras.Input((2,)), *inner, layers.Dense(1, name="d")], name="m")
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
     own = OptimizerConfig("sgd", learning_rate=1.0, clip_norm=clip_norm)
@@ -57,3 +61,40 @@ def test_the_learning_rate_follows_its_schedule() -> None:
     np.testing.assert_allclose(_moved(network, GRADIENTS, step=4)[1], [4.0], rtol=1e-5)
     # After it; half of the decay from step 10 to 100 is over: 2 * 0.5.
     np.testing.assert_allclose(_moved(network, GRADIENTS, step=55)[1], [4.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        lambda: [layers.Dense(8), BatchNormalization(), Dropout(0.5), Dropout(0.2)],
+        # Which mix the samples of a batch, or draw for all of them at once.
+        lambda: [layers.Dense(8), layers.BatchNormalization(), layers.Dropout(0.5)],
+    ],
+    ids=["ours", "of Keras"],
+)
+def test_several_shards_give_what_each_gives_alone_and_assign_nothing(inner) -> None:
+    network = _network(inner=inner())
+    before = [np.array(variable) for variable in [*network.weights, *network.statistics]]
+    inputs = tf.constant(np.random.default_rng(0).normal(size=(12, 2)), tf.float32)
+    inputs += tf.repeat([0.0, 1.0, 3.0], 4)[:, None]  # of statistics that differ
+    weights = network.values()
+    (outputs,), statistics = network.forward(weights, KEYS, inputs)
+    alone = [
+        network.forward(weights, KEYS[shard : shard + 1], inputs[4 * shard : 4 * shard + 4])
+        for shard in range(3)
+    ]
+    np.testing.assert_allclose(outputs, tf.concat([o for (o,), _ in alone], 0), rtol=1e-5)
+    for mean, each in zip(statistics, zip(*(s for _, s in alone), strict=True), strict=True):
+        np.testing.assert_allclose(mean, np.mean(each, 0), rtol=1e-5)
+        assert not np.allclose(each[0], each[1])
+    after = [np.array(variable) for variable in [*network.weights, *network.statistics]]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_the_outputs_follow_the_weights_that_are_given() -> None:
+    network, inputs = _network(), tf.ones((3, 2))
+    kernel, bias = network.values()
+    (plain,), _ = network.forward([kernel, bias], KEYS, inputs)
+    (more,), _ = network.forward([kernel, bias + 2.0], KEYS, inputs)
+    np.testing.assert_allclose(more, plain + 2.0, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""One update, against the same worked out with plain Keras calls and NumPy."""
+"""A training step of one rank, against the same worked out with plain Keras calls and NumPy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from hpcgan.config import (
     TrainConfig,
 )
 from hpcgan.gan import noise, penalties
-from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.losses import LOSSES
 from hpcgan.gan.state import State
 from hpcgan.parallel.synchronous import Synchronous
@@ -44,12 +43,28 @@ def _samples(steps=1, shards=1, rounds=1, dtype=np.uint8):
     return rng.uniform(-1, 1, shape).astype(dtype)
 
 
-def _run(config, samples, hosted=None, first=0, state=None):
-    state = state or State(config, _SHAPE)
+# By what decides them, steps that are compiled, each with its state and that at the start.
+_COMPILED = {}
+
+
+def _run(config, samples, hosted=None, first=0):
+    """Return losses and variables after steps from the initial state."""
     hosted = hosted or range(samples.shape[1])
-    update = Synchronous(config, state, samples.dtype.name, hosted, identity)
-    losses = update.run(tf.constant(samples), tf.constant(first, tf.int64)).losses.numpy()
-    return losses, state.arrays()
+    key = (repr(config), samples.dtype.name, hosted)
+    if key not in _COMPILED:
+        state = State(config, _SHAPE)
+        _COMPILED[key] = (state, _made(config, state, samples, hosted), state.arrays())
+    state, strategy, start = _COMPILED[key]
+    state.load(start, "the start")
+    return _losses(strategy, samples, first), state.arrays()
+
+
+def _made(config, state, samples, hosted=range(1)):
+    return Synchronous(config, state, samples.dtype.name, hosted, identity)
+
+
+def _losses(strategy, samples, first=0):
+    return strategy.run(tf.constant(samples), tf.constant(first, tf.int64)).losses.numpy()
 
 
 def _adam_first_step(before, gradient, config):
@@ -86,15 +101,12 @@ def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
 
 
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])
-def test_several_steps_in_one_call_equal_one_step_a_call(model):
+def test_several_steps_in_one_call_equal_one_step_per_call(model):
     config, samples = _config(model), _samples(steps=4)
     losses, together = _run(config, samples)
     state = State(config, _SHAPE)
-    update = Synchronous(config, state, "uint8", range(1), identity)
-    one_by_one = [
-        update.run(tf.constant(samples[i : i + 1]), tf.constant(i, tf.int64)).losses.numpy()
-        for i in range(4)
-    ]
+    strategy = _made(config, state, samples)
+    one_by_one = [_losses(strategy, samples[i : i + 1], i) for i in range(4)]
     np.testing.assert_allclose(np.concatenate(one_by_one), losses, rtol=1e-5)
     for group, named in state.arrays().items():
         for name, array in named.items():
@@ -114,8 +126,9 @@ def test_moving_statistics_are_the_mean_over_shards():
         assert not np.allclose(means[0][name], means[1][name])
 
 
-def test_many_hosted_shards_are_looped_over_with_the_same_result():
-    """More shards than are unrolled: the mean of 6 shards is that of two halves of 3."""
+def test_many_hosted_shards_are_looped_over_with_the_same_result(monkeypatch):
+    """More batches than are unrolled: the mean of 6 shards is that of two halves of 3."""
+    monkeypatch.setattr("hpcgan.gan.models.together.PASS_BYTES", 1)
     samples = _samples(shards=6)
     losses, _ = _run(_config(shards=6), samples)
     halves = [
@@ -146,10 +159,10 @@ def test_the_average_of_g_follows_it() -> None:
     config, samples = _config("dcgan", ema=0.2), _samples(steps=3)
     start = State(config, _SHAPE).arrays()["generator_ema"]
     state = State(config, _SHAPE)
-    update = Synchronous(config, state, "uint8", range(1), identity)
+    strategy = _made(config, state, samples)
     expected = dict(start)
     for step in range(3):
-        update.run(tf.constant(samples[step : step + 1]), tf.constant(step, tf.int64))
+        _losses(strategy, samples[step : step + 1], step)
         # 1 / 10, then 2 / 11, then the configured one.
         decay = min(0.2, (1 + step) / (10 + step))
         for name, value in state.arrays()["generator"].items():
@@ -162,46 +175,6 @@ def test_the_average_of_g_follows_it() -> None:
     assert state.sampler is state.average
 
 
-def test_an_update_whose_gradients_overflow_is_left_out_and_halves_the_scale() -> None:
-    config, samples = _config("mlp", precision="mixed_float16"), _samples(steps=2)
-    state = State(config, _SHAPE)
-    before = state.arrays()
-    broken = [True, False]
-
-    def exchange(vector, scale=1.0):
-        total = tf.py_function(
-            lambda v: scale * v * (np.float32(np.inf) if broken.pop(0) else 1.0),
-            [vector],
-            tf.float32,
-        )
-        return tf.ensure_shape(total, vector.shape)
-
-    update = Synchronous(config, state, "uint8", range(1), exchange)
-    update.run(tf.constant(samples[:1]), tf.constant(0, tf.int64))
-    after = state.arrays()
-    for group in ("generator", "discriminator", "generator_optimizer"):
-        for name, value in before[group].items():
-            np.testing.assert_array_equal(after[group][name], value)
-    assert after["loss_scale"] == {"scale": 2.0**14, "good": 0}
-    update.run(tf.constant(samples[1:]), tf.constant(1, tf.int64))
-    assert state.arrays()["loss_scale"] == {"scale": 2.0**14, "good": 1}
-    assert not np.array_equal(
-        state.arrays()["generator"]["pixels/kernel"], before["generator"]["pixels/kernel"]
-    )
-
-
-def test_scaled_losses_give_the_weights_of_losses_that_are_not_scaled() -> None:
-    samples = _samples(steps=3)
-    config = _config("mlp")
-    _, plain = _run(config, samples)
-    scaled = State(config, _SHAPE)
-    scaled.loss_scale = LossScale()
-    losses, arrays = _run(config, samples, state=scaled)
-    assert np.isfinite(losses).all()
-    for name, value in plain["generator"].items():
-        np.testing.assert_allclose(arrays["generator"][name], value, atol=2e-6, err_msg=name)
-
-
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_computes_about_the_same(precision: str) -> None:
     samples = _samples()
@@ -212,54 +185,17 @@ def test_mixed_precision_computes_about_the_same(precision: str) -> None:
     assert not np.array_equal(mixed, exact)
 
 
-_PENALISED = LossConfig(gradient_penalty=10.0, r1=1e3)
-
-
-def _with_flat_d(state, factor):
-    """Make D's gradients by its samples ``factor`` times as large, through its last layer."""
-    kernel = state.discriminator.get_layer("logit").kernel
-    kernel.assign(np.array(kernel) * factor)
-    return state
-
-
-def _taught_with_penalties(precision, factor):
-    sgd = OptimizerConfig("sgd", 1.0)
-    config = dataclasses.replace(
-        _config(precision=precision), loss=_PENALISED, optimizer=OptimizersConfig(sgd, sgd)
-    )
-    state = _with_flat_d(State(config, _SHAPE), factor)
-    before = state.arrays()
-    losses, after = _run(config, _samples(), state=state)
-    moved = [after["discriminator"][n] - before["discriminator"][n] for n in after["discriminator"]]
-    return losses, np.concatenate([each.ravel() for each in moved]), after
-
-
-def test_penalties_of_small_gradients_are_float32s_in_half_precision() -> None:
-    losses, moved, _ = _taught_with_penalties("mixed_float16", 1e-5)
-    exact_losses, exact, _ = _taught_with_penalties("float32", 1e-5)
-    np.testing.assert_allclose(losses, exact_losses, rtol=1e-3)
-    # 0.0003 was seen, and 0.014 where gradients of 1e-6 had the digits that they have in float16.
-    assert np.linalg.norm(moved - exact) < 0.003 * np.linalg.norm(exact)
-
-
-def test_an_update_whose_penalties_overflow_is_left_out_and_halves_the_scale() -> None:
-    losses, moved, after = _taught_with_penalties("mixed_float16", 1e4)
-    assert not np.isfinite(losses[0, 0])
-    assert after["loss_scale"] == {"scale": 2.0**14, "good": 0}
-    assert not moved.any()
-
-
-def test_labels_decide_what_a_conditional_game_is_about() -> None:
+def test_d_learns_the_labels_of_real_samples() -> None:
     config = _config("dcgan")
     model = ModelConfig("dcgan", 3, 4, condition="auxiliary", classes=3)
     config = dataclasses.replace(config, model=model)
     samples = _samples(steps=30)
-    # Class 0 is dark, 1 grey, 2 bright: D must learn to tell them.
+    # Class 0 is dark, 1 grey, 2 bright: D must learn them.
     labels = np.random.default_rng(1).integers(0, 3, samples.shape[:3]).astype(np.int32)
     samples = (samples // 8 + labels[..., None, None, None].astype(np.uint8) * 100).astype(np.uint8)
     state = State(config, _SHAPE)
-    update = Synchronous(config, state, "uint8", range(1), identity)
-    report = update.run(tf.constant(samples), tf.constant(0, tf.int64), tf.constant(labels))
+    strategy = _made(config, state, samples)
+    report = strategy.run(tf.constant(samples), tf.constant(0, tf.int64), tf.constant(labels))
     losses = report.losses.numpy()
     _, guesses = state.discriminator(samples[-1, 0].astype(np.float32) / 127.5 - 1)
     assert np.mean(np.argmax(guesses, 1) == labels[-1, 0]) > 0.8
@@ -267,16 +203,39 @@ def test_labels_decide_what_a_conditional_game_is_about() -> None:
     assert losses[-10:, 0].mean() < losses[:10, 0].mean() - 0.2
 
 
-def test_d_pays_for_its_gradients() -> None:
+def test_penalties_are_part_of_ds_loss() -> None:
     samples = _samples()
-    free, _ = _run(_config(), samples)
+    plain, _ = _run(_config(), samples)
     config = dataclasses.replace(_config(), loss=LossConfig(gradient_penalty=3.0, r1=2.0))
-    punished, _ = _run(config, samples)
+    penalised, _ = _run(config, samples)
     state = State(config, _SHAPE)
     keys = noise.batch_keys(noise.streams(0, 1, range(1)), tf.constant(0, tf.int64), 0, 1)
     real = tf.constant(samples[0, 0].astype(np.float32) / 127.5 - 1)
     fake = state.generator(noise.latents(keys.latents, _BATCH, 3))
     expected = 3.0 * penalties.gradient_penalty(state.discriminator, real, fake, keys.penalty)
     expected += 2.0 * penalties.r1(state.discriminator, real)
-    np.testing.assert_allclose(punished[0, 0] - free[0, 0], expected, rtol=1e-4)
-    np.testing.assert_allclose(punished[0, 1], free[0, 1], rtol=1e-6)
+    np.testing.assert_allclose(penalised[0, 0] - plain[0, 0], expected, rtol=1e-4)
+    np.testing.assert_allclose(penalised[0, 1], plain[0, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("generator", "hosted", "room", "description"),
+    [
+        (None, 1, 2**28, "1 shard per rank"),
+        (None, 4, 2**28, "4 shards per rank, 4 at a time"),
+        (None, 4, 1, "4 shards per rank, 1 at a time"),
+        ("wrapped", 4, 2**28, "4 shards per rank, 1 at a time, since layer wrapped may mix their"),
+    ],
+)
+def test_the_description_is_how_the_shards_are_computed(
+    monkeypatch, generator, hosted, room, description
+) -> None:
+    monkeypatch.setattr("hpcgan.gan.models.together.PASS_BYTES", room)
+    config, samples = _config(shards=4), _samples()
+    if generator:
+        own = f"tests.gan.small_networks:{generator}"
+        model = ModelConfig("dcgan", 3, 4, condition="projection", classes=3, generator=own)
+        config = dataclasses.replace(config, model=model)
+    strategy = _made(config, State(config, _SHAPE), samples, range(hosted))
+    end = " samples" if generator else ""
+    assert strategy.description == description + end

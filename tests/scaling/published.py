@@ -1,6 +1,6 @@
 """The cost model against published efficiencies: predicted from hardware alone, nothing fitted.
 
-    python -m benchmarks.published
+    python -m tests.scaling.published
 
 Results that are predicted:
 

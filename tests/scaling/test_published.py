@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.published import CASES, Case, sensitivity, text, with_assumptions
 from hpcgan.scaling.model import Model
+from tests.scaling.published import CASES, Case, sensitivity, text, with_assumptions
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.ranks}")
