@@ -31,11 +31,9 @@ _PRESETS = Path(__file__).parent / "presets"
 
 
 def load(path: Path | str, overrides: list[str] | None = None) -> Config:
-    """Read a configuration.
+    """Read a configuration from a YAML file, or the preset of that name.
 
-    Args:
-        path: the YAML file, or the name of a preset.
-        overrides: words of the command line, ``--section.key VALUE``, which override the file.
+    ``overrides`` are words of the command line, ``--section.key VALUE``.
 
     Raises:
         ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
@@ -62,9 +60,7 @@ def presets() -> list[str]:
 def from_yaml(text: str, origin: str) -> Config:
     """Read a configuration that ``to_yaml`` wrote, of this or an earlier version.
 
-    Args:
-        text: YAML, of a checkpoint for example, which may come from others.
-        origin: names it in errors.
+    The text may come from others, in a checkpoint for example. ``origin`` names it in errors.
 
     Raises:
         ConfigError: the text is no configuration, or no run can have it.

@@ -161,11 +161,8 @@ def whole_hdf5(out: Path, seal: Callable[[memoryview], bytes] | None = None) -> 
     """Give an HDF5 file to fill, which is written to ``out`` as ``write_whole`` does.
 
     The content must fit in memory. HDF5 reports a full disk while it closes objects, where
-    Python cannot catch it: so it writes to memory, and Python writes the file.
-
-    Args:
-        out: the file.
-        seal: gives the user block, ``USER_BLOCK`` bytes, from the content that follows it.
+    Python cannot catch it: so it writes to memory, and Python writes the file. ``seal`` gives the
+    user block, ``USER_BLOCK`` bytes, from the content that follows it.
     """
     content = io.BytesIO()
     with h5py.File(content, "w", userblock_size=USER_BLOCK if seal else 0) as file:

@@ -1,15 +1,8 @@
 """A user's own networks: functions that build them, imported, called and checked.
 
 A function takes the ModelConfig and the sample's shape and returns a keras.Model that maps what
-the family's network would map:
-
-- G: latent (batch, latent_dim), or with a condition [latent, labels (batch,)], to samples;
-- D: samples, or with condition projection [samples, labels], to logits (batch, 1), with
-  auxiliary [logits, logits of the classes (batch, classes)], with regression
-  [logits, guesses (batch, 1)].
-
-Labels are int32, with regression float32; outputs are float32. All that an update asks of a network
-is checked here, before it starts: that every weight can learn, and which layers go together.
+the family's network would map (``hpcgan.gan.models`` has the shapes). All that an update asks of a
+network is checked here, before it starts: that every weight can learn, which layers go together.
 """
 
 from __future__ import annotations
