@@ -145,20 +145,16 @@ class Heartbeat(Callback):
                 self._send(BEAT)
             self._receive(max(0.0, next_beat - time.monotonic()))
             now = time.monotonic()
-            if now - last_turn > _PAUSE:
-                self._restart_clocks(now)
+            if now - last_turn > _PAUSE:  # a job that was suspended and goes on has not stalled
+                self._own.moved = now
+                for each in self._links.values():
+                    each.heard = now
             last_turn = now
             self._evaluate(now)
         self._send(LEAVING)
         end = time.monotonic() + _LEAVE
         while self._links and time.monotonic() < end:
             self._receive(0.1)
-
-    def _restart_clocks(self, now: float) -> None:
-        """Count from ``now`` on: a job that was suspended and goes on has not stalled."""
-        self._own.moved = now
-        for each in self._links.values():
-            each.heard = now
 
     def _send(self, kind: int) -> None:
         """Send all peers how far this rank has come."""

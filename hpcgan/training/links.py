@@ -87,7 +87,13 @@ class Reception:
         ``here`` says whether all of them are on this host.
         """
         self._token, self._rank, self._callers = token, rank, set(callers)
-        self._listener = _listen("127.0.0.1" if here else "")
+        is_dual = not here and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server(
+            ("127.0.0.1" if here else "", 0),
+            family=socket.AF_INET6 if is_dual else socket.AF_INET,
+            backlog=socket.SOMAXCONN,
+            dualstack_ipv6=is_dual,
+        )
         self.port = int(self._listener.getsockname()[1])
         self._taken: dict[int, socket.socket] = {}
         self._closing = threading.Event()
@@ -157,12 +163,3 @@ def own_addresses() -> list[str]:
                 answer = fcntl.ioctl(asked, _GET_ADDRESS, struct.pack("256s", name.encode()))
                 found.append(socket.inet_ntoa(answer[20:24]))
     return [address for address in found if not address.startswith("127.")]
-
-
-def _listen(address: str) -> socket.socket:
-    """Return a socket that others can call, at any address of this host if none is given."""
-    if not address and socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("", 0), family=socket.AF_INET6, backlog=socket.SOMAXCONN, dualstack_ipv6=True
-        )
-    return socket.create_server((address, 0), backlog=socket.SOMAXCONN)

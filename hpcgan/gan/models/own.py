@@ -87,7 +87,7 @@ class _Own:
         with _importable_here(), keras.name_scope(self._name):
             model = self._attempt("fails", self._function(), config, sample_shape)
             if not isinstance(model, keras.Model):
-                raise ConfigError(f"{self.key} returns {_kind(model)}, not a keras.Model")
+                raise ConfigError(f"{self.key} returns {type(model).__name__}, not a keras.Model")
             first, labels = inputs
             given = first if labels is None else [first, labels]
             outputs = self._attempt("does not take its inputs", model, given)
@@ -110,7 +110,9 @@ class _Own:
             return function(*arguments)
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
-            raise ConfigError(f"{self.key} {problem}: {_kind(error)}: {lines[0]}") from error
+            raise ConfigError(
+                f"{self.key} {problem}: {type(error).__name__}: {lines[0]}"
+            ) from error
 
     def _check_variables(self, network: keras.Model) -> None:
         """Refuse what a checkpoint could not name, or an update could not average."""
@@ -175,10 +177,6 @@ def _tried(
         )
         outputs = tf.nest.flatten(outputs)
     return outputs, tape.gradient(outputs[0], inputs[0]), tape.gradient(outputs, weights)
-
-
-def _kind(thing: object) -> str:
-    return type(thing).__name__
 
 
 @contextmanager
