@@ -71,10 +71,8 @@ class SynchronisedBatchNormalization(layers.BatchNormalization):
         x = tf.reshape(inputs, (-1, channels))
         count = tf.cast(tf.shape(x)[:1], tf.float32)
         sums = tf.concat([tf.reduce_sum(x, 0), tf.reduce_sum(tf.square(x), 0), count], 0)
-        all_reduce = self.all_reduce
-        if all_reduce is not None:
-            # Its gradient, too, is a sum over all ranks: that of their losses.
-            sums = tf.custom_gradient(lambda x: (all_reduce(x), all_reduce))(sums)
+        if self.all_reduce is not None:
+            sums = _differentiable(self.all_reduce, sums)
         total, squares, count = tf.split(sums, [channels, channels, 1])
         mean = total / count
         # Rounding can make the difference of two large numbers negative.
@@ -86,6 +84,16 @@ def synchronised(network: keras.Model) -> list[SynchronisedBatchNormalization]:
     return [
         each for each in all_layers(network) if isinstance(each, SynchronisedBatchNormalization)
     ]
+
+
+def _differentiable(all_reduce: AllReduce, vector: tf.Tensor) -> tf.Tensor:
+    """Return ``all_reduce(vector)``, with the gradient of the sum of all ranks' losses."""
+
+    @tf.custom_gradient
+    def reduced(x: tf.Tensor) -> tuple[tf.Tensor, AllReduce]:
+        return all_reduce(x), all_reduce
+
+    return reduced(vector)
 
 
 def _moved(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
