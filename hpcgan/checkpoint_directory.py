@@ -41,10 +41,8 @@ def prune(written: Path, keep: int, keep_every: int | None = None) -> None:
 def set_aside_after(directory: Path, found: Checkpoint, why: str) -> list[Path]:
     """Rename files with names of later checkpoints than ``found``, from which the run resumes.
 
-    If ``found`` is from another directory, the file with its name is renamed, too.
-
-    Returns:
-        The new names, NAME.WHY or the first free of NAME.WHY.1, NAME.WHY.2, ...
+    If ``found`` is from another directory, the file with its name is renamed, too. The new names
+    are returned: NAME.WHY, or the first free of NAME.WHY.1, NAME.WHY.2, ...
     """
     return [
         set_aside(path, f".{why}")
@@ -57,10 +55,7 @@ def set_aside_after(directory: Path, found: Checkpoint, why: str) -> list[Path]:
 def set_aside_damaged(directory: Path, keep: int) -> list[Path]:
     """Rename damaged files among the newest, until ``keep`` whole ones are found.
 
-    Older ones are not read: they will be deleted.
-
-    Returns:
-        The new names, as of ``set_aside_after``.
+    Older ones are not read: they will be deleted. The new names are returned.
     """
     aside: list[Path] = []
     whole = 0

@@ -45,15 +45,8 @@ def _generate(world: World, arguments: argparse.Namespace) -> None:
     from hpcgan.generate import generate
 
     given = arguments
-    generate(
-        world,
-        given.checkpoint,
-        given.count,
-        given.out,
-        given.seed,
-        given.label,
-        given.trust_networks,
-    )
+    options = (given.seed, given.label, given.trust_networks)
+    generate(world, given.checkpoint, given.count, given.out, *options)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:

@@ -26,16 +26,10 @@ _LONGEST_NAME = 200
 
 
 def check_name(name: str, origin: str) -> None:
-    """Refuse a run's name that cannot be that of its directory and its job.
+    """Raise a ConfigError for a run's name that cannot be that of its directory and its job.
 
-    The names in others' checkpoints are not used, and may be any.
-
-    Args:
-        name: of a run to start.
-        origin: names the configuration in the error.
-
-    Raises:
-        ConfigError: it cannot be.
+    ``origin`` names the configuration. The names in others' checkpoints are not used, and may be
+    any.
     """
     good = re.fullmatch(r"[^\s.-](.*\S)?", name) and not set("/\\'\"") & set(name)
     if not good or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
@@ -47,14 +41,9 @@ def check_name(name: str, origin: str) -> None:
 
 
 def check_values(config: Config, origin: str) -> None:
-    """Refuse values out of bounds and keys that contradict each other.
+    """Raise a ConfigError for a value out of bounds, or keys that contradict each other.
 
-    Args:
-        config: whose values have the right types.
-        origin: names it in the error.
-
-    Raises:
-        ConfigError: a value is wrong; one line, which names its key.
+    The values have the right types. ``origin`` names the configuration.
     """
     for check in (_beyond_bounds, _wrong_data, _wrong_training):
         for wrong in check(config):

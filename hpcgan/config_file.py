@@ -31,17 +31,17 @@ _PRESETS = Path(__file__).parent / "presets"
 
 
 def load(path: Path | str, overrides: list[str] | None = None) -> Config:
-    """Read a configuration.
+    """Read a configuration from a YAML file, or the preset of that name.
 
-    Args:
-        path: the YAML file, or the name of a preset.
-        overrides: words of the command line, ``--section.key VALUE``, which override the file.
+    ``overrides`` are words of the command line, ``--section.key VALUE``.
 
     Raises:
         ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
             names the key and, for an unknown one, the nearest that exists.
     """
-    path = _preset(str(path)) or Path(expanded(str(path)))
+    name = str(path)
+    is_preset = name in presets() and not Path(name).is_file()
+    path = _PRESETS / f"{name}.yaml" if is_preset else Path(expanded(name))
     hint = "" if path.suffix else f", nor preset: those are {', '.join(presets())}"
     given = _from_file(yaml_file.compose_file(path, f"config file{hint}"), str(path))
     given |= options(overrides or [])
@@ -57,18 +57,10 @@ def presets() -> list[str]:
     return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
 
 
-def _preset(name: str) -> Path | None:
-    """Return the file of a preset, if ``name`` is one and no file."""
-    is_preset = name in presets() and not Path(name).is_file()
-    return _PRESETS / f"{name}.yaml" if is_preset else None
-
-
 def from_yaml(text: str, origin: str) -> Config:
     """Read a configuration that ``to_yaml`` wrote, of this or an earlier version.
 
-    Args:
-        text: YAML, of a checkpoint for example, which may come from others.
-        origin: names it in errors.
+    The text may come from others, in a checkpoint for example. ``origin`` names it in errors.
 
     Raises:
         ConfigError: the text is no configuration, or no run can have it.

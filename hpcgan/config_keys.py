@@ -112,12 +112,8 @@ def keys_of(
             inner |= keys_of(kind, f"{name}.", changes)
         else:
             bounds = next((each for each in about if isinstance(each, Bounds)), Bounds())
+            make = field.default_factory
+            default = field.default if make is dataclasses.MISSING else make()
             text = " ".join(texts.get(field.name, "").split())
-            own[name] = Key(kind, _default(field), text, bounds, changes)
+            own[name] = Key(kind, default, text, bounds, changes)
     return own | inner
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default

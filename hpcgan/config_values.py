@@ -23,11 +23,7 @@ _WORDS = {str: ["text"], int: ["a whole number"], float: ["a number"], bool: ["t
 
 
 def read(node: yaml.Node, kind: Any) -> Any:
-    """Return what a node holds for a key of a type.
-
-    Args:
-        node: of a value.
-        kind: as ``Key.type``.
+    """Return what a node holds for a key whose ``Key.type`` is ``kind``.
 
     Raises:
         ValueError: the value has another type.

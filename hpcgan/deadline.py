@@ -28,10 +28,8 @@ class Deadline:
     def gather(self, value: Any, seconds: float, tag: int) -> list[Any]:
         """Send ``value``, which JSON can hold, to rank 0.
 
-        All ranks should call it; rank 0 waits so long for those that do not.
-
-        Returns:
-            On rank 0 the values by rank, None for those that did not come; elsewhere [].
+        All ranks should call it; rank 0 waits so long for those that do not. It returns on rank 0
+        the values by rank, None for those that did not come; elsewhere [].
         """
         end = time.monotonic() + seconds
         if self._rank:
@@ -62,10 +60,7 @@ class Deadline:
     def broadcast(self, value: Any, seconds: float, tag: int) -> Any:
         """Give all ranks rank 0's ``value``, which JSON can hold and is not None.
 
-        All ranks should call it.
-
-        Returns:
-            The value; None if rank 0 did not come in time.
+        All ranks should call it. It returns the value; None if rank 0 did not come in time.
         """
         end = time.monotonic() + seconds
         if self._rank == 0:

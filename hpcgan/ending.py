@@ -36,12 +36,9 @@ def last_resort(seconds: float) -> Iterator[None]:
 
 
 def end_process(end_others: Callable[[], None], text: str, descriptor: int) -> NoReturn:
-    """Say something and end this process and others, within ``_LIMIT`` seconds whatever happens.
+    """Write ``text`` to stderr or stdout; end this process and others.
 
-    Args:
-        end_others: ends them, and this process.
-        text: what is written.
-        descriptor: where to, stderr or stdout.
+    It takes ``_LIMIT`` seconds at most, whatever happens. ``end_others`` ends this process, too.
     """
     with ExitStack() as armed:
         with suppress(Exception):  # there may be no memory or file left for it

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
@@ -59,13 +59,7 @@ def expanded(path: str) -> str:
 
 
 def check_is_file(path: Path, what: str, error: type[UserError]) -> None:
-    """Refuse a path where there is no file, or where one may not look.
-
-    Args:
-        path: the path.
-        what: the kind of file, for the message.
-        error: what is raised.
-    """
+    """Raise ``error`` where there is no file, of the kind ``what``, or where one may not look."""
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -135,27 +129,27 @@ def write_whole(out: Path, content: bytes | memoryview) -> None:
         DataError: ``out`` is a directory, or is in none.
         RunError: the file cannot be written; an old one is then as it was.
     """
-    with _renamed_when_whole(out) as raw, writing(out):
-        raw.write(content)
+    with _renamed_when_whole(out) as disk:
+        disk.write(content)
 
 
 @contextmanager
-def _renamed_when_whole(out: Path) -> Iterator[BinaryIO]:
+def _renamed_when_whole(out: Path) -> Iterator[_Disk]:
     """Give the file to write, as ``write_whole`` and ``hdf5_on_disk`` do."""
     partial = partial_path(out)
     try:
         with writing(out):
-            raw = partial.open("w+b")
-        try:
-            yield raw
+            disk = _Disk(partial, "w+b")
+        with disk:
+            try:
+                yield disk
+            finally:
+                with writing(out):
+                    disk.check()  # before any error that HDF5 makes of it
             with writing(out):
-                raw.flush()
-                os.fsync(raw.fileno())
+                os.fsync(disk.fileno())
                 partial.replace(out)
                 _flush_directory(out.parent)
-        finally:
-            with writing(out):
-                raw.close()
     except BaseException:
         with suppress(OSError):
             partial.unlink()
@@ -167,11 +161,8 @@ def whole_hdf5(out: Path, seal: Callable[[memoryview], bytes] | None = None) -> 
     """Give an HDF5 file to fill, which is written to ``out`` as ``write_whole`` does.
 
     The content must fit in memory. HDF5 reports a full disk while it closes objects, where
-    Python cannot catch it: so it writes to memory, and Python writes the file.
-
-    Args:
-        out: the file.
-        seal: gives the user block, ``USER_BLOCK`` bytes, from the content that follows it.
+    Python cannot catch it: so it writes to memory, and Python writes the file. ``seal`` gives the
+    user block, ``USER_BLOCK`` bytes, from the content that follows it.
     """
     content = io.BytesIO()
     with h5py.File(content, "w", userblock_size=USER_BLOCK if seal else 0) as file:
@@ -188,59 +179,36 @@ def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
 
     What is raised inside stays what it is.
     """
-    with _renamed_when_whole(out) as raw:
-        disk = _Disk(raw)
-        try:
-            with h5py.File(disk, "w") as file:
-                yield file
-        finally:
-            with writing(out):
-                disk.check()  # before any error that HDF5 makes of it
+    with _renamed_when_whole(out) as disk, h5py.File(disk, "w") as file:
+        yield file
 
 
-class _Disk(io.RawIOBase):
+class _Disk(io.FileIO):
     """A file that hides a full disk from HDF5.
 
     HDF5 reports it while it closes objects, where Python cannot catch it. What is written after
     the first error is lost, and so is the file: ``check`` raises that error.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self._error: OSError | None = None
+    _error: OSError | None = None
 
     def check(self) -> None:
         """Raise the first error, if there was one."""
-        self.flush()
         if self._error:
             raise self._error
 
     def write(self, content: Any) -> int:
+        rest = memoryview(content).cast("B")
+        size = rest.nbytes
         with self._noting():
-            self._raw.write(content)
-        return memoryview(content).nbytes
-
-    def readinto(self, memory: Any) -> int:
-        with self._noting():
-            return self._raw.readinto(memory)  # type: ignore[attr-defined]
-        return 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with self._noting():
-            return self._raw.seek(offset, whence)
-        return 0
-
-    def tell(self) -> int:
-        return self._raw.tell()
+            while rest:  # one call of the system may write fewer bytes
+                rest = rest[super().write(rest) :]
+        return size
 
     def truncate(self, size: int | None = None) -> int:
         with self._noting():
-            return self._raw.truncate(size)
+            return super().truncate(size)
         return size or 0
-
-    def flush(self) -> None:
-        with self._noting():
-            self._raw.flush()
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

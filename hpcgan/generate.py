@@ -34,20 +34,13 @@ def generate(
     label: float | None = None,
     trusted: bool = False,
 ) -> None:
-    """Write ``count`` samples of the checkpoint ``path`` to ``out``.
+    """Write ``count`` samples of the checkpoint ``path``, from latents of ``seed``, to ``out``.
 
     All ranks must call it. The samples have the data's dtype: in .h5 and .npz they are named
-    ``images``, and their labels ``labels``: a data file that can be trained
-    on; .png shows the samples in one grid. Those of .h5 need not fit in memory.
-
-    Args:
-        world: the ranks.
-        path: of the checkpoint.
-        count: of samples.
-        out: the file.
-        seed: of the latents.
-        label: that all samples get; None for classes in turn, or values in the range of the data.
-        trusted: whether the functions that a checkpoint names for its networks may be run.
+    ``images``, and their labels ``labels``: a data file that can be trained on; .png shows the
+    samples in one grid. Those of .h5 need not fit in memory. All get the ``label``; None is for
+    classes in turn, or values in the range of the data. ``trusted`` says whether the functions
+    that a checkpoint names for its networks may be run.
 
     Raises:
         ConfigError: the count, seed, label or the suffix of ``out`` is wrong, or the checkpoint

@@ -121,7 +121,7 @@ class Hdf5Process:
             if "shape" in reply:
                 arrays.append(_read_array(process, reply))
             elif "error" in reply:
-                raise _error(reply["kind"], reply["error"])
+                raise getattr(errors, reply["kind"], Hdf5Error)(reply["error"])
             else:
                 return reply["value"], arrays
 
@@ -161,19 +161,10 @@ def _read_array(process: subprocess.Popen[bytes], header: dict[str, Any]) -> np.
     """Return the array whose bytes follow."""
     assert process.stdout is not None
     array = np.empty(header["shape"], header["dtype"])
-    rest = array.reshape(-1).view(np.uint8).data
-    while rest:
-        count = process.stdout.readinto(rest)  # type: ignore[attr-defined]
-        if not count:
-            raise _Died
-        rest = rest[count:]
+    content = array.reshape(-1).view(np.uint8).data
+    if process.stdout.readinto(content) < array.nbytes:  # type: ignore[attr-defined]
+        raise _Died
     return array
-
-
-def _error(kind: str, message: str) -> Exception:
-    """Return the error that the function raised, or HDF5's."""
-    known = getattr(errors, kind, None)
-    return known(message) if known else Hdf5Error(message)
 
 
 def _end(status: int, file: str) -> Hdf5Error | RunError:

@@ -45,12 +45,9 @@ def calls() -> Iterator[list[Any]]:
     """Yield the calls; no limits hold while the process waits for one."""
     raw = os.fdopen(0, "rb", buffering=0)
     while select.select([raw], [], [], _IDLE)[0]:
-        line = b""
-        while not line.endswith(b"\n"):
-            part = raw.readline()
-            if not part:
-                return
-            line += part
+        line = raw.readline()
+        if not line.endswith(b"\n"):
+            return
         yield json.loads(line)
 
 

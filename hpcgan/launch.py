@@ -80,12 +80,7 @@ def started(environment: Mapping[str, str]) -> int | None:
 
 
 def problem(size: int, environment: Mapping[str, str]) -> str | None:
-    """Return what is wrong with a number of ranks, or None.
-
-    Args:
-        size: the ranks that MPI knows.
-        environment: of the process.
-    """
+    """Return what is wrong with ``size``, the number of ranks that MPI knows, or None."""
     tasks = started(environment)
     if tasks in (None, size):
         return None
@@ -104,8 +99,7 @@ def problem(size: int, environment: Mapping[str, str]) -> str | None:
 def repeated_task(tasks: list[int | None]) -> str | None:
     """Return what is wrong if two ranks are the same task of srun, or None.
 
-    Args:
-        tasks: srun's numbers, by rank; None where srun did not start the rank.
+    ``tasks`` are srun's numbers, by rank; None where srun did not start the rank.
     """
     for rank, task in enumerate(tasks):
         if task is not None and task in tasks[:rank]:
@@ -119,8 +113,7 @@ def repeated_task(tasks: list[int | None]) -> str | None:
 def difference(everyone: list[tuple[str, dict[str, str]]]) -> str | None:
     """Return what differs on the first rank that is not as rank 0, or None.
 
-    Args:
-        everyone: the host and what identifies the program, by rank.
+    ``everyone`` has the host and what identifies the program, by rank.
     """
     first_host, first = everyone[0]
     for rank, (host, own) in enumerate(everyone):

@@ -38,9 +38,7 @@ class Ring:
     def __init__(self, world: World, groups: Sequence[Group] = ()) -> None:
         """Start Horovod, if there is more than one rank and it has not been started.
 
-        Args:
-            world: all ranks.
-            groups: this rank's part of each ``World.split``.
+        ``groups`` are this rank's part of each ``World.split``.
         """
         self._world = world
         # Two collectives may be under way at once: names tell them apart, the same on all ranks.
@@ -76,11 +74,7 @@ class Ring:
 
         It is a ring all-reduce in two halves: each rank gets one part of the vector from all
         others, adds it up, and gives the sum to all. So the sum is rounded twice, once before it is
-        sent and once after, and all ranks hold the same.
-
-        Args:
-            dtype: "float16" or "bfloat16".
-            group: of the ranks; None for all.
+        sent and once after, and all ranks hold the same. ``dtype`` is "float16" or "bfloat16".
         """
         import tensorflow as tf
 

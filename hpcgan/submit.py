@@ -103,11 +103,7 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def _check_size(size: Size, site: Site) -> None:
-    """Refuse a job that Slurm would refuse, or in which no training is done.
-
-    Raises:
-        ConfigError: an option is wrong.
-    """
+    """Refuse a job that Slurm would refuse, or in which no training is done."""
     if size.gpus and size.gpus != size.ranks:
         raise ConfigError(
             f"--gpus-per-node {size.gpus} and --ranks-per-node {size.ranks} must be equal"
@@ -140,11 +136,7 @@ def _check_run(config: Config, size: Size) -> None:
 
 
 def seconds(limit: str) -> float:
-    """Return a time limit, as Slurm writes it, in seconds.
-
-    Raises:
-        ConfigError: it is none.
-    """
+    """Return a time limit in seconds; raise a ConfigError if it is not as Slurm writes it."""
     if limit.lower() in ("unlimited", "infinite"):
         return float("inf")
     found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", limit, re.ASCII)
@@ -170,9 +162,6 @@ def _freeze(config: Config, is_dry: bool) -> Path:
     """Return the file in logs/ that keeps the configuration for the job; write it if it is not dry.
 
     A file that holds another configuration may be that of a job which waits: it stays as it is.
-
-    Raises:
-        RunError: it cannot be written.
     """
     content = f"# Written by hpcgan submit, for its job.\n{to_yaml(config)}".encode()
     name = stem(config.name)
@@ -208,11 +197,7 @@ def _write_new(path: Path, content: bytes) -> bool:
 def script(site: Site, size: Size, name: str, arguments: list[str]) -> str:
     """Return the batch script of a run: options, settings, and slurm's scripts in one piece.
 
-    Args:
-        site: the cluster.
-        size: of the job.
-        name: of the run, and so of the job.
-        arguments: of ``hpcgan train``.
+    The job has the ``name`` of the run; the ``arguments`` are those of ``hpcgan train``.
     """
     source = "train-gpu.sbatch" if size.gpus else "train.sbatch"
     options = [f"--job-name={stem(name)}", "--output=logs/%x-%j.out", "--open-mode=append"]
@@ -231,9 +216,8 @@ def script(site: Site, size: Size, name: str, arguments: list[str]) -> str:
     }
     if site.mpi:
         settings["SLURM_MPI_TYPE"] = shlex.quote(site.mpi)
-    head, _, body = _read(source).partition("set -euo pipefail\n")
-    del head  # its options, which are those above
-    _, _, body = body.partition('source "${original%/*}/common.sh"\n')
+    # What comes before are its options, for which those above stand.
+    _, _, body = _read(source).partition('source "${original%/*}/common.sh"\n')
     lines = ["#!/bin/bash -l", *(f"#SBATCH {each}" for each in [*options, *site.options])]
     lines += ["", "set -euo pipefail", f"set -- {shlex.join(arguments)}"]
     lines += [f"export {key}={value}" for key, value in settings.items()]
@@ -246,11 +230,7 @@ def _read(name: str) -> str:
 
 
 def _submit(text: str, path: Path, site: Site, name: str, run_dir: Path) -> str:
-    """Give the script to sbatch; return what to print about the job.
-
-    Raises:
-        RunError: there is no Slurm here, it refuses the job, or the script cannot be written.
-    """
+    """Give the script to sbatch; return what to print about the job."""
     with writing(path):
         path.write_text(text, encoding="utf-8", errors="surrogateescape")
     own = [f"SBATCH_{each}" for each in _OVERRIDING]

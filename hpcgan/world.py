@@ -160,15 +160,10 @@ class World(Group):
         return {"built": built, "loaded": MPI.Get_library_version().strip("\0 \n")}
 
     def abort(self, status: int, last_words: str = "", descriptor: int = 2) -> NoReturn:
-        """Say something and end all ranks at once with ``status``.
+        """Write ``last_words`` to stderr or stdout and end all ranks at once with ``status``.
 
         One rank calls it; it does not return. Whatever it waits for, pipes that nobody reads or
         MPI, after some seconds this process ends, and the launcher the others.
-
-        Args:
-            status: of all ranks.
-            last_words: what is written.
-            descriptor: where to, stderr or stdout.
         """
         # Alone, MPI has nobody to end, and would have a word of its own.
         end_others = os._exit if self.size == 1 else self._abort

@@ -43,11 +43,9 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
     def __init__(self, text: bytes | str, aliases: bool = True) -> None:
-        """Begin to read a text.
+        """Begin to read a text, bytes in UTF-8, or in UTF-16 with its mark.
 
-        Args:
-            text: bytes in UTF-8, or in UTF-16 with its mark.
-            aliases: whether it may have aliases, which can make it grow without bound.
+        ``aliases`` says whether it may have any, which can make it grow without bound.
         """
         super().__init__(text)
         self._aliases = aliases
@@ -127,20 +125,12 @@ Loader.add_constructor(MERGE, lambda _, node: node.value)  # where it is no key
 
 
 def read(path: Path, what: str) -> Any:
-    """Return what a file holds: dicts, lists, texts, numbers, booleans and None.
-
-    Raises:
-        ConfigError: as for ``compose_file``.
-    """
+    """Return what a file holds, read by ``compose_file``: dicts, lists, texts, numbers, ..."""
     return construct(compose_file(path, what))
 
 
 def compose_file(path: Path, what: str) -> yaml.Node:
-    """Return the nodes of a file.
-
-    Args:
-        path: of the file.
-        what: the kind of file, for the message if there is none.
+    """Return the nodes of a file; ``what`` is its kind, for the message if there is none.
 
     Raises:
         ConfigError: it cannot be read, or as for ``compose``.
@@ -156,10 +146,7 @@ def compose_file(path: Path, what: str) -> yaml.Node:
 def compose(text: bytes | str, origin: str, aliases: bool = True) -> yaml.Node:
     """Return the nodes of a text, with the tag of what each means; an empty text is null.
 
-    Args:
-        text: see ``Loader``.
-        origin: names it in errors.
-        aliases: see ``Loader``.
+    The arguments are those of ``Loader``, and ``origin``, which names the text in errors.
 
     Raises:
         ConfigError: it is no YAML, has a key twice, tags, aliases if they are not allowed, or more

@@ -23,12 +23,7 @@ class Adam(keras.optimizers.Adam):
         grads: Sequence[tf.Tensor],
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        """Move all variables, float32, by one step.
-
-        Args:
-            grads: of each variable that it was built for, in this order.
-            trainable_variables: those variables; None for the same.
-        """
+        """Move all variables, float32, that it was built for by one step, with their ``grads``."""
         variables = self._trainable_variables
         given = variables if trainable_variables is None else trainable_variables
         if [id(each) for each in given] != [id(each) for each in variables]:

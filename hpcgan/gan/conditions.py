@@ -11,16 +11,9 @@ from hpcgan.errors import DataError
 
 
 def resolve(model: ModelConfig, lowest: float, highest: float, whole: bool) -> ModelConfig:
-    """Decide what the configuration leaves open about the labels of the data.
+    """Return the configuration of networks with a condition, with ``classes`` or ``label_range``.
 
-    Args:
-        model: with a condition.
-        lowest: the smallest label.
-        highest: the largest one.
-        whole: whether the labels are integers.
-
-    Returns:
-        The configuration with ``classes`` or ``label_range``.
+    The data's labels are from ``lowest`` to ``highest``; ``whole`` says whether they are integers.
 
     Raises:
         DataError: the labels are of the wrong kind or out of bounds.
@@ -50,9 +43,7 @@ def resolve(model: ModelConfig, lowest: float, highest: float, whole: bool) -> M
 def as_input(model: ModelConfig, labels: np.ndarray) -> np.ndarray:
     """Return labels as the networks take them: int32 classes, or float32 parts of the largest.
 
-    Args:
-        model: resolved, with a condition.
-        labels: (n,), as they are in the data.
+    ``labels`` are (n,), as they are in the data; ``model`` is resolved, with a condition.
     """
     if model.condition == "regression":
         assert model.label_range is not None
@@ -63,12 +54,8 @@ def as_input(model: ModelConfig, labels: np.ndarray) -> np.ndarray:
 def for_sampling(model: ModelConfig, first: int, values: np.ndarray) -> np.ndarray:
     """Return the labels that samples get where nobody asks for others, as they are in the data.
 
-    Classes come in turn; real values are uniform in the range of the data.
-
-    Args:
-        model: resolved, with a condition.
-        first: number of the first sample.
-        values: (n,), uniform in [0, 1), one for each sample.
+    Classes come in turn, counted from sample ``first``; real values are uniform in the range of the
+    data, as ``values`` (n,) are in [0, 1).
     """
     if model.condition == "regression":
         assert model.label_range is not None

@@ -113,9 +113,7 @@ def make_loss(config: LossConfig) -> Loss:
 def auxiliary_classes(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Return the mean cross entropy of guessed classes (Odena et al., 2017, equation 3).
 
-    Args:
-        class_logits: (batch, classes).
-        labels: (batch,), integers from 0.
+    ``class_logits`` are (batch, classes); ``labels`` are (batch,), integers from 0.
     """
     return tf.reduce_mean(
         tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=_float32(class_logits))
@@ -123,11 +121,6 @@ def auxiliary_classes(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def auxiliary_regression(guess: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """Return the mean absolute error of guessed real labels.
-
-    Args:
-        guess: (batch, 1).
-        value: (batch,).
-    """
+    """Return the mean absolute error of guesses (batch, 1) of real labels (batch,)."""
     # Without the index the difference would be (batch, batch).
     return tf.reduce_mean(tf.abs(_float32(guess)[:, 0] - _float32(value)))

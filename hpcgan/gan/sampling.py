@@ -14,11 +14,8 @@ def sampling_inputs(
 ) -> tuple[tf.Tensor | list[tf.Tensor], np.ndarray | None]:
     """Return G's inputs for the samples of a block, and their labels as they are in the data.
 
-    Args:
-        model: the resolved configuration of the networks.
-        seed: of the latents and labels.
-        block: its number; sample i is in block i // noise.BLOCK.
-        label: that all get; None for classes in turn, or values in the range of the data.
+    Sample i is in block i // noise.BLOCK. All get the ``label``; None is for classes in turn, or
+    values in the range of the data. ``model`` is resolved.
 
     Returns:
         Latents (BLOCK, latent_dim), or a list of them and the labels for G, (BLOCK,); the labels,

@@ -119,11 +119,9 @@ def covered(times: np.ndarray) -> float:
 
 
 def break_down(table: np.ndarray, count: int) -> StepBreakdown:
-    """Return the breakdown from the numbers of all ranks.
+    """Return the breakdown from a ``table`` (ranks, numbers), a row of ``own_numbers`` per rank.
 
-    Args:
-        table: (ranks, numbers), a row of ``own_numbers`` per rank.
-        count: of all-reduces, on each rank.
+    ``count`` all-reduces were made on each rank.
     """
     ranks = len(table)
     given, update, checkpoint, journal, exchanging = table[:, : len(PARTS) + 1].T

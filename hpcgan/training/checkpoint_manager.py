@@ -62,10 +62,9 @@ class CheckpointManager:
         self._refuse_failure()
 
     def maybe_save(self, due: bool) -> None:
-        """Save if it is time to. A checkpoint that is due waits for the last one to be written.
+        """Save if it is time, be it by the number of steps (``due``) or by the clock.
 
-        Args:
-            due: whether the number of steps says that it is time.
+        A checkpoint that is due waits for the last one to be written.
         """
         if self._writing and (due or self._writing.done()):
             self.wait()
@@ -124,7 +123,7 @@ class CheckpointManager:
 
     def _is_time(self, due: bool) -> bool:
         """Return whether to save now; the last step's checkpoint waits for nothing."""
-        if self._is_last(self._state.step):
+        if self._state.step == self._plan.config.train.steps:
             return True
         now = self._clock()
         if self._failed:
@@ -142,10 +141,6 @@ class CheckpointManager:
             return _FIRST_INTERVAL
         return best_interval(self._cost, 3600 * config.mtbf_hours)
 
-    def _is_last(self, step: int) -> bool:
-        """Return whether ``step`` is the run's last."""
-        return step == self._plan.config.train.steps
-
     def _write(self, copied: Checkpoint) -> None:
         """Write a checkpoint and delete old ones; the thread's work."""
         config = self._plan.config.checkpoint
@@ -156,7 +151,7 @@ class CheckpointManager:
             self._retry_at = self._clock() + RETRY_SECONDS
             self._failed.append(error)
             # Those of the first and last step, and the last failure allowed, are raised.
-            goes_on = copied.step > 0 and not self._is_last(copied.step)
+            goes_on = 0 < copied.step < self._plan.config.train.steps
             if goes_on and len(self._failed) < config.failures:
                 self._warn(error)
         else:
@@ -181,9 +176,5 @@ def best_interval(cost: float, mtbf: float) -> float:
     Communications of the ACM 17 (1974); J. T. Daly, A higher order estimate of the optimum
     checkpoint interval for restart dumps, Future Generation Computer Systems 22 (2006), whose
     further terms vanish where C is far below M.
-
-    Args:
-        cost: C, the seconds for which the training stands still.
-        mtbf: M, the mean time between two failures in seconds.
     """
     return math.sqrt(2 * cost * mtbf)

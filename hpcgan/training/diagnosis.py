@@ -70,12 +70,8 @@ def diagnose(
 ) -> str | None:
     """Return why the run must end, or None as long as nothing is wrong.
 
-    Args:
-        own: this rank.
-        others: its peers that have not left.
-        stall_seconds: in which each rank must make progress, once its first call has begun;
-            that one may take longer, for it is compiled.
-        now: seconds of the monotonic clock.
+    ``others`` are the peers that have not left. Each rank must make progress in ``stall_seconds``,
+    once its first call has begun; that one may take longer, for it is compiled.
     """
     step = max(own.step, *(each.step for each in others), 0)
     for each in others:

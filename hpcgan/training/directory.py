@@ -34,14 +34,7 @@ def held(
     """Hold a run directory while inside, ready for the run that is yielded. All ranks must enter.
 
     Of a run that is finished nothing is touched, and so it is if a user error is raised before.
-
-    Args:
-        world: the ranks.
-        config: as ``plan.configure`` gave it.
-        run_dir: likewise.
-        resume: auto, never or the path of a checkpoint, as in ``plan.decide``.
-        allow_change: likewise.
-        environment: of the process, in which Slurm counts the starts of its job.
+    The arguments are those of ``plan.decide``, and the environment, in which Slurm counts starts.
 
     Raises:
         UserError: something is wrong, another run holds the directory, or the job is started again
@@ -91,12 +84,7 @@ def go_back(checkpoints: Path) -> Checkpoint:
 
 
 def _make_way(plan: Plan, resume: str, lock: RunLock) -> None:
-    """Set aside what stands where the run will write, now that nothing is left to refuse.
-
-    Raises:
-        RunError: something cannot be renamed.
-        ConfigError: the directory is the one that the program runs in.
-    """
+    """Set aside what stands where the run will write, now that nothing is left to refuse."""
     with _renaming():
         if resume == "never":
             _set_aside_run(plan.run_dir, lock)

@@ -36,12 +36,9 @@ class Heartbeat(Callback):
     """This rank's messages to its peers, and the watch over theirs."""
 
     def __init__(self, world: World, stall_seconds: float, fan_out: int = _FAN_OUT) -> None:
-        """Connect to the peers. All ranks must call it.
+        """Connect to the peers, which must make progress within ``stall_seconds``.
 
-        Args:
-            world: the ranks.
-            stall_seconds: in which each of them must make progress.
-            fan_out: ranks below one in the tree.
+        All ranks must call it. ``fan_out`` is the number of ranks below one in the tree.
         """
         self._world = world
         self._stall_seconds = stall_seconds
@@ -148,20 +145,16 @@ class Heartbeat(Callback):
                 self._send(BEAT)
             self._receive(max(0.0, next_beat - time.monotonic()))
             now = time.monotonic()
-            if now - last_turn > _PAUSE:
-                self._restart_clocks(now)
+            if now - last_turn > _PAUSE:  # a job that was suspended and goes on has not stalled
+                self._own.moved = now
+                for each in self._links.values():
+                    each.heard = now
             last_turn = now
             self._evaluate(now)
         self._send(LEAVING)
         end = time.monotonic() + _LEAVE
         while self._links and time.monotonic() < end:
             self._receive(0.1)
-
-    def _restart_clocks(self, now: float) -> None:
-        """Count from ``now`` on: a job that was suspended and goes on has not stalled."""
-        self._own.moved = now
-        for each in self._links.values():
-            each.heard = now
 
     def _send(self, kind: int) -> None:
         """Send all peers how far this rank has come."""

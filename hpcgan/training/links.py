@@ -82,16 +82,18 @@ class Reception:
     """
 
     def __init__(self, token: bytes, rank: int, callers: Collection[int], here: bool) -> None:
-        """Begin.
+        """Take calls for ``rank`` from the ``callers``, who know the run's ``token``, 16 bytes.
 
-        Args:
-            token: of the run, 16 bytes.
-            rank: this one.
-            callers: the ranks that may call.
-            here: whether all of them are on this host.
+        ``here`` says whether all of them are on this host.
         """
         self._token, self._rank, self._callers = token, rank, set(callers)
-        self._listener = _listen("127.0.0.1" if here else "")
+        is_dual = not here and socket.has_dualstack_ipv6()
+        self._listener = socket.create_server(
+            ("127.0.0.1" if here else "", 0),
+            family=socket.AF_INET6 if is_dual else socket.AF_INET,
+            backlog=socket.SOMAXCONN,
+            dualstack_ipv6=is_dual,
+        )
         self.port = int(self._listener.getsockname()[1])
         self._taken: dict[int, socket.socket] = {}
         self._closing = threading.Event()
@@ -134,14 +136,9 @@ class Reception:
 def connect(
     addresses: Iterable[str], port: int, token: bytes, rank: int, wanted: int
 ) -> socket.socket | None:
-    """Return a connection to another rank, or None if it cannot be reached.
+    """Return a connection from ``rank`` to the ``wanted`` one, or None if it cannot be reached.
 
-    Args:
-        addresses: where it may be, names or numbers, tried in turn.
-        port: of its reception.
-        token: of the run, 16 bytes.
-        rank: this one.
-        wanted: the one that is called.
+    Its addresses, names or numbers, are tried in turn; the port is that of its reception.
     """
     end = time.monotonic() + _CALL
     for address in addresses:
@@ -166,12 +163,3 @@ def own_addresses() -> list[str]:
                 answer = fcntl.ioctl(asked, _GET_ADDRESS, struct.pack("256s", name.encode()))
                 found.append(socket.inet_ntoa(answer[20:24]))
     return [address for address in found if not address.startswith("127.")]
-
-
-def _listen(address: str) -> socket.socket:
-    """Return a socket that others can call, at any address of this host if none is given."""
-    if not address and socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("", 0), family=socket.AF_INET6, backlog=socket.SOMAXCONN, dualstack_ipv6=True
-        )
-    return socket.create_server((address, 0), backlog=socket.SOMAXCONN)

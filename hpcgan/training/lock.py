@@ -67,26 +67,28 @@ class RunLock:
 
     def _try_once(self, is_last: bool) -> int | None:
         """Return a locked descriptor, or None if somebody else holds or renames the directory."""
-        descriptor = self._open()
-        if _flock(descriptor):
-            if is_at(self._path, descriptor):
-                return descriptor
-            what = "the directory is renamed or deleted again and again"
-        else:
+        with writing(self._path):
+            parents = (self._run_dir, *self._run_dir.parents)
+            self._made = [each for each in parents if not each.exists()] or self._made
+            self._run_dir.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        is_held = False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_held = True
+        except OSError:  # a file system without locks
+            pass
+        if not is_held and is_at(self._path, descriptor):
+            return descriptor
+        what = "the directory is renamed or deleted again and again"
+        if is_held:
             what = f"another run ({os.pread(descriptor, 200, 0).decode(errors='replace')})"
             what += " writes here; wait for it, stop it, or choose another --run-dir"
         os.close(descriptor)
         if is_last:
             raise RunError(f"{self._run_dir}: {what}")
         return None
-
-    def _open(self) -> int:
-        """Open the file, and make it and the directory if need be."""
-        with writing(self._path):
-            parents = (self._run_dir, *self._run_dir.parents)
-            self._made = [each for each in parents if not each.exists()] or self._made
-            self._run_dir.mkdir(parents=True, exist_ok=True)
-            return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
 
 
 @contextmanager
@@ -121,14 +123,3 @@ def is_at(path: Path, descriptor: int) -> bool:
         return False
     except OSError:
         return True
-
-
-def _flock(descriptor: int) -> bool:
-    """Return whether nobody else holds the file."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True

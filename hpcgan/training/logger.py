@@ -54,7 +54,7 @@ class Logger:
         try:
             (self._directory / "samples").mkdir(parents=True, exist_ok=True)
             (self._directory / "config.yaml").write_text(to_yaml(plan.config), encoding="utf-8")
-            before = _cut(self._directory / "metrics.jsonl", state.step)
+            self._wall_before = _cut(self._directory / "metrics.jsonl", state.step)
             self._metrics = (self._directory / "metrics.jsonl").open("a", encoding="utf-8")
             self._board = tf.summary.create_file_writer(
                 os.fsencode(self._directory / "tensorboard")
@@ -63,7 +63,6 @@ class Logger:
             raise RunError(
                 f"{self._directory}: the run directory cannot be written: {error}"
             ) from None
-        self._wall_before = before
         self._hosts = world.hosts
         self._lines: list[dict[str, float]] = []  # of this start, for the result
         self._breakdowns: list[StepBreakdown] = []  # of those lines that have one
@@ -112,8 +111,7 @@ class Logger:
     def log(self, breakdown: StepBreakdown | None) -> None:
         """Write a line for the steps since the last one; losses are the means of their updates.
 
-        Args:
-            breakdown: of the time since the last line that had one, if this one has.
+        The ``breakdown`` is of the time since the last line that had one, if this one has.
         """
         losses = np.concatenate(self._losses)
         if not len(losses):

@@ -20,10 +20,8 @@ class NonFinitePolicy(Callback):
     def __init__(self, config: WatchConfig, precision: str) -> None:
         """Count from 0.
 
-        Args:
-            config: what is to be done.
-            precision: of the run; with mixed_float16 gradients overflow now and then, and its
-                losses' scale follows (Micikevicius et al., 2018).
+        With mixed_float16 gradients overflow now and then, and the losses' scale follows
+        (Micikevicius et al., 2018).
         """
         self._rolls_back = config.nonfinite == "rollback"
         is_half = precision == "mixed_float16"

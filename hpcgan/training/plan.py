@@ -113,13 +113,10 @@ def prepare(
 def configure(
     world: World, path: str, overrides: list[str], run_dir: Path | None
 ) -> tuple[Config, Path]:
-    """Return the configuration and where its run writes. All ranks must call it.
+    """Return the configuration, and where its run writes: ``run_dir``, or runs/NAME.
 
-    Args:
-        world: the ranks.
-        path: the YAML file, read by rank 0.
-        overrides: ``--section.key VALUE`` words of the command line.
-        run_dir: where the run writes; None for runs/NAME.
+    All ranks must call it. Rank 0 reads the YAML file ``path``; words of the command line,
+    ``--section.key VALUE``, override it.
 
     Raises:
         ConfigError: the configuration is wrong; the same on all ranks.
@@ -151,8 +148,7 @@ def decide(
     config, assignment = assign_shards(world, config, source, earlier)
     config = world.all_or_raise(lambda: _with_labels(config, assignment, found))
     plan = Plan(config, source, run_dir, found, assignment, fingerprints(world, source))
-    world.all_or_raise(lambda: _check_length(plan))
-    world.all_or_raise(lambda: _check_augmentation(plan))
+    world.all_or_raise(lambda: _check(plan))
     world.all_or_raise(lambda: _check_same_run(plan, allow_change))
     return plan
 
@@ -201,18 +197,14 @@ def _with_labels(config: Config, assignment: ShardAssignment, found: Checkpoint 
     return dataclasses.replace(config, model=model)
 
 
-def _check_length(plan: Plan) -> None:
-    """Refuse a configuration that a checkpoint would not be read with."""
+def _check(plan: Plan) -> None:
+    """Refuse a config too long for a checkpoint, and to augment what has no height and width."""
     length = len(to_yaml(plan.config).encode())
     if length > MOST_TEXT:
         raise ConfigError(
             f"the configuration has {length} bytes, and a checkpoint holds {MOST_TEXT}; name the "
             f"{len(plan.config.data.files)} data.files by patterns, such as part-*.h5"
         )
-
-
-def _check_augmentation(plan: Plan) -> None:
-    """Refuse to augment what has no height and width."""
     augment, shape = plan.config.train.augment, plan.source.sample_shape
     if augment and len(shape) != 3:
         raise ConfigError(

@@ -19,18 +19,12 @@ def count(environment: Mapping[str, str]) -> int:
 
 
 def check(run_dir: Path, step: int, environment: Mapping[str, str]) -> None:
-    """Refuse to start once more what has made no more than a step at each of its last starts.
+    """Raise a ConfigError if each of the job's last starts has made no more than a step.
 
     So it is with a time limit that is not above the seconds of sbatch's --signal: the run is asked
     to stop as soon as it begins, and makes one step. Status 2 keeps the job out of the queue.
 
-    Args:
-        run_dir: with the run's history.
-        step: to go on from.
-        environment: of the process, in which Slurm sets how often it has requeued the job.
-
-    Raises:
-        ConfigError: the job has been started often enough in vain.
+    The run is to go on from ``step``; in the environment Slurm sets how often it has requeued it.
     """
     if count(environment) < _MOST:
         return

@@ -36,15 +36,7 @@ def supervise(world: World, most: int, run_dir: Path) -> int:
     """Run the command of this process again on other ranks, until it is done or fails too often.
 
     Those ranks check what there is to check, hold the run directory and write in it; these do not.
-    All ranks must call it.
-
-    Args:
-        world: the ranks.
-        most: restarts.
-        run_dir: of the run.
-
-    Returns:
-        The exit status of the last attempt, on all ranks.
+    All ranks must call it. They return the exit status of the last attempt, of 1 + ``most``.
 
     Raises:
         ConfigError: the ranks are on several nodes, or in a Slurm job.
@@ -133,9 +125,7 @@ def environment(outer: Mapping[str, str]) -> dict[str, str]:
 def command(cores: list[list[int]], words: list[str]) -> list[str]:
     """Return the command line of an attempt, which ends when this process does.
 
-    Args:
-        cores: of each rank, which the one of the same number is bound to.
-        words: of the command line of hpcgan.
+    ``cores`` are those to which each rank is bound; ``words``, those after ``hpcgan``.
     """
     program = [sys.executable, "-m", "hpcgan", *words]
     line = ["setpriv", "--pdeathsig", "TERM"]

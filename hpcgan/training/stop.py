@@ -42,12 +42,9 @@ class Request:
         environment: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the time.
+        """Begin the ``minutes`` that the run may take, None for any.
 
-        Args:
-            minutes: that the run may take from now on; None for any.
-            environment: of the process, in which Slurm sets the end of the job.
-            clock: gives the seconds since 1970.
+        In the environment Slurm sets the end of the job; the clock gives seconds since 1970.
         """
         self.reason: str | None = None
         self._clock = clock

@@ -80,12 +80,9 @@ def _slices(table: np.ndarray | None) -> list[Slice]:
 
 
 def trace(hosts: list[str], done: list[Slice], reduced: list[Slice]) -> Iterator[dict[str, Any]]:
-    """Yield the events of the file.
+    """Yield the events of the file, of the parts ``done`` and the all-reduces, by rank and time.
 
-    Args:
-        hosts: of each rank.
-        done: parts, each rank's in order.
-        reduced: all-reduces, each rank's in order; those of one number are one all-reduce.
+    Those of one number are one all-reduce. ``hosts`` are those of the ranks.
     """
     for rank, host in enumerate(hosts):
         about = {"ph": "M", "pid": rank, "tid": 0}

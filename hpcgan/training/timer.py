@@ -34,12 +34,10 @@ class Timer:
         most_events: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Begin at 0.
+        """Begin at 0, and keep the newest ``most_events`` for a timeline.
 
-        Args:
-            collectives: has the times of the all-reduces; None if nobody asks for them.
-            most_events: that are kept for the timeline, the newest; 0 without one.
-            clock: gives seconds since 1970.
+        ``collectives`` has the times of the all-reduces, if anybody asks for them; the clock gives
+        seconds since 1970.
         """
         self._collectives = collectives
         self._clock = clock

@@ -32,12 +32,9 @@ class Networks(NamedTuple):
 
 
 def build(config: ModelConfig, sample_shape: tuple[int, ...], seed: int) -> Networks:
-    """Build the networks of ``config`` for samples of ``sample_shape``, channels last.
+    """Build the networks of ``config``, with initial weights of ``seed``.
 
-    Args:
-        config: the family and its sizes; with ``classes`` where the condition needs them.
-        sample_shape: (H, W, C) or (D, H, W, C).
-        seed: of the initial weights.
+    Samples are (H, W, C) or (D, H, W, C); ``config`` has ``classes`` where they are needed.
 
     Raises:
         ConfigError: the family cannot make samples of this shape, or the user's own networks do

@@ -1,15 +1,8 @@
 """A user's own networks: functions that build them, imported, called and checked.
 
 A function takes the ModelConfig and the sample's shape and returns a keras.Model that maps what
-the family's network would map:
-
-- G: latent (batch, latent_dim), or with a condition [latent, labels (batch,)], to samples;
-- D: samples, or with condition projection [samples, labels], to logits (batch, 1), with
-  auxiliary [logits, logits of the classes (batch, classes)], with regression
-  [logits, guesses (batch, 1)].
-
-Labels are int32, with regression float32; outputs are float32. All that an update asks of a network
-is checked here, before it starts: that every weight can learn, and which layers go together.
+the family's network would map (``hpcgan.gan.models`` has the shapes). All that an update asks of a
+network is checked here, before it starts: that every weight can learn, which layers go together.
 """
 
 from __future__ import annotations
@@ -42,9 +35,9 @@ def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
         ConfigError: it cannot be imported or built, maps to other shapes, or could not learn.
     """
     assert config.generator is not None
-    inputs = parts.generator_inputs
     own = _Own("generator", config.generator)
-    network = own.build(config, sample_shape, lambda: inputs(config), [sample_shape])
+    inputs = parts.generator_inputs(config)
+    network = own.build(config, sample_shape, inputs, [sample_shape])
     mixing = mixing_layer(network)
     if synchronised(network) and mixing:
         raise ConfigError(
@@ -56,23 +49,16 @@ def generator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
 
 
 def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
-    """Return the network that ``config.discriminator`` builds.
-
-    Raises:
-        ConfigError: it cannot be imported or built, maps to other shapes, or could not learn.
-    """
+    """Return the network that ``config.discriminator`` builds, as ``generator`` does."""
     assert config.discriminator is not None
     guesses: dict[str, list[Shape]] = {
         "auxiliary": [(config.classes or 0,)],
         "regression": [(1,)],
     }
     own = _Own("discriminator", config.discriminator)
-    network = own.build(
-        config,
-        sample_shape,
-        lambda: parts.discriminator_inputs(config, sample_shape),
-        [(1,), *guesses.get(config.condition, [])],
-    )
+    inputs = parts.discriminator_inputs(config, sample_shape)
+    expected = [(1,), *guesses.get(config.condition, [])]
+    network = own.build(config, sample_shape, inputs, expected)
     if synchronised(network):
         raise ConfigError(
             f"{own.key} has synchronised normalisation, which is for the generator alone: real and "
@@ -93,7 +79,7 @@ class _Own:
         self,
         config: ModelConfig,
         sample_shape: Shape,
-        make_inputs: Callable[[], tuple[parts.Tensor, parts.Tensor | None]],
+        inputs: tuple[parts.Tensor, parts.Tensor | None],
         expected: list[Shape],
     ) -> keras.Model:
         """Return the checked network, under the name and with the inputs that ours have."""
@@ -101,8 +87,8 @@ class _Own:
         with _importable_here(), keras.name_scope(self._name):
             model = self._attempt("fails", self._function(), config, sample_shape)
             if not isinstance(model, keras.Model):
-                raise ConfigError(f"{self.key} returns {_kind(model)}, not a keras.Model")
-            first, labels = inputs = make_inputs()
+                raise ConfigError(f"{self.key} returns {type(model).__name__}, not a keras.Model")
+            first, labels = inputs
             given = first if labels is None else [first, labels]
             outputs = self._attempt("does not take its inputs", model, given)
         network = self._attempt("is no network", parts.network, self._name, inputs, outputs)
@@ -124,7 +110,9 @@ class _Own:
             return function(*arguments)
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
-            raise ConfigError(f"{self.key} {problem}: {_kind(error)}: {lines[0]}") from error
+            raise ConfigError(
+                f"{self.key} {problem}: {type(error).__name__}: {lines[0]}"
+            ) from error
 
     def _check_variables(self, network: keras.Model) -> None:
         """Refuse what a checkpoint could not name, or an update could not average."""
@@ -189,10 +177,6 @@ def _tried(
         )
         outputs = tf.nest.flatten(outputs)
     return outputs, tape.gradient(outputs[0], inputs[0]), tape.gradient(outputs, weights)
-
-
-def _kind(thing: object) -> str:
-    return type(thing).__name__
 
 
 @contextmanager

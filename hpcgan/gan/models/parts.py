@@ -12,6 +12,7 @@ from hpcgan.errors import ConfigError
 from hpcgan.gan.models.spectral import SpectralDense, SpectralEmbedding
 
 _COARSEST = 7
+_WIDEST = 8
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -22,6 +23,11 @@ def level_sizes(sides: tuple[int, ...]) -> list[tuple[int, ...]]:
     while max(sizes[-1]) > _COARSEST:
         sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
     return sizes
+
+
+def level_widths(config: ModelConfig, levels: int) -> list[int]:
+    """Return the channels of each level: twice as many as the one before, up to 8 times."""
+    return [config.width * min(2**level, _WIDEST) for level in range(levels)]
 
 
 def check_shape(

@@ -18,7 +18,6 @@ from hpcgan.gan.models.layers import SelfAttention2D, SumPooling2D
 from hpcgan.gan.models.normalisation import normalisation
 from hpcgan.gan.models.spectral import SpectralConv2D
 
-_WIDEST = 8
 _ATTENTION_SIDE = 32
 
 Sizes = list[tuple[int, ...]]
@@ -35,11 +34,6 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
     return generator, discriminator
 
 
-def _widths(config: ModelConfig, sizes: Sizes) -> list[int]:
-    """Return the channels of each level."""
-    return [config.width * min(2**level, _WIDEST) for level in range(len(sizes))]
-
-
 def _attention_level(config: ModelConfig, sizes: Sizes) -> int | None:
     """Return the level that has attention, if any."""
     if not config.attention:
@@ -52,7 +46,7 @@ def _attention_level(config: ModelConfig, sizes: Sizes) -> int | None:
 def _generator(config: ModelConfig, sizes: Sizes, channels: int) -> keras.Model:
     """Return G: dense to the coarsest level, an up block to each finer one, a convolution."""
     latent, labels = inputs = parts.generator_inputs(config)
-    widths = _widths(config, sizes)
+    widths = parts.level_widths(config, len(sizes))
     height, width = sizes[-1]
     x = layers.Dense(height * width * widths[-1], name="dense")(latent)
     x = layers.Reshape((height, width, widths[-1]), name="reshape")(x)
@@ -102,7 +96,7 @@ def _normalise_and_activate(
 def _discriminator(config: ModelConfig, sizes: Sizes, sample_shape: tuple[int, ...]) -> keras.Model:
     """Return D: a down block to each coarser level, one block more, ReLU, sum over all pixels."""
     x, labels = inputs = parts.discriminator_inputs(config, sample_shape)
-    widths = _widths(config, sizes)
+    widths = parts.level_widths(config, len(sizes))
     for level in range(1, len(sizes)):
         x = _down_block(x, widths[level - 1], widths[level], f"down_{level}", first=level == 1)
         if level == _attention_level(config, sizes):

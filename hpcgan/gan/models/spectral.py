@@ -36,22 +36,31 @@ def power_iteration(kernel: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
 class _Spectral(keras.Layer):
     """Part of a layer whose weight is divided by its largest singular value."""
 
+    _weight = "kernel"  # its name
+
+    def build(self, input_shape: Shape | None = None) -> None:
+        """Create the weights and ``u``."""
+        super().build(input_shape)
+        outputs = getattr(self, self._weight).shape[-1:]
+        self.u = self.add_weight(name="u", shape=outputs, initializer=_unit_vector, trainable=False)
+
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
         """Add a variable that stays float32 under a mixed policy, for the division."""
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
-    def _add_u(self, outputs: int) -> None:
-        self.u = self.add_weight(
-            name="u", shape=(outputs,), initializer=_unit_vector, trainable=False
-        )
-
-    def _divided(self, weight: keras.Variable, training: bool | None) -> tf.Tensor:
+    def _divided(self, training: bool | None) -> tf.Tensor:
         """Return weight / sigma in the compute type; in training, ``u`` moves on."""
-        value = tf.convert_to_tensor(weight)
+        value = tf.convert_to_tensor(getattr(self, self._weight))
         sigma, u = power_iteration(value, tf.convert_to_tensor(self.u))
         if training:
             self.u.assign(u)
         return tf.cast(value / tf.maximum(sigma, _SMALLEST_SIGMA), self.compute_dtype)
+
+    def _finished(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Return outputs with the bias, if there is one, and the activation."""
+        if self.use_bias:
+            outputs += tf.cast(self.bias, self.compute_dtype)
+        return self.activation(outputs)
 
 
 def _unit_vector(shape: tuple[int, ...], dtype: str | None = None) -> tf.Tensor:
@@ -62,43 +71,24 @@ def _unit_vector(shape: tuple[int, ...], dtype: str | None = None) -> tf.Tensor:
 class SpectralConv2D(_Spectral, layers.Conv2D):
     """A convolution with spectral normalisation."""
 
-    def build(self, input_shape: Shape) -> None:
-        """Create the weights and ``u``."""
-        super().build(input_shape)
-        self._add_u(self.filters)
-
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return (batch, H, W, filters)."""
-        outputs = self.convolution_op(inputs, self._divided(self.kernel, training))
-        if self.use_bias:
-            outputs += tf.cast(self.bias, self.compute_dtype)
-        return self.activation(outputs)
+        return self._finished(self.convolution_op(inputs, self._divided(training)))
 
 
 class SpectralDense(_Spectral, layers.Dense):
     """A dense layer with spectral normalisation."""
 
-    def build(self, input_shape: Shape) -> None:
-        """Create the weights and ``u``."""
-        super().build(input_shape)
-        self._add_u(self.units)
-
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return (..., units)."""
-        outputs = keras.ops.matmul(inputs, self._divided(self.kernel, training))
-        if self.use_bias:
-            outputs += tf.cast(self.bias, self.compute_dtype)
-        return self.activation(outputs)
+        return self._finished(keras.ops.matmul(inputs, self._divided(training)))
 
 
 class SpectralEmbedding(_Spectral, layers.Embedding):
     """An embedding with spectral normalisation."""
 
-    def build(self, input_shape: Shape | None = None) -> None:
-        """Create the vectors and ``u``."""
-        super().build(input_shape)
-        self._add_u(self.output_dim)
+    _weight = "embeddings"
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return (*inputs.shape, output_dim)."""
-        return tf.gather(self._divided(self.embeddings, training), inputs)
+        return tf.gather(self._divided(training), inputs)

@@ -62,14 +62,9 @@ def mixing_layer(network: keras.Model) -> str | None:
 
 
 def shards_together(networks: Sequence[keras.Model], hosted: int, batch: int) -> int:
-    """Return how many of a rank's shards go through the networks in one batch.
+    """Return how many of a rank's ``hosted`` shards go through the networks in one batch.
 
-    It divides ``hosted``, so that all batches are of one size.
-
-    Args:
-        networks: G and D.
-        hosted: shards of the rank.
-        batch: samples of a shard that are in a batch.
+    It divides ``hosted``, so that all batches are of one size. ``batch`` counts samples per shard.
     """
     if any(synchronised(each) for each in networks):
         return hosted

@@ -21,7 +21,6 @@ from hpcgan.gan.models import parts
 from hpcgan.gan.models.layers import Dropout
 from hpcgan.gan.models.normalisation import normalisation
 
-_WIDEST = 8
 _KERNEL = 4  # a multiple of the stride: each cell is reached by as many weights
 _DROPOUT = 0.3
 # softplus(-4) = 0.018: most cells of a shower hold little of it.
@@ -67,7 +66,7 @@ def build(config: ModelConfig, sample_shape: tuple[int, ...]) -> tuple[keras.Mod
     """Return G and D for samples (D, H, W, C), sides from 8 to 64, C from 1 to 4."""
     parts.check_shape("volume", sample_shape, "DHW", 8, 64)
     sizes = parts.level_sizes(sample_shape[:3])
-    widths = [config.width * min(2**level, _WIDEST) for level in range(len(sizes))]
+    widths = parts.level_widths(config, len(sizes))
     with keras.name_scope("generator"):
         generator = _generator(config, sizes, widths, sample_shape[3])
     with keras.name_scope("discriminator"):
@@ -86,24 +85,13 @@ def _generator(
     x = layers.Dense(math.prod(shape), use_bias=False, name=f"dense_{coarsest}")(x)
     x = layers.Reshape(shape, name=f"reshape_{coarsest}")(x)
     x = _normalise_and_activate(x, config, coarsest)
+    doubled = {"kernel_size": _KERNEL, "strides": 2, "padding": "same", "use_bias": False}
     for level in range(coarsest - 1, -1, -1):
-        x = layers.Conv3DTranspose(
-            widths[level],
-            _KERNEL,
-            strides=2,
-            padding="same",
-            use_bias=False,
-            name=f"upsample_{level}",
-        )(x)
+        x = layers.Conv3DTranspose(widths[level], **doubled, name=f"upsample_{level}")(x)
         x = parts.crop(x, sizes[level], f"crop_{level}")
         x = _normalise_and_activate(x, config, level)
-    last = layers.Conv3D(
-        channels,
-        3,
-        padding="same",
-        bias_initializer="zeros" if energy is None else keras.initializers.Constant(_FIRST_BIAS),
-        name="last",
-    )
+    bias = "zeros" if energy is None else keras.initializers.Constant(_FIRST_BIAS)
+    last = layers.Conv3D(channels, 3, padding="same", bias_initializer=bias, name="last")
     return parts.network("generator", inputs, _sample(last(x), energy))
 
 
