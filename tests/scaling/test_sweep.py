@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from hpcgan.training.journal import Journal
 
 from hpcgan.errors import ConfigError
 from hpcgan.scaling import report, sweep
+from hpcgan.training.callback import Call
+from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
 
@@ -26,7 +27,7 @@ class Record:
     def __init__(self, plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
         self._plan, self._now = plan, 0.0
-        monkeypatch.setattr("hpcgan.training.journal.time.monotonic", lambda: self._now)
+        monkeypatch.setattr("hpcgan.training.logger.time.monotonic", lambda: self._now)
 
     def start(self, name: str, ranks: int = 1, step: int | None = None) -> None:
         """Start a run, or go on with it after a step, on a number of ranks."""
@@ -40,11 +41,13 @@ class Record:
             run_dir=self.directory / name,
             found=None if step is None else found,
         )
-        self.journal = Journal(plan, self.state, world)  # type: ignore[arg-type]
+        self.journal = Logger(plan, self.state, world)  # type: ignore[arg-type]
 
     def line(self, rate: float, losses: tuple[float, float] = (0.5, 1.0)) -> None:
         """Write a line of ten steps, made at so many images a second."""
-        self.journal.advance(np.array([losses] * 10), 0)
+        self.journal.count(
+            Call(self.state.step, 10, np.array([losses] * 10), np.zeros(10, bool), False)
+        )
         self.state.step += 10
         self._now += 10 * _IMAGES / rate
         self.journal.log(None)
