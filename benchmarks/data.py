@@ -20,8 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from benchmarks.measure import rates
-from data_tools.digits import digit_images
+from benchmarks.measure import DIGITS, many_digits, rates
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.placement import InMemoryShard
 from hpcgan.data.shards import divide, epoch_order
@@ -30,10 +29,9 @@ from hpcgan.data.stream import StreamedShard
 from hpcgan.files import default_chunk
 from hpcgan.world import World
 
-SAMPLES = 60_000
 BATCH = 640  # what a call of the update takes: ten steps of 64
 SHAPE = (28, 28, 1)
-CHUNK = default_chunk(28 * 28, SAMPLES)
+CHUNK = default_chunk(28 * 28, DIGITS)
 COMPRESSIONS = {"none": None, "gzip": "gzip", "lzf": "lzf"}
 POOL = 16
 REPEATS = 5
@@ -43,7 +41,7 @@ def main() -> None:
     """Measure and print everything."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     images = many_digits()
-    print(f"{SAMPLES} digits of 28x28, chunks of {CHUNK} samples; medians of {REPEATS} turns\n")
+    print(f"{DIGITS} digits of 28x28, chunks of {CHUNK} samples; medians of {REPEATS} turns\n")
     print(f"{'from files':<12}{'samples/s':>12}{'of in order':>13}{'of single':>11}")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "digits.h5"
@@ -55,17 +53,6 @@ def main() -> None:
             compare_reading(path, name)
         growth_of_memory(path)
     compare_gathering(images)
-
-
-def many_digits() -> np.ndarray:
-    """Return the real digits again and again, each time moved a little: (SAMPLES, 28, 28, 1)."""
-    digits, _ = digit_images(28)
-    rng = np.random.default_rng(0)
-    copies = [
-        np.roll(digits[rng.permutation(len(digits))], tuple(rng.integers(-3, 4, 2)), (1, 2))
-        for _ in range(-(-SAMPLES // len(digits)))
-    ]
-    return np.concatenate(copies)[:SAMPLES]
 
 
 def compare_reading(path: Path, name: str) -> None:
@@ -87,14 +74,14 @@ def compare_reading(path: Path, name: str) -> None:
 def read_in_order(path: Path, name: str) -> int:
     """Read all chunks in order with plain h5py."""
     with h5py.File(path, locking=False) as file:
-        for first in range(0, SAMPLES, CHUNK):
+        for first in range(0, DIGITS, CHUNK):
             file[name][first : first + CHUNK]
-    return SAMPLES
+    return DIGITS
 
 
 def read_single(path: Path, name: str) -> int:
     """Read single samples at random with plain h5py."""
-    chosen = np.random.default_rng(0).integers(0, SAMPLES, 100)
+    chosen = np.random.default_rng(0).integers(0, DIGITS, 100)
     with h5py.File(path, locking=False) as file:
         for sample in chosen.tolist():
             file[name][sample]
@@ -107,19 +94,19 @@ def streaming(path: Path, name: str, threads: ThreadPoolExecutor) -> Callable[[]
     Each call begins with what the last one read ahead, and waits for what it reads ahead itself:
     so no other way is measured meanwhile, and each call pays for as much as it uses.
     """
-    source = Source((str(path),), (SAMPLES,), (CHUNK,), name, None, SHAPE, "uint8")
+    source = Source((str(path),), (DIGITS,), (CHUNK,), name, None, SHAPE, "uint8")
     pieces = divide("contiguous", source.chunk_offsets, 1, [0], aligned=True)[0]
-    shard = StreamedShard(ChunkReader(source, [0]), pieces, 0, 0, POOL, SAMPLES, threads)
+    shard = StreamedShard(ChunkReader(source, [0]), pieces, 0, 0, POOL, DIGITS, threads)
     batch = np.empty((BATCH, *SHAPE), np.uint8)
     place = 0
 
     def take() -> int:
         nonlocal place
-        for _ in range(SAMPLES // BATCH):
+        for _ in range(DIGITS // BATCH):
             shard.take(place, batch)
             place += BATCH
         threads.submit(lambda: None).result()
-        return SAMPLES // BATCH * BATCH
+        return DIGITS // BATCH * BATCH
 
     return take
 
@@ -143,21 +130,21 @@ def compare_gathering(images: np.ndarray) -> None:
     """Print how fast batches come from memory, shared memory, and NumPy's own indexing."""
     shared = World().node_array(images.shape, "uint8")
     shared[:] = images
-    order = epoch_order(0, 0, 0, SAMPLES)
+    order = epoch_order(0, 0, 0, DIGITS)
 
     def gather() -> int:
-        for first in range(0, SAMPLES, BATCH):
+        for first in range(0, DIGITS, BATCH):
             images[order[first : first + BATCH]]
-        return SAMPLES
+        return DIGITS
 
     def taking(samples: np.ndarray) -> Callable[[], int]:
-        shard = InMemoryShard(samples, lambda epoch: order, SAMPLES)
+        shard = InMemoryShard(samples, lambda epoch: order, DIGITS)
         batch = np.empty((BATCH, *SHAPE), np.uint8)
 
         def take() -> int:
-            for first in range(0, SAMPLES - BATCH, BATCH):
+            for first in range(0, DIGITS - BATCH, BATCH):
                 shard.take(first, batch)
-            return SAMPLES // BATCH * BATCH
+            return DIGITS // BATCH * BATCH
 
         return take
 

@@ -14,18 +14,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
-import numpy as np
-
-from hpcgan.config import Config, DataConfig, ModelConfig
+from benchmarks.measure import STEPS_PER_CALL, NoiseTraining, in_turns
 from hpcgan.devices import prepare_tensorflow
-from hpcgan.group import Group
 from hpcgan.ring import Ring
 from hpcgan.world import World
 
 SLEEP = 0.2
-STEPS_PER_CALL, CALLS, TURNS = 50, 20, 7
+CALLS, TURNS = 10, 7
 BESIDE = 8  # steps of group 0 beside those of group 1
 NUMBERS, EXCHANGES = 2**18, 50
 
@@ -37,12 +35,15 @@ def main() -> None:
     prepare_tensorflow(world)
     group = world.split(world.rank // 2)
     ring = Ring(world, [group])
-    train = trainer(ring, group)
-    train(STEPS_PER_CALL)
-    turns = [(pace(world, train, sleeps=False), pace(world, train, True)) for _ in range(TURNS)]
+    hosted = range(group.rank, group.rank + 1)
+    training = NoiseTraining("mlp", group.size, hosted, ring.all_reduce(group))
+    training.call()
+    ways = {sleeps: partial(pace, world, training, sleeps) for sleeps in (False, True)}
+    found = in_turns(ways, TURNS)
     if world.is_root:
-        ratio = median(beside / alone for alone, beside in turns)
-        alone = median(alone for alone, _ in turns)
+        pairs = zip(found[False], found[True], strict=True)
+        ratio = median(beside / alone for alone, beside in pairs)
+        alone = median(found[False])
         print(
             f"group 1: a step takes {1e6 * alone:.0f} us alone, and {ratio:.3f} times as long "
             f"beside a group that sleeps {1e3 * SLEEP:.0f} ms per step",
@@ -51,23 +52,7 @@ def main() -> None:
     exchanges(world, ring)
 
 
-def trainer(ring: Ring, group: Group) -> Callable[[int], None]:
-    """Return what makes a call of steps in which a group trains its own networks."""
-    import tensorflow as tf
-
-    from hpcgan.gan.state import State
-    from hpcgan.parallel.synchronous import Synchronous
-
-    config = Config(data=DataConfig(files=[], shards=group.size), model=ModelConfig("mlp"))
-    hosted = range(group.rank, group.rank + 1)
-    state = State(config, (28, 28, 1))
-    strategy = Synchronous(config, state, "uint8", hosted, ring.all_reduce(group))
-    shape = (STEPS_PER_CALL, 1, config.train.batch_size, 28, 28, 1)
-    samples = tf.constant(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    return lambda steps: strategy.run(samples[:steps], tf.constant(0, tf.int64)).losses.numpy()
-
-
-def pace(world: World, train: Callable[[int], None], sleeps: bool) -> float:
+def pace(world: World, training: NoiseTraining, sleeps: bool) -> float:
     """Return the seconds of a step of group 1, while group 0 waits or sleeps after each step.
 
     All ranks must call it. Group 0 makes as many steps as it has time for, at least one.
@@ -76,16 +61,16 @@ def pace(world: World, train: Callable[[int], None], sleeps: bool) -> float:
     began = time.perf_counter()
     if world.rank // 2:
         for _ in range(CALLS):
-            train(STEPS_PER_CALL)
+            training.call()
         seconds = time.perf_counter() - began
     else:
         # The same number on both ranks of the group, whatever they measure.
         for _ in range(BESIDE if sleeps else 0):
-            train(1)
+            training.call(1)
             time.sleep(SLEEP)
         seconds = 0.0
     world.wait_asleep()
-    return max(world.gather_json(seconds)) / (CALLS * STEPS_PER_CALL)
+    return max(world.gather_json(seconds)) / (CALLS * STEPS_PER_CALL["mlp"])
 
 
 def exchanges(world: World, ring: Ring) -> None:

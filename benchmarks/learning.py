@@ -10,23 +10,20 @@ the label that they were asked to have. The sample grids are in DIR.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import h5py
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
+from benchmarks.measure import MPIRUN, run
 from data_tools import digits
 from hpcgan import checkpoint
 from hpcgan.generate import sample
-from hpcgan.metrics.digits import Evaluator
-from hpcgan.metrics.frechet import flat
+from hpcgan.metrics.digits import Evaluator, read_lines
 from hpcgan.pictures import to_dtype
 from hpcgan.world import World
 
@@ -93,47 +90,37 @@ def main() -> None:
         data = Path(directory) / "digits.h5"
         digits.write(data, 28, 0.2, 0)
         for name in arguments.cases or CASES:
-            run = Path(directory) / name.replace(" ", "-")
-            train(data, run, CASES[name])
-            print(f"{name:<20}{report(world, data, run)}", flush=True)
-            grid = sorted((run / "samples").iterdir())[-1]
-            shutil.copy(grid, arguments.out / f"{run.name}.png")
+            run_dir = Path(directory) / name.replace(" ", "-")
+            train(data, run_dir, CASES[name])
+            print(f"{name:<20}{report(world, data, run_dir)}", flush=True)
+            grid = sorted((run_dir / "samples").iterdir())[-1]
+            shutil.copy(grid, arguments.out / f"{run_dir.name}.png")
 
 
-def train(data: Path, run: Path, overrides: list[str]) -> None:
+def train(data: Path, run_dir: Path, overrides: list[str]) -> None:
     """Train a case from the preset of the digits."""
-    mpirun = [str(Path(sys.executable).with_name("mpirun")), "-np", str(RANKS)]
-    words = ["-m", "hpcgan", "train", "digits", f"--data.files=[{data}]", f"--run-dir={run}"]
-    subprocess.run(
-        [*mpirun, sys.executable, *words, "--checkpoint.every_steps=800", *overrides],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    program = [MPIRUN, "-n", str(RANKS), sys.executable, "-m", "hpcgan", "train", "digits"]
+    words = [f"--data.files=[{data}]", f"--run-dir={run_dir}", "--checkpoint.every_steps=800"]
+    run([*program, *words, *overrides])
 
 
-def report(world: World, data: Path, run: Path) -> str:
+def report(world: World, data: Path, run_dir: Path) -> str:
     """Return the figures of a finished run."""
     with h5py.File(data) as file, h5py.File(data.with_stem("digits-held-out")) as other:
-        real, labels, held_out = file["images"][:], file["labels"][:], other["images"][:]
-    last, _ = checkpoint.newest(run / "checkpoints")
+        evaluator = Evaluator([file["images"][:]], file["labels"][:], [other["images"][:]])
+    last, _ = checkpoint.newest(run_dir / "checkpoints")
     assert last is not None
     assert last.images == IMAGES
-    evaluator, distances = Evaluator([real], labels, [held_out]), []
-    for found in (checkpoint.read(checkpoint.path_of(run / "checkpoints", 0)), last):
+    distances = []
+    for found in (checkpoint.read(checkpoint.path_of(run_dir / "checkpoints", 0)), last):
         drawn = sample(world, found, SAMPLES, seed=1)
         assert drawn is not None
         images = to_dtype(drawn[0], "uint8")
         distances.append(evaluator.evaluate(images)[0])
-    lines = [
-        json.loads(text)
-        for text in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    speed = statistics.median(line["images_per_second"] for line in lines)
+    speed = statistics.median(line["images_per_second"] for line in read_lines(run_dir))
     text = f"Fréchet {distances[0]:6.1f} -> {distances[1]:5.1f}   {speed:5.0f} images/s"
     if drawn[1] is not None:
-        classifier = LogisticRegression(max_iter=1000).fit(flat(real), labels)
-        right = np.mean(classifier.predict(flat(images)) == drawn[1])
-        text += f"   {right:.1%} have their label"
+        text += f"   {np.mean(evaluator.classify(images) == drawn[1]):.1%} have their label"
     return text
 
 

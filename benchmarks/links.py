@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -21,17 +20,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
-
-from benchmarks.data import many_digits
+from benchmarks.measure import MPIRUN, run, write_run
 from benchmarks.two_hosts import Cable, link, missing_programs, mpirun, two_hosts
 from hpcgan.scaling.fit import Fit, Point, fit, predict_step
 from hpcgan.scaling.model import Model
 from hpcgan.scaling.runs import Run, read_start
 from hpcgan.scaling.summary import measured_points, summarize
 
-ROOT = Path(__file__).resolve().parent.parent
-MPIRUN = str(Path(sys.executable).with_name("mpirun"))
 FITTED = Cable("no limit")
 OTHERS = (
     Cable("1 Gbit/s", bits=1e9),
@@ -39,7 +34,6 @@ OTHERS = (
     Cable("1 ms", delay=1e-3),
 )
 MODELS = ("dcgan", "mlp")
-BATCH = 64
 REPEATS = 3
 SECONDS = 5.0
 BAR = 0.15
@@ -67,45 +61,17 @@ def measure() -> Found:
     found: Found = defaultdict(list)
     with tempfile.TemporaryDirectory() as name, two_hosts() as hosts:
         place = Path(name)
-        write(place)
+        config = write_run(place)
         for _ in range(REPEATS):
             for cable in (FITTED, *OTHERS):
                 with link(hosts, cable):
                     for model in MODELS:
                         out = place / "run.json"
                         program = [sys.executable, "-m", "hpcgan.scaling.measure"]
-                        program += [str(place / f"{model}.yaml"), str(out), "weak", str(SECONDS)]
+                        program += [config, str(out), "weak", str(SECONDS), "--model.name", model]
                         run(mpirun(hosts, MPIRUN, place / "agent", program))
                         found[cable, model].append(read_start(out, Run))
     return found
-
-
-def write(place: Path) -> None:
-    """Write the digits and the models' configurations."""
-    with h5py.File(place / "digits.h5", "w") as file:
-        file["images"] = many_digits()
-    for model in MODELS:
-        (place / f"{model}.yaml").write_text(
-            f"data: {{files: [{place / 'digits.h5'}], residency: memory}}\n"
-            f"model: {{name: {model}}}\ntrain: {{steps: 1000000, batch_size: {BATCH}}}\n",
-            encoding="utf-8",
-        )
-
-
-def run(command: Sequence[str]) -> None:
-    """Run a start; end the program with what it said if it fails."""
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    environment = os.environ | root | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 
 
 def point(runs: Sequence[Run]) -> Point:
@@ -128,7 +94,7 @@ def over(model: Model, cable: Cable) -> Model:
 def tell(found: Found, fast: dict[str, Point], fitted: Fit) -> None:
     """Print the fit, and what is predicted beside what was measured."""
     values = ", ".join(f"{name} {value:.3g}" for name, value in fitted.unknowns.items())
-    print(f"2 hosts, a rank and a core each, {BATCH} samples per rank; medians of {REPEATS} starts")
+    print(f"2 hosts, a rank and a core each, 64 samples per rank; medians of {REPEATS} starts")
     print(f"fitted over the link without a limit: {values}")
     print(f"{'link':<12}{'model':<7}{'measured':>11}{'predicted':>11}{'error':>8}  of it exchange")
     worst = 0.0

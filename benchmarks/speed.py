@@ -10,14 +10,13 @@ environment of its own, which is made in DIR (default: benchmarks/.torch) when i
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
-MPIRUN = str(Path(sys.executable).with_name("mpirun"))
+from benchmarks.measure import MPIRUN, ROOT, run
+
 REPEATS = 5
 SECONDS = 5.0
 TORCH = "torch==2.13.0"
@@ -69,33 +68,12 @@ def measure(model: str, torchrun: str, repeats: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for _ in range(repeats):
         for names, command in contestants.items():
-            for name, rate in zip(names, run([*command, model, str(SECONDS)]), strict=True):
+            printed = run([*command, model, str(SECONDS)]).replace("\0", "")
+            last = printed.split("\n")[-2].split()
+            for name, rate in zip(names, map(float, last), strict=True):
                 found.setdefault(name, []).append(rate)
     found.pop("")
     return found
-
-
-def run(command: list[str]) -> list[float]:
-    """Run a contestant and return the numbers of its last line."""
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    return [float(word) for word in done.stdout.replace("\0", "").split("\n")[-2].split()]
-
-
-def environment() -> dict[str, str]:
-    """Return what the programs run in: root allowed, this project found."""
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    ours = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-    return os.environ | root | ours
 
 
 def prepare_torch(directory: Path) -> str:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.speed import MPIRUN, environment
+from benchmarks.measure import MPIRUN, environment, run
 
 REPEATS = 5
 WANTED = 2.0  # seconds that ours may add
@@ -35,10 +35,9 @@ def main() -> None:
     imports, ours, totals = [], [], []
     with tempfile.TemporaryDirectory(prefix="startup-") as name:
         place = Path(name)
-        make = [sys.executable, "-m", "data_tools", "digits", "digits.h5"]
-        subprocess.run(make, cwd=place, env=environment(), check=True, capture_output=True)
+        run([sys.executable, "-m", "data_tools", "digits", str(place / "digits.h5")])
         for _ in range(REPEATS):
-            imports.append(to_import(place))
+            imports.append(to_import())
             totals.append(to_first_step(place, preset))
             ours.append(totals[-1] - imports[-1])
     print(f"{preset}, 2 ranks, medians of {REPEATS} starts of each")
@@ -47,11 +46,10 @@ def main() -> None:
     print(f"  what ours adds:                 {median(ours):6.2f} s  (wanted: below {WANTED:g})")
 
 
-def to_import(place: Path) -> float:
+def to_import() -> float:
     """Return the seconds in which two ranks import TensorFlow and Keras."""
     began = time.perf_counter()
-    line = [*_RANKS, sys.executable, "-c", _IMPORT]
-    subprocess.run(line, cwd=place, env=environment(), check=True, capture_output=True)
+    run([*_RANKS, sys.executable, "-c", _IMPORT])
     return time.perf_counter() - began
 
 

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from statistics import median
 
-import numpy as np
-
-from hpcgan.all_reduce import identity
-from hpcgan.config import Config, DataConfig, ModelConfig
+from benchmarks.measure import STEPS_PER_CALL, NoiseTraining
 from hpcgan.devices import prepare_tensorflow
+from hpcgan.ring import Ring
 from hpcgan.world import World
 
-STEPS_PER_CALL = {"mlp": 100, "dcgan": 6}  # as training chooses them where nothing is due sooner
-BATCH = 64
 SEGMENTS = 5
 
 
@@ -27,60 +23,29 @@ def main() -> None:
     """Measure on all ranks; rank 0 prints "talking never-talking" in steps per second."""
     world = World()
     prepare_tensorflow(world)
-    seconds = float(sys.argv[2]) / SEGMENTS
-    model = sys.argv[1]
-    alone, talking = (
-        rate(world, call_of(world, model, talks), seconds) * STEPS_PER_CALL[model]
-        for talks in (False, True)
-    )
-    if world.is_root:
-        print(f"{talking:.3f} {alone:.3f}")
-
-
-def call_of(world: World, model: str, talks: bool) -> Callable[[], object]:
-    """Return a call of the compiled steps, with the ring all-reduce or without any."""
-    import tensorflow as tf
-
-    from hpcgan.gan.state import State
-    from hpcgan.parallel.synchronous import Synchronous, over_ring
-
-    config = Config(
-        data=DataConfig(files=[], shards=world.size if talks else 1),
-        model=ModelConfig(model),  # type: ignore[arg-type]
-    )
+    model, seconds = sys.argv[1], float(sys.argv[2]) / SEGMENTS
     hosted = range(world.rank, world.rank + 1)
-    state = State(config, (28, 28, 1))
-    if talks:
-        strategy = over_ring(world, config, state, "uint8", hosted)
-    else:
-        strategy = Synchronous(config, state, "uint8", hosted, identity)
-    shape = (STEPS_PER_CALL[model], 1, BATCH, 28, 28, 1)
-    samples = tf.constant(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    first = tf.constant(0, tf.int64)
-    return lambda: strategy.run(samples, first).losses.numpy()
+    alone = rate(world, NoiseTraining(model, 1, hosted), seconds)
+    all_reduce = Ring(world).all_reduce()
+    talking = rate(world, NoiseTraining(model, world.size, hosted, all_reduce), seconds)
+    if world.is_root:
+        print(*(f"{each * STEPS_PER_CALL[model]:.3f}" for each in (talking, alone)))
 
 
-def rate(world: World, call: Callable[[], object], seconds: float) -> float:
+def rate(world: World, training: NoiseTraining, seconds: float) -> float:
     """Return calls per second: the median of segments that all ranks begin together."""
-    call()
-    calls = world.broadcast_json(calls_in(call, seconds))
+    training.call()
+    training.call()
+    calls = world.broadcast_json(max(1, round(seconds / training.seconds())))
     rates = []
     for _ in range(SEGMENTS):
         world.barrier()
         began = time.perf_counter()
         for _ in range(calls):
-            call()
+            training.call()
         slowest = max(world.gather_json(time.perf_counter() - began))
         rates.append(calls / slowest)
-    return float(np.median(rates))
-
-
-def calls_in(call: Callable[[], object], seconds: float) -> int:
-    """Return how many calls fit in so many seconds; all ranks make the same ones."""
-    call()
-    began = time.perf_counter()
-    call()
-    return max(1, round(seconds / (time.perf_counter() - began)))
+    return median(rates)
 
 
 if __name__ == "__main__":

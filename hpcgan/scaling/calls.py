@@ -26,6 +26,8 @@ from hpcgan.world import World
 if TYPE_CHECKING:
     from hpcgan.gan.state import State
     from hpcgan.parallel import Strategy
+    from hpcgan.parallel.synchronous import Synchronous
+    from hpcgan.parallel.timer import CollectiveTimer
     from hpcgan.training.callback import Callback
     from hpcgan.training.trainer import Trainer
 
@@ -56,34 +58,34 @@ def parse(kind: type[Start], make: Make, words: list[str]) -> argparse.Namespace
 
     def run(world: World, given: argparse.Namespace) -> None:
         started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        with _opened(world, given) as (training, config):
+        words = list(overrides)
+        if given.kind == "weak":
+            words += ["--data.shards", str(world.size)]
+        config = world.on_root(lambda: asdict(load(given.config, words)))
+        # A run directory that does not exist, and that nothing here makes.
+        nowhere = given.out.with_suffix(".none")
+        with opened(world, given.config, words, nowhere) as training:
             own = make(world, training, given.amount)
         start = kind(given.kind, started, world.gather_json(world.host), config, **own)
         world.on_root(lambda: write_whole(given.out, to_json(start).encode()))
 
-    arguments.overrides, arguments.run = overrides, run
+    arguments.run = run
     return arguments
 
 
 @contextmanager
-def _opened(world: World, arguments: argparse.Namespace) -> Iterator[tuple[Given, dict[str, Any]]]:
-    """Give what is to be trained, and the configuration as sections and keys.
+def opened(world: World, config: str, overrides: list[str], run_dir: Path) -> Iterator[Given]:
+    """Give what a configuration trains.
 
     All ranks must enter it together; what is wrong is raised on all of them.
     """
-    overrides = list(arguments.overrides)
-    if arguments.kind == "weak":
-        overrides += ["--data.shards", str(world.size)]
-    config = world.on_root(lambda: asdict(load(arguments.config, overrides)))
-    # A run directory that does not exist, and that nothing here makes.
-    nowhere = arguments.out.with_suffix(".none")
-    plan = plans.prepare(world, arguments.config, overrides, nowhere, "never")
+    plan = plans.prepare(world, config, overrides, run_dir, "never")
     world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan.state import State
 
     with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
-        yield Given(world, plan, state, shards), config
+        yield Given(world, plan, state, shards)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,13 @@ class Given:
     plan: Plan
     state: State
     shards: Mapping[int, Shard]
+
+    def over_ring(self, collectives: CollectiveTimer | None = None) -> Synchronous:
+        """Return the strategy of ranks that exchange over the ring. All ranks must call it."""
+        from hpcgan.parallel.synchronous import over_ring
+
+        config, source, hosted = self.plan.config, self.plan.source, self.plan.assignment.hosted
+        return over_ring(self.world, config, self.state, source.dtype, hosted, collectives)
 
     def trainer(
         self, strategy: Strategy, timer: Timer, callbacks: Sequence[Callback] = ()

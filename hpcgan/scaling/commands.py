@@ -7,7 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from hpcgan.command import whole_number
 from hpcgan.world import World
+
+_number = whole_number(1)
 
 
 def add(commands: Any) -> None:
@@ -68,16 +71,9 @@ def _predict(arguments: argparse.Namespace) -> None:
     predict.write(arguments.directory, arguments.sizes, out, arguments.link)
 
 
-def _number(word: str) -> int:
-    """Return a whole number from 1."""
-    if not word.strip().isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from 1")
-    return int(word)
-
-
 def _numbers(word: str) -> list[int]:
     """Return whole numbers from 1, ascending, each once."""
-    return sorted({_number(each) for each in word.split(",")})
+    return sorted({_number(each.strip()) for each in word.split(",")})
 
 
 def _seconds(word: str) -> float:

@@ -42,14 +42,11 @@ _PACKAGES = ("hpcgan", "tensorflow", "keras", "horovod", "mpi4py", "numpy")
 
 def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
     """Time both ways, ``seconds`` each; return a ``Run``'s attributes. All ranks must call it."""
-    from hpcgan.parallel.synchronous import over_ring
-
     bench, plan = Bench(given), given.plan
     baseline = bench.way(bench.baseline, seconds)
     compute = bench.singles(seconds)
     # Made after the baseline is compiled, since layers that talk to other ranks get the ring by it.
-    ring = over_ring(world, plan.config, given.state, plan.source.dtype, plan.assignment.hosted)
-    exchange = bench.way(ring, seconds)
+    exchange = bench.way(given.over_ring(), seconds)
     per_shard = plan.images_per_step // len(plan.assignment.sizes)
     return {
         "job": os.environ.get("SLURM_JOB_ID"),

@@ -45,12 +45,9 @@ def train(world: World, given: Given, images: float) -> dict[str, Any]:
     Raises:
         UserError: data cannot be read, or generated samples are not finite (on all ranks).
     """
-    from hpcgan.parallel.synchronous import over_ring
-
     plan, state = given.plan, given.state
     checkpoint.restore(world, state, None)
-    ring = over_ring(world, plan.config, state, plan.source.dtype, plan.assignment.hosted)
-    trainer = given.trainer(ring, Timer())
+    trainer = given.trainer(given.over_ring(), Timer())
     evaluators: list[Evaluator] = []  # rank 0 has one
     world.on_root(lambda: evaluators.append(Evaluator(plan.source, given)))
     most = _warm_up(given, trainer)

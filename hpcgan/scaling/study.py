@@ -30,12 +30,8 @@ _UNUSED = ("checkpoint.", "log.", "run.", "watch.")
 def run(world: World, given: Namespace) -> int:
     """Measure a study; print a line for each start; where one fails, go on with the others.
 
-    Args:
-        world: this process alone.
-        given: the command line of ``hpcgan scale weak|strong``.
-
-    Returns:
-        0, or 1 if some start has failed.
+    ``given`` is the command line of ``hpcgan scale weak|strong``. Returns 1 if some start has
+    failed, else 0.
 
     Raises:
         ConfigError: the study is not possible, or its directory holds another one.

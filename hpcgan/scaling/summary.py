@@ -110,11 +110,8 @@ def compare(runs: Sequence[Quality]) -> dict[str, Comparison]:
 def summarize(runs: Iterable[Run], quality: Sequence[Quality] = ()) -> list[Row]:
     """Return a row for each kind, number of ranks and number of nodes, in this order, weak first.
 
-    Runs of all jobs and repeats of a row count alike.
-
-    Args:
-        runs: that were timed.
-        quality: training runs whose samples were evaluated.
+    Runs of all jobs and repeats of a row count alike. ``quality`` are training runs whose samples
+    were evaluated.
     """
     groups: dict[tuple[str, int, int], list[Run]] = defaultdict(list)
     for run in runs:
