@@ -137,7 +137,7 @@ def _with_room_for(monkeypatch, shards):
 
 @pytest.mark.parametrize(
     ("hosted", "room", "together"),
-    [(7, 3, 1), (8, 2, 2), (8, 3, 2), (8, 4, 4), (8, 100, 8), (6, 4, 3), (1, 5, 1), (5, 0.5, 1)],
+    [(7, 3, 1), (8, 2, 2), (8, 3, 2), (8, 4, 4), (8, 100, 8), (6, 4, 3), (1, 5, 1), (8, 0.5, 1)],
 )
 def test_as_many_go_together_as_there_is_room_for_in_equal_batches(
     monkeypatch, hosted, room, together
