@@ -34,7 +34,9 @@ Content = Callable[[range], dict[str, np.ndarray]]
 
 
 def write(out: Path, layout: Layout, content: Content, world: World) -> str:
-    """Write a file with all ranks. All ranks must call it, with the same arguments.
+    """Write a file with all ranks; return a line to print.
+
+    All ranks must call it, with the same arguments.
 
     Args:
         out: the file; an old one is replaced at the end, at once.
@@ -42,9 +44,6 @@ def write(out: Path, layout: Layout, content: Content, world: World) -> str:
         content: gives the arrays of a run of samples by dataset, (len(samples), ...). It must
             depend on the run alone. It is called for each chunk of this rank, in order.
         world: the ranks.
-
-    Returns:
-        A line to print.
 
     Raises:
         DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
