@@ -91,6 +91,8 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
     """Write chunks as they are, each rank its own, to the places that HDF5 gave them."""
     partial = partial_path(out)
     try:
+        size = sum(layout.chunks * layout.chunk_bytes(name) for name in layout.datasets)
+        world.on_root(lambda: check_room(out, size))  # before memory for as many chunks is taken
         offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
         world.on_root(lambda: _lay_out(out, partial, layout, offsets))
         offsets = world.broadcast_array(offsets)
@@ -105,7 +107,6 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
 
 def _lay_out(out: Path, partial: Path, layout: Layout, offsets: np.ndarray) -> None:
     """Make the file without content, and note where each chunk begins: (datasets, chunks)."""
-    check_room(out, sum(layout.chunks * layout.chunk_bytes(name) for name in layout.datasets))
 
     def note(row: np.ndarray, chunk: h5py.h5d.StoreInfo) -> None:
         row[chunk.chunk_offset[0] // layout.chunk_samples] = chunk.byte_offset
