@@ -33,14 +33,7 @@ Given = TypeVar("Given")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-        argv: the arguments after the program's name; None for those of this process.
-
-    Returns:
-        The exit status: 0, or that of the user error, whose one line went to stderr.
-    """
+    """Run one command, by default of this process's arguments; return its exit status."""
     return command.run("hpcgan-data", lambda: _parser().parse_args(argv))
 
 

@@ -85,9 +85,9 @@ def convert(out: Path, conversion: Conversion, world: World) -> str:
         note += f", labels {np.dtype(images.labels).name}"
     if images.classes:
         note += " (" + ", ".join(f"{n} {name}" for n, name in enumerate(images.classes)) + ")"
-    given = conversion
+    chunk, compression = conversion.chunk, conversion.compression
     layout = world.all_or_raise(
-        lambda: Layout(images.samples, datasets, given.chunk, given.compression, attributes, note)
+        lambda: Layout(images.samples, datasets, chunk, compression, attributes, note)
     )
 
     def content(samples: range) -> dict[str, np.ndarray]:

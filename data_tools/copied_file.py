@@ -22,10 +22,8 @@ _MOST_ATTRIBUTE = 60_000  # bytes; HDF5 has room for 64 KiB, with their header
 def arrays(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield name, shape, dtype and samples of a chunk of the images, and of the labels if any.
 
-    Args:
-        file: the path.
-        images: dataset of the images; unlike for a run, in any files.
-        labels: dataset of the labels; None for "labels", if it is there.
+    ``images`` and ``labels`` are the datasets, unlike for a run in any files; None for "labels", if
+    it is there.
 
     Raises:
         DataError: a dataset is not there, or cannot be read.

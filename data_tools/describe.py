@@ -19,10 +19,7 @@ from hpcgan.hdf5 import call_on_data
 def describe(path: str, images: str, labels: str | None) -> str:
     """Return what a file holds, in a few lines.
 
-    Args:
-        path: the file.
-        images: dataset of the samples.
-        labels: dataset of the labels; None for "labels", if it is there.
+    ``images`` and ``labels`` are the datasets; None for "labels", if it is there.
 
     Raises:
         DataError: the file or a dataset is not there, or cannot be read.

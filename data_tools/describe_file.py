@@ -25,10 +25,7 @@ _MOST_ATTRIBUTE = 2**16  # bytes; HDF5 itself allows more only for newer files
 def lines(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield what a file holds, a list of texts; it is read a chunk at a time.
 
-    Args:
-        file: the path.
-        images: dataset of the samples.
-        labels: dataset of the labels; None for "labels", if it is there.
+    ``images`` and ``labels`` are the datasets; None for "labels", if it is there.
 
     Raises:
         DataError: a dataset is not there, or cannot be read.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from data_tools.layout import Layout
 from hpcgan import packages
@@ -23,10 +24,7 @@ _INK = 16  # the darkest value of the 8x8 digits
 
 
 def digit_images(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return all digits.
-
-    Args:
-        size: pixels per side, ``SMALLEST`` to ``LARGEST``.
+    """Return all digits, with ``SMALLEST`` to ``LARGEST`` pixels per side.
 
     Returns:
         Images, uint8 (1797, size, size, 1), 0 for paper and 255 for ink, and labels, uint8
@@ -81,16 +79,10 @@ def split_held_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.n
 
 
 def write(out: Path, size: int, held_out: float | None, seed: int) -> list[str]:
-    """Write the digits to ``out`` and, if ``held_out`` is given, that part to a second file.
+    """Write the digits to ``out``; return a line to print for each file.
 
-    Args:
-        out: the file; the second one has "-held-out" before the suffix.
-        size: pixels per side.
-        held_out: the fraction of each class that goes to the second file instead.
-        seed: of the choice of what is held out.
-
-    Returns:
-        A line to print for each file.
+    If ``held_out`` is given, that fraction of each class, chosen by ``seed``, goes to a second file
+    instead, which has "-held-out" before the suffix.
 
     Raises:
         ConfigError: an option is wrong, or scikit-learn cannot be imported.
@@ -128,11 +120,6 @@ def _centre(digit: np.ndarray, size: int) -> np.ndarray:
     side = len(digit)
     pixels = np.rint(255 * digit).astype(np.uint8)
     frame = np.zeros((size, size), np.uint8)
-    corner = []
-    for axis in (0, 1):
-        mass = pixels.sum(axis=1 - axis, dtype=np.int64)
-        centre = np.average(np.arange(side), weights=mass)
-        corner.append(round((size - 1) / 2 - centre))
-    top, left = corner
+    top, left = (round((size - 1) / 2 - mean) for mean in ndimage.center_of_mass(pixels))
     frame[top : top + side, left : left + side] = pixels
     return frame

@@ -52,11 +52,7 @@ def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def shape(*forms: str) -> Callable[[str], tuple[int, ...]]:
-    """Return the type of an option that is a shape: "28,28,1" as (28, 28, 1).
-
-    Args:
-        forms: which it may have, such as "H,W,C".
-    """
+    """Return the type of an option that is a shape of one of some forms, such as "H,W,C"."""
 
     def read(text: str) -> tuple[int, ...]:
         try:

@@ -83,8 +83,8 @@ def reshard(world: World, wanted: Resharding) -> list[str]:
     if not wanted.shuffle:
         return _write_parts(world, wanted, samples, samples.read)
     with_buckets = Shuffled(samples, wanted)
-    world.on_root(with_buckets.make_room)
     try:
+        world.on_root(with_buckets.make_room)
         world.all_or_raise(lambda: with_buckets.scatter(world.rank, world.size))
         return _write_parts(
             world, wanted, samples, lambda run: with_buckets.gather(run, world.size)
@@ -142,7 +142,10 @@ class Samples:
         self._labels = world.all_or_raise(
             lambda: self.source.read_labels() if self.source.labels else None
         )
-        self._attributes = world.all_or_raise(self._read_attributes)
+        names = [name for name in (data.images, data.labels) if name]
+        self._attributes: Attributes = world.all_or_raise(
+            lambda: {name: _attributes(first, name) for name in names}
+        )
 
     def layout(self, samples: int, wanted: Resharding) -> Layout:
         """Return the layout of a file of some number of the samples."""
@@ -170,11 +173,6 @@ class Samples:
         if self._labels is not None:
             content[str(self.source.labels)] = self._labels[numbers]
         return content
-
-    def _read_attributes(self) -> Attributes:
-        """Return the attributes of the first file's datasets."""
-        names = filter(None, (self.source.images, self.source.labels))
-        return {name: _attributes(self.source.files[0], name) for name in names}
 
 
 def _attributes(file: str, name: str) -> dict[str, np.ndarray]:
@@ -209,12 +207,7 @@ class Shuffled:
         with writing(out):
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
-        try:
-            writer.check_room(out, len(source) * source.sample_bytes)
-        except Exception:
-            with suppress(OSError):  # the first error counts
-                out.rmdir()
-            raise
+        writer.check_room(out, len(source) * source.sample_bytes)
 
     def scatter(self, rank: int, ranks: int) -> None:
         """Append each sample of this rank's part to its bucket."""

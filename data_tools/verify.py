@@ -34,7 +34,7 @@ def verify(world: World, files: list[str], images: str, labels: str | None) -> N
     problems = 0
     first = next((each for each in found if each["shape"]), None)
     for file, each in zip(files, found, strict=True):
-        if first and each["shape"] and _kind(each) != _kind(first):
+        if first and each["shape"] and _describe(each) != _describe(first):
             other = files[found.index(first)]
             each["problems"].append(
                 f"holds {_describe(each)}, but {other} {_describe(first)}; all files must agree"
@@ -48,10 +48,6 @@ def verify(world: World, files: list[str], images: str, labels: str | None) -> N
         error = RunError(f"{problems} problem{'s' if problems > 1 else ''} in {len(files)} files")
         error.on_all_ranks = True
         raise error
-
-
-def _kind(found: dict[str, Any]) -> list[Any]:
-    return [found["shape"], found["dtype"], found["labels"]]
 
 
 def _describe(found: dict[str, Any]) -> str:

@@ -34,7 +34,9 @@ Content = Callable[[range], dict[str, np.ndarray]]
 
 
 def write(out: Path, layout: Layout, content: Content, world: World) -> str:
-    """Write a file with all ranks. All ranks must call it, with the same arguments.
+    """Write a file with all ranks; return a line to print.
+
+    All ranks must call it, with the same arguments.
 
     Args:
         out: the file; an old one is replaced at the end, at once.
@@ -42,9 +44,6 @@ def write(out: Path, layout: Layout, content: Content, world: World) -> str:
         content: gives the arrays of a run of samples by dataset, (len(samples), ...). It must
             depend on the run alone. It is called for each chunk of this rank, in order.
         world: the ranks.
-
-    Returns:
-        A line to print.
 
     Raises:
         DataError: ``out`` is a directory, is in none, or needs more than the disk's free space.
@@ -93,7 +92,7 @@ def _write_in_place(out: Path, layout: Layout, content: Content, world: World) -
     partial = partial_path(out)
     try:
         size = sum(layout.chunks * layout.chunk_bytes(name) for name in layout.datasets)
-        world.on_root(lambda: check_room(out, size))
+        world.on_root(lambda: check_room(out, size))  # before memory for as many chunks is taken
         offsets = np.zeros((len(layout.datasets), layout.chunks), np.int64)
         world.on_root(lambda: _lay_out(out, partial, layout, offsets))
         offsets = world.broadcast_array(offsets)

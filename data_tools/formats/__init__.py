@@ -62,7 +62,15 @@ def of_arrays(images: np.ndarray, labels: np.ndarray | None, origin: str) -> Ima
         )
     stored = None
     if labels is not None:
-        check_labels(labels, len(images), origin)
+        if labels.shape != (len(images),):
+            raise DataError(
+                f"{origin}: the labels have shape {labels.shape}; for {len(images)} images they "
+                f"must be ({len(images)},)"
+            )
+        if labels.dtype.kind not in "iu" and labels.dtype.name not in ("float32", "float64"):
+            raise DataError(
+                f"{origin}: the labels have dtype {labels.dtype}; they must be integers or floats"
+            )
         stored = "<i4" if labels.dtype.kind in "iu" else "<f4"
     shape = (*shape, 1) if images.ndim == 3 else shape
     dtype = "uint8" if kind in "iu" else "float32"
@@ -79,19 +87,6 @@ def of_arrays(images: np.ndarray, labels: np.ndarray | None, origin: str) -> Ima
         return part.astype(dtype).reshape(-1, *shape), own_labels
 
     return Images(len(images), shape, dtype, stored, read)
-
-
-def check_labels(labels: np.ndarray, samples: int, origin: str) -> None:
-    """Refuse labels of another length, shape or kind."""
-    if labels.shape != (samples,):
-        raise DataError(
-            f"{origin}: the labels have shape {labels.shape}; for {samples} images they must be "
-            f"({samples},)"
-        )
-    if labels.dtype.kind not in "iu" and labels.dtype.name not in ("float32", "float64"):
-        raise DataError(
-            f"{origin}: the labels have dtype {labels.dtype}; they must be integers or floats"
-        )
 
 
 def listed(source: Path, *suffixes: str) -> list[Path]:

@@ -34,9 +34,10 @@ def open_tfrecord(world: World, source: Path, size: Size, crop: bool, grey: bool
     samples = sum(1 for _ in _records(files))
     if not samples:
         raise DataError(f"{source}: there are no records")
-    example = _Example(next(_records(files)), f"{files[0]}: record 0")
-    first = example.image(size, crop, grey)
-    has_labels = example.integer(_LABELS) is not None
+    origin = f"{files[0]}: record 0"
+    features = _features(next(_records(files)), origin)
+    first = _image(features, origin, size, crop, grey)
+    has_labels = _integer(features, _LABELS) is not None
     state: dict[str, Any] = {"next": -1}
 
     def read(run: range) -> tuple[np.ndarray, np.ndarray | None]:
@@ -48,8 +49,8 @@ def open_tfrecord(world: World, source: Path, size: Size, crop: bool, grey: bool
         labels = np.zeros(len(run), np.int32)
         for place, number in enumerate(run):
             origin = f"{source}: record {number}"
-            own = _Example(next(state["records"]), origin)
-            picture, label = own.image(size, crop, grey), own.integer(_LABELS)
+            own = _features(next(state["records"]), origin)
+            picture, label = _image(own, origin, size, crop, grey), _integer(own, _LABELS)
             check_shape(picture, first, origin, "record 0")
             if (label is not None) is not has_labels:
                 raise DataError(f"{origin}: only some records have a label")
@@ -77,44 +78,43 @@ def _records(files: list[Path]) -> Iterator[bytes]:
             yield record.numpy()
 
 
-class _Example:
-    """One record."""
+def _features(record: bytes, origin: str) -> Any:
+    """Return the features of a record, by name."""
+    import tensorflow as tf
 
-    def __init__(self, record: bytes, origin: str) -> None:
-        import tensorflow as tf
+    try:
+        return tf.train.Example.FromString(record).features.feature
+    except Exception:  # protobuf's DecodeError, which TensorFlow does not export
+        raise DataError(f"{origin}: is no tf.train.Example") from None
 
-        self._origin = origin
-        try:
-            self._features = tf.train.Example.FromString(record).features.feature
-        except Exception:  # protobuf's DecodeError, which TensorFlow does not export
-            raise DataError(f"{origin}: is no tf.train.Example") from None
 
-    def image(self, size: Size, crop: bool, grey: bool) -> np.ndarray:
-        """Return the pixels, uint8 (H, W, C)."""
-        for name in _IMAGES:
-            if name in self._features and self._features[name].bytes_list.value:
-                content = self._features[name].bytes_list.value[0]
-                break
-        else:
-            raise DataError(
-                f"{self._origin}: has no feature {' or '.join(_IMAGES)}; its features are: "
-                f"{', '.join(sorted(self._features)) or 'none'}"
-            )
-        height, width, depth = (self.integer(names) for names in _SIZES)
-        if content[:8] == b"\x89PNG\r\n\x1a\n" or content[:2] == b"\xff\xd8":
-            return decode(content, self._origin, size, crop, grey)
-        if height is None or width is None or height * width * (depth or 1) != len(content):
-            raise DataError(
-                f"{self._origin}: its image is neither PNG nor JPEG, nor of the size that its "
-                "features height, width and depth give"
-            )
-        if size is not None or grey:
-            raise DataError(f"{self._origin}: raw pixels are not resized or made grey")
-        return np.frombuffer(content, np.uint8).reshape(height, width, depth or 1)
+def _image(features: Any, origin: str, size: Size, crop: bool, grey: bool) -> np.ndarray:
+    """Return the pixels, uint8 (H, W, C)."""
+    for name in _IMAGES:
+        if name in features and features[name].bytes_list.value:
+            content = features[name].bytes_list.value[0]
+            break
+    else:
+        raise DataError(
+            f"{origin}: has no feature {' or '.join(_IMAGES)}; its features are: "
+            f"{', '.join(sorted(features)) or 'none'}"
+        )
+    height, width, depth = (_integer(features, names) for names in _SIZES)
+    if content[:8] == b"\x89PNG\r\n\x1a\n" or content[:2] == b"\xff\xd8":
+        return decode(content, origin, size, crop, grey)
+    if height is None or width is None or height * width * (depth or 1) != len(content):
+        raise DataError(
+            f"{origin}: its image is neither PNG nor JPEG, nor of the size that its "
+            "features height, width and depth give"
+        )
+    if size is not None or grey:
+        raise DataError(f"{origin}: raw pixels are not resized or made grey")
+    return np.frombuffer(content, np.uint8).reshape(height, width, depth or 1)
 
-    def integer(self, names: tuple[str, ...]) -> int | None:
-        """Return the first of the features that is there and an integer."""
-        for name in names:
-            if name in self._features and self._features[name].int64_list.value:
-                return int(self._features[name].int64_list.value[0])
-        return None
+
+def _integer(features: Any, names: tuple[str, ...]) -> int | None:
+    """Return the first of the features that is there and an integer."""
+    for name in names:
+        if name in features and features[name].int64_list.value:
+            return int(features[name].int64_list.value[0])
+    return None

@@ -69,14 +69,9 @@ def assign_shards(
 ) -> tuple[Config, ShardAssignment]:
     """Decide how the data are divided and kept. All ranks must call it, with the same arguments.
 
-    Args:
-        world: the ranks.
-        config: with ``data.shards`` resolved to a number.
-        source: the data.
-        earlier: the data section of the run that is resumed, if any.
-
-    Returns:
-        The configuration with all that was open in its data section, and the assignment.
+    ``config`` has ``data.shards`` resolved to a number; ``earlier`` is the data section of the run
+    that is resumed, if any. Returns the configuration with all that was open in its data section,
+    and the assignment.
 
     Raises:
         ConfigError, DataError: the data cannot be divided so; the same on all ranks.

@@ -28,11 +28,7 @@ _SPARE_BYTES = 4096
 def dataset(opened: Any, file: str, name: str, may_be_raw: bool = False) -> Any:
     """Return a dataset of an open file; of this file, not of one that a link inside it names.
 
-    Args:
-        opened: the file.
-        file: its path, for messages.
-        name: of the dataset.
-        may_be_raw: whether its content may be in files that are not HDF5.
+    ``file`` is its path; with ``may_be_raw`` its content may be in files that are not HDF5.
 
     Raises:
         DataError: there is none.

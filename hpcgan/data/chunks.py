@@ -54,11 +54,7 @@ class ChunkReader:
     """Reads slices of chunks; from any number of threads."""
 
     def __init__(self, source: Source, files: Iterable[int]) -> None:
-        """Find out where the samples are.
-
-        Args:
-            source: the files.
-            files: numbers of those that will be read.
+        """Find out where the samples of some of a source's files, by number, are.
 
         Raises:
             DataError: a file cannot be read, or is no longer as ``source`` describes it.
@@ -67,8 +63,9 @@ class ChunkReader:
         # Where each file is read from: a copy when the data are staged.
         self.paths = {file: source.files[file] for file in files}
         self.places: dict[int, Places | None] = {}
+        # Of files whose samples are in other files: first and last row + 1 in each, and its path.
+        self.views: dict[int, list[tuple[int, int, str]]] = {}
         self._kept = threading.local()
-        self._views: dict[int, list[tuple[int, int, str]]] = {}
         for file in self.paths:
             self._look_up(file)
 
@@ -99,10 +96,6 @@ class ChunkReader:
             self._check_finite(rows, file, chunk_slice)
         return rows
 
-    def is_view(self, file: int) -> bool:
-        """Return whether a file's samples are in other files."""
-        return file in self._views
-
     def _look_up(self, file: int) -> None:
         """Find out how the samples of one file are reached."""
         path, source = self.paths[file], self.source
@@ -118,7 +111,7 @@ class ChunkReader:
             offsets, sizes = arrays
             self.places[file] = Places(found["rows"], offsets, sizes, found["filters"])
         if found["view"]:
-            self._views[file] = found["view"]
+            self.views[file] = found["view"]
 
     def _read_rows(self, file: int, start: int, stop: int) -> np.ndarray:
         """Return rows of a file."""
@@ -169,7 +162,7 @@ class ChunkReader:
 
     def _read_by_hdf5(self, file: int, start: int, stop: int, out: np.ndarray) -> None:
         """Read rows of a file through HDF5."""
-        for begin, end, path in self._views.get(file, []):
+        for begin, end, path in self.views.get(file, []):
             # HDF5 reads zeros where the file of a view is missing.
             if begin < stop and start < end and not os.path.isfile(path):  # noqa: PTH113
                 raise OSError(f"it is a view of {path}, which is gone")

@@ -33,24 +33,22 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
         raise DataError(f"{file}: not readable as HDF5: {error}") from None
     with opened:
         array = checks.dataset(opened, file, images)
+        checked = [array]
         wrong = checks.wrong_samples(array, images)
+        if labels is not None and not wrong:
+            checked.append(checks.dataset(opened, file, labels))
+            wrong = checks.wrong_labels(checked[1], labels, array.shape[0])
         if wrong:
             raise DataError(f"{file}: dataset {wrong}")
-        checks.check_claim(array, file)
-        checks.check_filters(array, file)
-        if labels is not None:
-            of_samples = checks.dataset(opened, file, labels)
-            wrong = checks.wrong_labels(of_samples, labels, array.shape[0])
-            if wrong:
-                raise DataError(f"{file}: dataset {wrong}")
-            checks.check_claim(of_samples, file)
-            checks.check_filters(of_samples, file)
+        for each in checked:
+            checks.check_claim(each, file)
+            checks.check_filters(each, file)
         yield {
             "length": array.shape[0],
             "chunk": array.chunks[0] if array.chunks else None,
             "shape": list(array.shape[1:]),
             "dtype": array.dtype.name,
-            "others": _others(array, file),
+            "others": sorted({each for *_, each in _view(array, file)} - {str(Path(file))}),
         }
 
 
@@ -121,17 +119,10 @@ def _places(
     return offsets, sizes, int(array.chunks[0]), filters
 
 
-def _others(array: h5py.Dataset, path: str) -> list[str]:
-    """Return the other files that a dataset's samples are in."""
-    return sorted({file for *_, file in _view(array, path)} - {str(Path(path))})
-
-
 def _view(array: h5py.Dataset, path: str) -> list[tuple[int, int, str]]:
     """Return the first and last row + 1 that each file of a virtual dataset fills, and the file."""
     view = []
-    if not array.is_virtual:
-        return []
-    for part in array.virtual_sources():
+    for part in array.virtual_sources() if array.is_virtual else ():
         first, last = part.vspace.get_select_bounds()
         file = Path(path) if part.file_name == "." else checks.virtual_path(path, part.file_name)
         view.append((int(first[0]), int(last[0]) + 1, str(file)))

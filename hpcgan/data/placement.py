@@ -95,12 +95,8 @@ def in_memory_shards(
 ) -> dict[int, Shard]:
     """Return streams of values in memory that keep step with those of the samples.
 
-    Labels are small: they stay in memory wherever the samples are.
-
-    Args:
-        config: the run's, resolved.
-        assignment: of the samples.
-        values: of each hosted shard, samples or labels, in the order of its slices.
+    Labels are small: they stay in memory wherever the samples are. ``values`` are of each hosted
+    shard, samples or labels, in the order of its slices.
     """
     return {
         shard: InMemoryShard(

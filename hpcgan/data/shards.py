@@ -151,12 +151,8 @@ class PooledEpoch:
     def __init__(self, seed: int, shard: int, epoch: int, sizes: np.ndarray, pool: int) -> None:
         """Draw the order of the slices.
 
-        Args:
-            seed: of the order.
-            shard: whose epoch it is.
-            epoch: its number.
-            sizes: samples of each slice of the shard, int64.
-            pool: slices of a window; the last one may have fewer.
+        ``sizes`` are the samples of each slice of the shard, int64; ``pool`` counts the slices of a
+        window, of which the last one may have fewer.
         """
         self._key = (seed, shard, epoch)
         self._pool = pool

@@ -82,8 +82,7 @@ class Source:
     def identity(self, has_chunk_order: bool) -> str:
         """Return in short what decides the order in which a shard uses its samples.
 
-        Args:
-            has_chunk_order: whether chunks are divided or shuffled, and not samples alone.
+        ``has_chunk_order``: whether chunks are divided or shuffled, and not samples alone.
         """
         if not has_chunk_order:
             return f"{len(self)} samples"

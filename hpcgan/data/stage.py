@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -42,13 +42,14 @@ def staged(
         DataError: there is no room, or a copy is not what was copied; the same on all ranks.
     """
     extents = world.all_or_raise(lambda: _extents(reader, slices))
-    own: list[_Own] = []
-    try:
-        world.all_or_raise(
-            lambda: own.append(_Own(where, extents)) if world.node_rank == 0 else None
+    with ExitStack() as stack:
+        own = world.all_or_raise(
+            lambda: (
+                stack.enter_context(_directory(where, extents)) if world.node_rank == 0 else None
+            )
         )
         # The first rank of each node has the directory.
-        directories = world.gather_json(str(own[0].path) if own else None)
+        directories = world.gather_json(own and str(own))
         directory = Path(directories[world.node_ranks[0]])
         share = extents[world.node_rank :: world.node_size]
         world.all_or_raise(lambda: _copy(reader, directory, share))
@@ -56,54 +57,49 @@ def staged(
             reader.paths[file] = str(_copy_path(directory, reader, file))
         yield
         world.barrier()  # nobody reads any more
-    finally:
-        for each in own:
-            each.close()
 
 
-class _Own:
-    """A directory of this run alone, locked while the run lives."""
+@contextmanager
+def _directory(where: str, extents: list[_Extent]) -> Iterator[Path]:
+    """Give a directory of this run alone; delete it in the end, and first those of dead runs.
 
-    def __init__(self, where: str, extents: list[_Extent]) -> None:
-        """Make it, and delete those whose runs are gone.
-
-        Raises:
-            ConfigError: its path names a variable that is not set.
-            DataError: it cannot be made, or the disk has less room than ``extents`` need.
-        """
-        place = Path(expanded(where))
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            _delete_left(place)
-            self.path = self._make(place)
-            free = shutil.disk_usage(place).free
-        except OSError as error:
-            raise DataError(
-                f"{where}: the data cannot be staged there (data.stage): {error.strerror}"
-            ) from None
+    Raises:
+        ConfigError: its path names a variable that is not set.
+        DataError: it cannot be made, or the disk has less room than ``extents`` need.
+    """
+    place = Path(expanded(where))
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        _delete_left(place)
+        free = shutil.disk_usage(place).free
+        path, lock = _make(place)
+    except OSError as error:
+        raise DataError(
+            f"{where}: the data cannot be staged there (data.stage): {error.strerror}"
+        ) from None
+    try:
         need = sum(size for _, _, size in extents)
         if need > free:
-            self.close()
             raise DataError(
                 f"{where}: the data to stage need {need} bytes, and {free} are free (data.stage)"
             )
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
 
-    def _make(self, place: Path) -> Path:
-        """Make a directory that no one else has, and lock it."""
-        for number in count():
-            path = place / f"hpcgan-stage-{os.getpid()}-{number}"
-            with suppress(FileExistsError, FileNotFoundError):
-                path.mkdir()
-                self._lock = os.open(path, os.O_RDONLY)
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
-                if path.exists():  # else another run took it for one that was left
-                    return path
-        raise AssertionError
 
-    def close(self) -> None:
-        """Delete the directory."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+def _make(place: Path) -> tuple[Path, int]:
+    """Make a directory that no one else has; return it and the descriptor of its lock."""
+    for number in count():
+        path = place / f"hpcgan-stage-{os.getpid()}-{number}"
+        with suppress(FileExistsError, FileNotFoundError):
+            path.mkdir()
+            lock = os.open(path, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():  # else another run took it for one that was left
+                return path, lock
+    raise AssertionError
 
 
 def _delete_left(place: Path) -> None:
@@ -122,7 +118,7 @@ def _extents(reader: ChunkReader, slices: list[ChunkSlice]) -> list[_Extent]:
     """Return the parts of files to copy, none larger than ``_PART``, ascending."""
     runs: list[_Run] = []
     for file, path in reader.paths.items():
-        if reader.is_view(file):
+        if file in reader.views:
             raise DataError(
                 f"{path}: a view of other files cannot be staged; name those files in data.files"
             )

@@ -55,14 +55,8 @@ class StreamedShard:
     ) -> None:
         """Prepare the stream; nothing is read yet.
 
-        Args:
-            reader: of the files that hold the slices.
-            slices: the shard's.
-            seed: of the order.
-            shard: the shard's number.
-            pool: slices of a window.
-            length: samples of each epoch that are used, a pass.
-            threads: what reads and decompresses.
+        ``pool`` counts the slices of a window; ``length`` the samples of each epoch that are used,
+        a pass. The order derives from ``seed`` and the number ``shard``.
         """
         sizes = np.array([len(each) for each in slices])
         self._reader = reader

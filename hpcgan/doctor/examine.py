@@ -32,11 +32,8 @@ _PATHS, _FACTS, _MEASURED, _STATUS, _LINKS = range(1, 6)
 def examine(world: World, read: Callable[[], RunPaths], seconds: float, is_json: bool) -> int:
     """Look at everything, print it on rank 0 and return the exit status. All ranks call it.
 
-    Args:
-        world: the ranks.
-        read: returns what the run would read and write; called by rank 0 alone.
-        seconds: to wait for a rank.
-        is_json: whether to print an object instead of lines.
+    ``read`` returns what the run would read and write, and is called by rank 0 alone; ``seconds``
+    are those to wait for a rank; with ``is_json`` it prints an object instead of lines.
 
     Raises:
         UserError: the configuration is wrong; the same on all ranks.

@@ -52,11 +52,7 @@ class Network:
 def gather(world: World, ranks: Deadline, seconds: float, tag: int) -> Network:
     """Exchange with the other ranks and return what this one saw. All ranks should call it.
 
-    Args:
-        world: the ranks.
-        ranks: their exchanges.
-        seconds: that all of it may take.
-        tag: of the exchanges over the links.
+    All of it may take ``seconds``; ``tag`` is of the exchanges over the links.
     """
     end = time.monotonic() + seconds
     sums: Sums = "right"

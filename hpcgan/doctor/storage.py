@@ -62,12 +62,7 @@ class Storage:
 
 
 def run_paths(config: str | None, overrides: list[str], run_dir: Path | None) -> RunPaths:
-    """Return what a run would read and write.
-
-    Args:
-        config: its YAML file, or None if there is no run yet.
-        overrides: ``--section.key VALUE`` arguments.
-        run_dir: where it writes; None for runs/NAME.
+    """Return what a run would read and write, by default in runs/NAME; ``config`` is its YAML file.
 
     Raises:
         UserError: the configuration is wrong, or a pattern fits no file.

@@ -89,8 +89,12 @@ class Evaluator:
             samples: (K, H, W, C) uint8, generated.
         """
         distance = frechet_distance(self._space.project(samples), self._held_out)
-        counts = np.bincount(self._classifier.predict(flat(samples)), minlength=10)
-        return distance, [int(d) for d in np.flatnonzero(counts >= _SHARE * len(samples))]
+        counts = np.bincount(self.classify(samples), minlength=10)
+        return distance, np.flatnonzero(counts >= _SHARE * len(samples)).tolist()
+
+    def classify(self, samples: np.ndarray) -> np.ndarray:
+        """Return the digit, (K,), that each of ``samples``, (K, H, W, C) uint8, looks like."""
+        return self._classifier.predict(flat(samples))
 
 
 def _report(world: World, arguments: argparse.Namespace) -> None:
@@ -103,7 +107,7 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     assert first
     real = open_samples(world, DataConfig([str(arguments.real)], labels="labels"), last)
     held_out = open_samples(world, DataConfig([str(arguments.held_out)]), last)
-    lines = world.on_root(lambda: _metrics(run_dir / "metrics.jsonl"))
+    lines = world.on_root(lambda: read_lines(run_dir))
     evaluators: list[Evaluator] = []
     world.on_root(
         lambda: evaluators.append(
@@ -133,8 +137,9 @@ def _check_classifier() -> None:
         raise ConfigError(f"scikit-learn {wrong}: pip install 'hpcgan[demo]'")
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's journal."""
+def read_lines(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's journal; raise ``DataError`` if there is none."""
+    path = run_dir / "metrics.jsonl"
     check_is_file(path, "journal of a run", DataError)
     return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
 

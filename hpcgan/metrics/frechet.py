@@ -34,11 +34,7 @@ def flat(samples: np.ndarray) -> np.ndarray:
 def principal_components(chunks: Iterable[np.ndarray], number: int) -> Components:
     """Return the first ``number`` principal components of samples.
 
-    Memory holds one chunk and (features, features) sums.
-
-    Args:
-        chunks: of the samples, (n, ...) each, one at least.
-        number: of components.
+    Memory holds one of ``chunks``, (n, ...) each, one at least, and (features, features) sums.
     """
     count = 0
     shift = total = squares = np.zeros(())

@@ -43,11 +43,6 @@ def open_samples(world: World, data: DataConfig, like: Checkpoint) -> Source:
 
     All ranks must call it.
 
-    Args:
-        world: the ranks.
-        data: the file and its datasets.
-        like: the checkpoint.
-
     Raises:
         DataError: a file or dataset is missing or damaged, or holds samples of another shape; the
             same on all ranks.
