@@ -124,7 +124,8 @@ def _start_horovod(world: World, groups: list[tuple[int, ...]]) -> Any:
 
     everyone = tuple(world.ranks)
     if hvd.is_initialized():
-        assert set(groups) <= _process_sets.keys(), "Horovod makes groups at its start alone"
+        if not set(groups) <= _process_sets.keys():
+            raise RuntimeError("Horovod makes groups of ranks at its start alone")
         return hvd
     # Milliseconds between two looks for a tensor that is ready on all ranks. With one core per rank
     # the looking fills what the computation leaves of it; else it would keep a core busy.
