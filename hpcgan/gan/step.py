@@ -163,9 +163,23 @@ class TrainingStep:
         mean = self._mean(total, Vector(weights).length)
         # All ranks see the same mean. If a number in it is not finite, its sum is not.
         finite = tf.math.is_finite(tf.reduce_sum(mean))
-        tf.cond(finite, lambda: self._apply(networks, vector, mean, step), lambda: None)
-        if self._state.loss_scale:
-            self._state.loss_scale.adapt(finite)
+        scale = self._state.loss_scale
+
+        def apply() -> None:
+            # Split in here: what enters a branch costs a small operation each.
+            tensors = iter(vector.split(mean))
+            all_gradients = [[next(tensors) for _ in network.weights] for network in networks]
+            all_statistics = [[next(tensors) for _ in network.statistics] for network in networks]
+            for network, gradients, new in zip(
+                networks, all_gradients, all_statistics, strict=True
+            ):
+                if scale:
+                    gradients = [gradient / scale.scale for gradient in gradients]
+                network.apply_gradients(gradients, new, step)
+
+        tf.cond(finite, apply, lambda: None)
+        if scale:
+            scale.adapt(finite)
         return tf.concat([vector.split(mean)[-1], [1.0 - tf.cast(finite, tf.float32)]], 0)
 
     def _batches(
@@ -198,22 +212,6 @@ class TrainingStep:
             return self._all_reduce(total, scale)
         first, others = total[:gradients], total[gradients:]
         return tf.concat([self._reduce_gradients(first, scale), self._all_reduce(others, scale)], 0)
-
-    def _apply(
-        self, networks: tuple[Network, ...], vector: Vector, mean: tf.Tensor, step: tf.Tensor
-    ) -> None:
-        """Apply a vector of means to the networks."""
-        # Split in here: what enters a branch costs a small operation each.
-        tensors = iter(vector.split(mean))
-        all_gradients = [[next(tensors) for _ in network.weights] for network in networks]
-        all_statistics = [[next(tensors) for _ in network.statistics] for network in networks]
-        for network, gradients, statistics in zip(
-            networks, all_gradients, all_statistics, strict=True
-        ):
-            if self._state.loss_scale:
-                scale = self._state.loss_scale.scale
-                gradients = [gradient / scale for gradient in gradients]
-            network.apply_gradients(gradients, statistics, step)
 
 
 def _sum(times: int, give: Callable[[tf.Tensor | int], tf.Tensor], length: int) -> tf.Tensor:
