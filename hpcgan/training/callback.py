@@ -34,8 +34,8 @@ class Call(NamedTuple):
 class Callback:
     """What happens beside the training; nothing, if a subclass does not say what.
 
-    The trainer of each rank calls the methods of its callbacks in their order, at the same steps on
-    all ranks: so they may contain collectives.
+    Callbacks enclose a call: the first of a trainer comes last before it and first after it. They
+    are called at the same steps on all ranks: so they may contain collectives.
 
     Attributes:
         periods: a call ends at multiples of each; None for none.

@@ -96,7 +96,7 @@ class Run:
         self._nonfinite = NonFinitePolicy(config.watch, config.train.precision)
         self._replicas = ReplicaCheck(world, state, config.watch.drift_steps)
         callbacks = [
-            heartbeat,
+            heartbeat,  # closest to the call: what stands still elsewhere is this rank's own fault
             self._nonfinite,
             self._replicas,
             Logging(world, plan, self._timer, self._logger),

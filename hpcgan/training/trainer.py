@@ -50,7 +50,7 @@ class Trainer:
             strategy: the way of training.
             shards: the samples of each hosted shard.
             timer: measures where this rank's time goes.
-            callbacks: what happens beside it, in this order.
+            callbacks: what happens beside it; the first is closest to a call, before and after.
         """
         self._world = world
         self._state = state
@@ -96,7 +96,7 @@ class Trainer:
         for first, steps in planned:
             with self._timer.measure("input", first):
                 samples, *labels = _next(batches, first)
-            for callback in self._callbacks:
+            for callback in reversed(self._callbacks):
                 callback.before_call(first)
             began = time.monotonic()
             with self._timer.measure_update(first, steps):

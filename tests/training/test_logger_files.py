@@ -125,7 +125,7 @@ def test_the_log_names_where_it_starts_each_line_and_where_all_is(
     )
     assert data.startswith(
         "hpcgan: data: 40 samples (8, 8, 1) uint8 in 3 contiguous shards of 13 to 14 samples; all "
-        "are seen in 4 steps; in memory (auto: 2.6 KB a node, "
+        "are seen in 4 steps; in memory (auto: 2.56 kB per node, "
     )
     assert data.endswith(" free), shuffled one by one")
     assert line.startswith("step 2/10  loss D 2.2500  G 2.5000  ")

@@ -160,19 +160,17 @@ def test_a_call_has_the_losses_and_notes_of_its_steps(make: Make) -> None:
     assert [call.stops for call in (first, second, third)] == [False, True, False]
 
 
-def test_callbacks_are_called_in_their_order_before_and_after_each_call(
-    make: Make, world: World
-) -> None:
+def test_callbacks_enclose_each_call_the_first_closest_to_it(make: Make, world: World) -> None:
     log: list[Any] = []
     trained = make(None, *(Noting(name, log) for name in ("one", "two")))
     trained.trainer.fit(3, most=2)
     assert log == [
-        ("one", "before", 0),
         ("two", "before", 0),
+        ("one", "before", 0),
         ("one", "after", 2),
         ("two", "after", 2),
-        ("one", "before", 2),
         ("two", "before", 2),
+        ("one", "before", 2),
         ("one", "after", 3),
         ("two", "after", 3),
     ]
