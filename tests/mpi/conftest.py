@@ -17,6 +17,7 @@ from hpcgan.devices import prepare_tensorflow
 from hpcgan.group import Group
 from hpcgan.ring import Ring
 from hpcgan.world import World
+from tests.mpi.small_runs import SmallRun, train, write_config
 
 _WORLD = World()
 prepare_tensorflow(_WORLD)  # before the tests import it
@@ -66,6 +67,16 @@ def group(request: pytest.FixtureRequest) -> Group:
     """Return this rank's group of a split."""
     made: Group = request.param
     return made
+
+
+@pytest.fixture(scope="session")
+def small_run(world: World, ring: Ring, tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    """Return a run of ten steps, with checkpoints of steps 0, 5 and 10."""
+    place = Path(world.on_root(lambda: str(tmp_path_factory.mktemp("small"))))
+    config = write_config(world, place)
+    train(world, config, place / "run")
+    world.barrier()
+    return SmallRun(config, place / "run")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -16,6 +16,18 @@ from hpcgan.world import World
 
 SHARDS = 4
 SAMPLES = 86  # shards of 21 and 22
+
+
+class SmallRun(NamedTuple):
+    """A run that was made.
+
+    Attributes:
+        config: path of its configuration.
+        directory: of the run.
+    """
+
+    config: str
+    directory: Path
 
 
 def write_config(world: World, place: Path, **sections: Any) -> str:

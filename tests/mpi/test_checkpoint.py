@@ -14,10 +14,9 @@ from hpcgan.training import plan
 from tests.mpi.small_runs import check_same, train, variables, write_config
 
 
-def test_all_ranks_hold_the_same_state_after_a_restore(world, shared_path):
-    config = write_config(world, shared_path)
-    train(world, config, shared_path / "run")
-    run = plan.prepare(world, config, ["--train.steps", "20"], shared_path / "run", "auto")
+def test_all_ranks_hold_the_same_state_after_a_restore(world, small_run):
+    options = ["--train.steps=20"]
+    run = plan.prepare(world, small_run.config, options, small_run.directory, "auto")
     state = State(run.config, (8, 8, 1))
     checkpoint.restore(world, state, run.found)
     assert state.step == 10
@@ -30,20 +29,19 @@ def test_all_ranks_hold_the_same_state_after_a_restore(world, shared_path):
 
 
 def test_a_run_that_begins_from_a_checkpoint_of_elsewhere_has_it_in_its_own_directory(
-    world, shared_path, monkeypatch
+    world, shared_path, small_run, monkeypatch
 ):
-    config = write_config(world, shared_path)
-    train(world, config, shared_path / "first", "--train.steps", "5")
-    chosen = checkpoint.path_of(shared_path / "first" / "checkpoints", 5)
+    chosen = checkpoint.path_of(small_run.directory / "checkpoints", 5)
 
     def kill(run):
         raise RunError("killed before its first step", on_all_ranks=True)
 
     monkeypatch.setattr("hpcgan.training.run.Run.fit", kill)
     with pytest.raises(RunError, match="before its first step"):
-        train(world, config, shared_path / "second", resume=str(chosen))
+        train(world, small_run.config, shared_path / "run", resume=str(chosen))
     world.barrier()
-    check_same(*(variables(world, shared_path / name, 5) for name in ("second", "first")))
+    runs = (shared_path / "run", small_run.directory)
+    check_same(*(variables(world, run, 5) for run in runs))
 
 
 def test_rank_0_makes_checkpoints_by_its_clock_and_never_of_losses_that_are_not_finite(

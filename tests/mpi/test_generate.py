@@ -14,10 +14,8 @@ from hpcgan.pictures import to_dtype
 from tests.mpi.small_runs import train, write_config
 
 
-def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path):
-    config = write_config(world, shared_path)
-    train(world, config, shared_path / "run", "--train.steps", "5")
-    path = checkpoint.path_of(shared_path / "run" / "checkpoints", 5)
+def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path, small_run):
+    path = checkpoint.path_of(small_run.directory / "checkpoints", 5)
     found = checkpoint.read(path)
     count = 2 * noise.BLOCK + 3
     drawn = generate.sample(
