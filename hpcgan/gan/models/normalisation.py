@@ -28,10 +28,15 @@ class BatchNormalization(layers.BatchNormalization):
 
     Attributes:
         shards: whose batches, of one size, are in a batch in training, one after the other.
+
+    Raises:
+        ValueError: ``axis`` is another than -1, or ``renorm`` is given.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"momentum": _MOMENTUM, **kwargs})
+        if self.axis != -1 or getattr(self, "renorm", False):
+            raise ValueError("channels come last, and there is no renormalisation")
         self.shards = 1
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:

@@ -49,6 +49,12 @@ def _trained(layer, x, upstream):
     return output, tape.gradient(loss, [given, layer.gamma.value, layer.beta.value])
 
 
+@pytest.mark.parametrize("options", [{"axis": 1}, {"renorm": True}])
+def test_what_shards_would_not_be_kept_apart_by_is_refused(options):
+    with pytest.raises(ValueError, match="channels come last"):
+        BatchNormalization(**options)
+
+
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("sides", [(), (4, 5)])
 def test_each_shards_batch_is_normalised_as_keras_does_it_alone(shards, sides):
