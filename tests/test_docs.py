@@ -83,3 +83,14 @@ def test_the_citation_is_complete_and_of_this_version() -> None:
     assert found["cff-version"] == "1.2.0"
     assert found["authors"] == [{"name": "The hpcgan developers"}]
     assert (found["version"], found["license"]) == (__version__, "Apache-2.0")
+
+
+_MODULE = re.compile(r"\b(?:tests|hpcgan|benchmarks|data_tools|slurm)/[\w/]*\.py\b")
+_STANDS_FOR_ONE = {"NAME.py", "WAY.py"}
+
+
+def test_files_that_the_docs_name_are_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    named = {name for page in pages for name in _MODULE.findall(page.read_text(encoding="utf-8"))}
+    missing = {name for name in named if not (ROOT / name).exists()}
+    assert {name for name in missing if Path(name).name not in _STANDS_FOR_ONE} == set()

@@ -27,8 +27,8 @@ from hpcgan.gan.objective import Batch, Gradients, Objective
 from hpcgan.gan.state import State
 from hpcgan.gan.vector import Vector
 
-# Batches of a rank up to which the graph has a copy for each: a loop costs 5% of a step of the
-# mlp (benchmarks.shards), a copy seconds of tracing.
+# Batches of a rank up to which the graph has a copy for each: a loop costs part of each step, a
+# copy seconds of tracing.
 UNROLLED = 4
 
 
