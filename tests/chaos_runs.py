@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from hpcgan.checkpoint import Checkpoint, newest, path_of, read
 from tests.chaos_files import Failure, is_same
+from tests.run import members
 
 ROOT = Path(__file__).resolve().parent.parent
 MPIRUN = [str(Path(sys.executable).with_name("mpirun")), "--oversubscribe"]
@@ -78,7 +78,7 @@ class Place:
 
     def __exit__(self, *error: object) -> None:
         for leader in self._started:
-            for pid in session(leader):
+            for pid in members(leader):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -291,7 +291,7 @@ def fail_ranks(directory: Path, cases: list[tuple[str, int]], stall_seconds: flo
             limit = stall_seconds if kind in STALLS else DEATH_SECONDS
             named = re.search(rf"hpcgan: rank {rank} (of {ranks} )?on \S+ .*step \d+", said)
             # Those that read HDF5 for the ranks end when they see that nobody asks any more.
-            while (left := list(session(process.pid))) and time.time() - failed_at < limit:
+            while (left := members(process.pid)) and time.time() - failed_at < limit:
                 time.sleep(0.05)
             if not process.returncode or not named or seconds > limit or left:
                 raise Failure(
@@ -308,15 +308,7 @@ def fail_ranks(directory: Path, cases: list[tuple[str, int]], stall_seconds: flo
 def wait_for_all(leader: int) -> None:
     """Wait until all processes of a session have ended: ranks without a launcher take a moment."""
     end = time.monotonic() + DEATH_SECONDS
-    while left := list(session(leader)):
+    while left := members(leader):
         if time.monotonic() > end:
             raise Failure(f"{len(left)} processes are left {DEATH_SECONDS:.0f} s after a kill")
         time.sleep(0.05)
-
-
-def session(leader: int) -> Iterator[int]:
-    """Yield the processes of a session that are still there."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.getsid(int(entry.name)) == leader:
-                yield int(entry.name)

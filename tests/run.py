@@ -157,13 +157,19 @@ def end_session(process: subprocess.Popen[str]) -> None:
 
 
 def members(session: int) -> list[int]:
-    """Return the processes of a session."""
+    """Return the processes of a session that have not ended.
+
+    Those of which only the exit status is left have ended: when their parent is gone it may take
+    process 1 a second or more to fetch it.
+    """
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            pid = int(entry.name)
-            if os.getsid(pid) == session:
-                found.append(pid)
+            # The name before the state may hold anything, a parenthesis too.
+            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            state, its_session = fields[0], fields[3]
+            if int(its_session) == session and state not in "ZX":
+                found.append(int(entry.name))
     return found
 
 
