@@ -24,6 +24,7 @@ from data_tools import (
     verify,
     writer,
 )
+from data_tools.conversion import Conversion
 from hpcgan import command
 from hpcgan.command import whole_number
 from hpcgan.world import World
@@ -143,33 +144,17 @@ def _add_synthetic(commands: Commands) -> None:
 
 
 def _add_convert(commands: Commands) -> None:
-    text = (
-        "write what others keep images in as HDF5, with all ranks of an mpirun: a folder of PNG or "
-        "JPEG (a sub-folder per class), IDX (MNIST), CIFAR-10 binary, .npy, .npz, TFRecord, HDF5"
-    )
+    text = "write what others keep images in as HDF5, with all ranks of an mpirun"
     parser = _add(commands, "convert", text, _convert)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder")
     _add_out(parser)
-    parser.add_argument(
-        "--format", choices=convert.FORMATS, help="of SOURCE (default: found out from it)"
-    )
-    parser.add_argument("--images", metavar="NAME", help="in .npz and HDF5 (default: images)")
-    parser.add_argument(
-        "--labels", metavar="NAME", help="in .npz and HDF5; for IDX and .npy, the labels' file"
-    )
-    parser.add_argument(
-        "--size", type=options.size, metavar="H,W", help="scale pictures to this size"
-    )
-    parser.add_argument(
-        "--crop", action="store_true", help="cut out a picture's middle where its ratio differs"
-    )
-    parser.add_argument("--grey", action="store_true", help="one channel instead of three")
+    options.add_conversion(parser)
     options.add_storage(parser)
 
 
 def _convert(world: World, arguments: argparse.Namespace) -> None:
-    conversion = _filled(convert.Conversion, arguments)
-    _print(world, convert.convert(arguments.out, conversion, world))
+    conversion = _filled(Conversion, arguments)
+    _print(world, *convert.convert(arguments.out, conversion, world))
 
 
 def _add_calorimeter(commands: Commands) -> None:

@@ -23,15 +23,15 @@ def arrays(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield name, shape, dtype and samples of a chunk of the images, and of the labels if any.
 
     ``images`` and ``labels`` are the datasets, unlike for a run in any files; None for "labels", if
-    it is there.
+    it is there, and "none" for none.
 
     Raises:
         DataError: a dataset is not there, or cannot be read.
     """
     with h5py.File(file, "r", locking=False) as opened:
         found = []
-        wanted = labels or ("labels" if checks.has_dataset(opened, "labels") else None)
-        for name in filter(None, (images, wanted)):
+        wanted = labels or ("labels" if checks.has_dataset(opened, "labels") else "none")
+        for name in (images,) if wanted == "none" else (images, wanted):
             array = checks.dataset(opened, file, name, may_be_raw=True)
             if not array.shape:
                 raise DataError(f"{file}: dataset '{name}' has shape {array.shape}; it is no array")

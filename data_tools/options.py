@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import get_args
 
 from data_tools.calorimeter import CRITICAL_ENERGY
+from data_tools.conversion import Axes
+from data_tools.convert import FORMATS
 from data_tools.layout import Compression
 from hpcgan.command import whole_number
 from hpcgan.files import expanded
@@ -20,6 +22,53 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels", metavar="NAME", help="dataset (default: labels, if it is there)"
+    )
+
+
+def add_conversion(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what a source is, and how its samples are read."""
+    add = parser.add_argument
+    add("--format", choices=tuple(FORMATS), help="of SOURCE (default: found out from it)")
+    add("--images", metavar="NAME", help="of the samples, where a source holds several arrays")
+    add(
+        "--labels",
+        metavar="NAME|FILE[:NAME]|none",
+        help="their name in SOURCE, or a file of them (default: those that SOURCE has)",
+    )
+    add(
+        "--layout",
+        choices=get_args(Axes),
+        help="order of the axes, where it is not plain; MATLAB: as a v7.3 file has them",
+    )
+    add(
+        "--shape",
+        type=shape("H,W", "D,H,W", "D,H,W,C"),
+        metavar="D,H,W[,C]",
+        help="of a sample that is flattened",
+    )
+    add(
+        "--values",
+        action="append",
+        default=[],
+        metavar="MAPPING",
+        help="of the values to about [-1, 1], undone by hpcgan generate: scale:a,b (a x + b), "
+        "log10:floor, symlog:linthresh, minmax or identity; several are applied in turn",
+    )
+    add("--size", type=size, metavar="H,W", help="scale pictures to this size")
+    add("--crop", action="store_true", help="cut out a picture's middle where its ratio differs")
+    add("--grey", action="store_true", help="one channel instead of three")
+    add(
+        "--background",
+        default="white",
+        metavar="COLOUR",
+        help="below transparent pictures: a name or #rrggbb (default: white)",
+    )
+    add("--split", choices=("train", "test"), help="of sources with both (default: train)")
+    add("--strict", action="store_true", help="what would be left out is an error")
+    add(
+        "--skip-broken",
+        action="store_true",
+        help="leave out what cannot be read, and list it in OUT.skipped.txt",
     )
 
 

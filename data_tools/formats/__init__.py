@@ -1,92 +1,108 @@
 """The formats that ``hpcgan-data convert`` reads: a file a format or a few.
 
-Each opens its source as ``Images``: an array of samples and perhaps labels, of which any run can be
-read. Nothing is unpickled, and sizes are checked before memory is taken.
+Each opens its source as ``Images``: samples of which any run can be read, as the source has them,
+and all labels. What is then done to axes, values and labels is the same for all formats
+(``axes``, ``numbers``, ``labels``). Nothing is unpickled, and sizes are checked before memory is
+taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from data_tools.account import Account
+from data_tools.conversion import Conversion
 from hpcgan.errors import DataError
-
-# Gives the images, (len(samples), *shape), and the labels, (len(samples),) or None, of a run.
-Read = Callable[[range], tuple[np.ndarray, np.ndarray | None]]
+from hpcgan.world import World
 
 
 @dataclass(frozen=True)
 class Images:
-    """Samples that can be read in runs.
+    """Samples that can be read in runs, and their labels.
 
     Attributes:
-        samples: their number.
-        shape: of one: (H, W, C) or (D, H, W, C).
-        dtype: "uint8" or "float32".
-        labels: dtype of the labels as they are stored, "<i4" or "<f4", or None.
-        read: gives the images and labels of a run.
-        classes: names of the labels, if they have any.
+        origin: the source's name, which begins messages.
+        shape: of all samples: (N, ...), in the source's own order of axes.
+        dtype: of the values.
+        read: gives the samples of a run, (len(run), *shape[1:]), of that dtype.
+        labels: of all samples, (N, ...), as the source has them: numbers, truth values, texts
+            (dtype str or bytes) or one-hot; None without any.
+        classes: names of the labels 0, 1, ..., if the source has any.
+        layout: the order of the axes (``Conversion.layout``) where the format fixes it; None for a
+            plain array, whose axes are looked at.
+        names: of the samples, by which a file of labels may name them; empty without any.
+        attributes: of the samples, as the source has them; what is left of them at the end is
+            written.
     """
 
-    samples: int
+    origin: str
     shape: tuple[int, ...]
-    dtype: str
-    labels: str | None
-    read: Read
+    dtype: np.dtype[Any]
+    read: Callable[[range], np.ndarray]
+    labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    layout: str | None = None
+    names: Sequence[str] = ()
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return self.shape[0]
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
-def of_arrays(images: np.ndarray, labels: np.ndarray | None, origin: str) -> Images:
-    """Return arrays, which may be on disk (memory-mapped, HDF5), as ``Images``.
+@dataclass(frozen=True)
+class Format:
+    """A format of sources.
 
-    Images (N, H, W) get a channel. uint8 and float32 stay as they are, float64 becomes float32,
-    and other integers become uint8 if they are from 0 to 255. Integer labels become int32,
-    others float32.
-
-    Raises:
-        DataError: a shape or dtype is none of these; ``origin`` names the source.
+    Attributes:
+        name: for ``--format``.
+        recognises: whether a source is of this format, by what is in it. It may raise OSError.
+        open: opens a source; all ranks must call it, and it raises the same on all. It notes in
+            the account what it does and leaves out, alike on all ranks.
+        options: the fields of ``Conversion`` that it takes, beside those that all formats take.
     """
-    kind, shape = images.dtype.kind, tuple(images.shape[1:])
-    if images.ndim not in (3, 4, 5) or 0 in images.shape:
-        raise DataError(
-            f"{origin}: the images have shape {images.shape}; they must be (N, H, W), (N, H, W, C) "
-            "or (N, D, H, W, C)"
-        )
-    if kind not in "iu" and images.dtype.name not in ("float32", "float64"):
-        raise DataError(
-            f"{origin}: the images have dtype {images.dtype}; they must be integers from 0 to 255, "
-            "float32 or float64"
-        )
-    stored = None
-    if labels is not None:
-        if labels.shape != (len(images),):
-            raise DataError(
-                f"{origin}: the labels have shape {labels.shape}; for {len(images)} images they "
-                f"must be ({len(images)},)"
-            )
-        if labels.dtype.kind not in "iu" and labels.dtype.name not in ("float32", "float64"):
-            raise DataError(
-                f"{origin}: the labels have dtype {labels.dtype}; they must be integers or floats"
-            )
-        stored = "<i4" if labels.dtype.kind in "iu" else "<f4"
-    shape = (*shape, 1) if images.ndim == 3 else shape
-    dtype = "uint8" if kind in "iu" else "float32"
 
-    def read(samples: range) -> tuple[np.ndarray, np.ndarray | None]:
-        run = slice(samples.start, samples.stop)
-        part = np.asarray(images[run])
-        if dtype == "uint8" and part.dtype != np.uint8 and (part.min() < 0 or part.max() > 255):
-            raise DataError(
-                f"{origin}: samples {samples.start} to {samples.stop - 1} have values from "
-                f"{part.min()} to {part.max()}; integers must be from 0 to 255"
-            )
-        own_labels = None if labels is None else np.asarray(labels[run])
-        return part.astype(dtype).reshape(-1, *shape), own_labels
+    name: str
+    recognises: Callable[[Path], bool]
+    open: Callable[[Conversion, Account, World], Images]
+    options: frozenset[str] = frozenset()
 
-    return Images(len(images), shape, dtype, stored, read)
+
+def on_each_rank(
+    opened: Callable[[Conversion, Account], Images],
+) -> Callable[[Conversion, Account, World], Images]:
+    """Return the ``Format.open`` of a format of which each rank opens the source by itself."""
+
+    def open_together(conversion: Conversion, account: Account, world: World) -> Images:
+        return world.all_or_raise(lambda: opened(conversion, account))
+
+    return open_together
+
+
+def of_array(array: Any, labels: np.ndarray | None, origin: str, **more: Any) -> Images:
+    """Return an array, which may be on disk (memory-mapped, rows of HDF5), as ``Images``.
+
+    ``array`` has ``shape`` and ``dtype`` and gives rows by slices.
+    """
+    return Images(
+        origin=origin,
+        shape=tuple(array.shape),
+        dtype=np.dtype(array.dtype),
+        read=lambda run: np.asarray(array[run.start : run.stop]),
+        labels=labels,
+        **more,
+    )
 
 
 def listed(source: Path, *suffixes: str) -> list[Path]:
@@ -101,3 +117,8 @@ def listed(source: Path, *suffixes: str) -> list[Path]:
     if not found:
         raise DataError(f"{source}: there are no files {' or '.join('*' + s for s in suffixes)}")
     return found
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is one that systems put beside people's own."""
+    return name.startswith((".", "__MACOSX")) or name.lower() in ("thumbs.db", "desktop.ini")

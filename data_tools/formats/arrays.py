@@ -7,42 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.formats import Images, of_arrays
+from data_tools.account import Account
+from data_tools.conversion import Conversion
+from data_tools.formats import Format, Images, of_array, on_each_rank
 from hpcgan.errors import DataError
 
 
-def open_npy(source: Path, labels: Path | None) -> Images:
-    """Open an array, with the labels of another file.
+def read_npy(path: Path) -> np.ndarray:
+    """Return a .npy file's array, read from the disk when it is used.
 
     Raises:
-        DataError: a file is no such array, or holds Python objects.
+        DataError: it is no such file, or holds Python objects.
     """
-    return of_arrays(_load(source), None if labels is None else _load(labels), str(source))
-
-
-def open_npz(source: Path, images: str, labels: str | None) -> Images:
-    """Open an archive's arrays ``images`` and ``labels`` (None: "labels" if it is there).
-
-    Raises:
-        DataError: an array is not there, or holds Python objects.
-    """
-    try:
-        with np.load(source, allow_pickle=False) as archive:
-            wanted = labels or ("labels" if "labels" in archive else None)
-            for name in (images, wanted):
-                if name is not None and name not in archive:
-                    raise DataError(
-                        f"{source}: there is no array '{name}'; its arrays are: "
-                        f"{', '.join(archive.files) or 'none'}"
-                    )
-            arrays = archive[images], None if wanted is None else archive[wanted]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{source}: not readable as .npz: {_first_line(error)}") from None
-    return of_arrays(*arrays, str(source))
-
-
-def _load(path: Path) -> np.ndarray:
-    """Return a .npy file's array, read from the disk when it is used."""
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -50,6 +26,55 @@ def _load(path: Path) -> np.ndarray:
     return array
 
 
+def read_npz(path: Path, name: str) -> np.ndarray:
+    """Return an array of an archive.
+
+    Raises:
+        DataError: it is not there, or holds Python objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if name not in archive:
+                raise DataError(
+                    f"{path}: there is no array '{name}'; its arrays are: "
+                    f"{', '.join(archive.files) or 'none'}"
+                )
+            found: np.ndarray = archive[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not readable as .npz: {_first_line(error)}") from None
+    return found
+
+
+def _names(path: Path) -> list[str]:
+    """Return the names of an archive's arrays."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return list(archive.files)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not readable as .npz: {_first_line(error)}") from None
+
+
 def _first_line(error: Exception) -> str:
     """Return the first line of an error's text."""
     return str(error).splitlines()[0]
+
+
+def _open_npy(conversion: Conversion, account: Account) -> Images:
+    source = conversion.source
+    return of_array(read_npy(source), None, str(source))
+
+
+def _open_npz(conversion: Conversion, account: Account) -> Images:
+    """Open an archive's arrays: "images" and "labels", or those that are named."""
+    source = conversion.source
+    labels = conversion.own_labels or ("labels" if "labels" in _names(source) else None)
+    images = read_npz(source, conversion.images or "images")
+    return of_array(images, None if labels is None else read_npz(source, labels), str(source))
+
+
+def _has_suffix(suffix: str):  # type: ignore[no-untyped-def]
+    return lambda source: source.is_file() and source.suffix.lower() == suffix
+
+
+NPY = Format("npy", _has_suffix(".npy"), on_each_rank(_open_npy))
+NPZ = Format("npz", _has_suffix(".npz"), on_each_rank(_open_npz), frozenset({"images"}))

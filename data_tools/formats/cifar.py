@@ -6,19 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.formats import Images, listed
+from data_tools.account import Account
+from data_tools.conversion import Conversion
+from data_tools.formats import Format, Images, listed, on_each_rank
 from hpcgan.errors import DataError
 
 _RECORD = 1 + 3 * 32 * 32  # bytes
 
 
-def open_cifar10(source: Path) -> Images:
+def _open_cifar10(conversion: Conversion, account: Account) -> Images:
     """Open a .bin file, or all in a folder one after the other.
 
     Raises:
         DataError: a file is no whole number of records, or a label is not 0 to 9.
     """
-    files = listed(source, ".bin")
+    files = listed(conversion.source, ".bin")
     records = []
     for path in files:
         size = path.stat().st_size
@@ -28,18 +30,25 @@ def open_cifar10(source: Path) -> Images:
                 f"{_RECORD} bytes"
             )
         records.append(np.memmap(path, np.uint8, "r", shape=(size // _RECORD, _RECORD)))
+        if (wrong := records[-1][:, 0].max()) > 9:
+            raise DataError(f"{path}: has a label {wrong}; CIFAR-10's are 0 to 9")
     ends = np.cumsum([len(each) for each in records]).tolist()
 
-    def read(samples: range) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(run: range) -> np.ndarray:
         parts = []
-        for path, own, end in zip(files, records, ends, strict=True):
+        for own, end in zip(records, ends, strict=True):
             first = end - len(own)
-            part = own[max(0, samples.start - first) : max(0, samples.stop - first)]
-            if len(part) and part[:, 0].max() > 9:
-                raise DataError(f"{path}: has a label {part[:, 0].max()}; CIFAR-10's are 0 to 9")
-            parts.append(part)
-        part = np.concatenate(parts)
-        pixels = part[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        return pixels, part[:, 0]
+            parts.append(own[max(0, run.start - first) : max(0, run.stop - first), 1:])
+        return np.concatenate(parts).reshape(-1, 3, 32, 32)
 
-    return Images(ends[-1], (32, 32, 3), "uint8", "<i4", read)
+    labels = np.concatenate([each[:, 0] for each in records])
+    shape = (ends[-1], 3, 32, 32)
+    return Images(str(conversion.source), shape, np.dtype("u1"), read, labels=labels, layout="NCHW")
+
+
+def _is_cifar10(source: Path) -> bool:
+    names = [path.name for path in source.iterdir()] if source.is_dir() else [source.name]
+    return any(name.lower().endswith(".bin") for name in names)
+
+
+CIFAR10 = Format("cifar10", _is_cifar10, on_each_rank(_open_cifar10))

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from data_tools import copied_file
-from data_tools.formats import Images, of_arrays
+from data_tools.account import Account
+from data_tools.conversion import Conversion
+from data_tools.formats import Format, Images, of_array, on_each_rank
 from hpcgan.data import headers
 from hpcgan.errors import DataError
 from hpcgan.files import default_chunk
@@ -35,19 +37,25 @@ def is_hdf5(source: Path) -> bool:
     return False
 
 
-def open_hdf5(source: Path, images: str, labels: str | None) -> Images:
-    """Open the datasets ``images`` and ``labels`` (None: "labels" if it is there).
+def read_hdf5(path: Path, name: str) -> np.ndarray:
+    """Return a dataset.
 
     Raises:
-        DataError: the file is not HDF5, or a dataset is not there.
+        DataError: the file is not HDF5, or there is no such dataset.
     """
+    found, _ = call_on_data(copied_file.arrays, str(path), name, "none")
+    return _Rows(path, **found[0])[:]
+
+
+def _open_hdf5(conversion: Conversion, account: Account) -> Images:
+    """Open the datasets "images" and "labels", or those that are named."""
+    source = conversion.source
+    images = conversion.images or "images"
+    labels = "none" if conversion.labels and not conversion.own_labels else conversion.own_labels
     found, _ = call_on_data(copied_file.arrays, str(source), images, labels)
     arrays: list[Any] = [_Rows(source, **each) for each in found]
-    if len(arrays) == 1:
-        return of_arrays(arrays[0], None, str(source))
-    if arrays[1].ndim == 1 and arrays[1].dtype.kind in "iuf":  # all at once, since they are small
-        arrays[1] = arrays[1][:]
-    return of_arrays(arrays[0], arrays[1], str(source))
+    # Labels are small: all at once.
+    return of_array(arrays[0], arrays[1][:] if len(arrays) > 1 else None, str(source))
 
 
 class _Rows:
@@ -87,3 +95,11 @@ class _Rows:
                 f"{self._source}: samples {first} to {stop - 1} of '{self._name}' cannot be read: "
                 f"{error}"
             ) from None
+
+
+HDF5 = Format(
+    "hdf5",
+    lambda source: source.is_file() and is_hdf5(source),
+    on_each_rank(_open_hdf5),
+    frozenset({"images"}),
+)

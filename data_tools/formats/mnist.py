@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.formats import Images, of_arrays
+from data_tools.account import Account
+from data_tools.conversion import Conversion
+from data_tools.formats import Format, Images, of_array, on_each_rank
 from hpcgan.errors import DataError
 
 # The third byte of an IDX file; values of several bytes have their highest first.
@@ -28,20 +30,12 @@ def is_idx(path: Path) -> bool:
     return len(head) == 4 and head[:2] == b"\0\0" and head[2] in _DTYPES and 1 <= head[3] <= 5
 
 
-def open_idx(source: Path, labels: Path | None) -> Images:
-    """Open a file of images, with the labels of another, or of the one that MNIST puts beside it.
+def read_idx(path: Path) -> np.ndarray:
+    """Return a file's array.
 
     Raises:
-        DataError: a file is no IDX file, or has another number of bytes than its header claims.
+        DataError: it is no IDX file, or has another number of bytes than its header claims.
     """
-    if labels is None:
-        beside = source.with_name(source.name.replace("images", "labels").replace("idx3", "idx1"))
-        labels = beside if beside != source and beside.is_file() else None
-    return of_arrays(_read(source), None if labels is None else _read(labels), str(source))
-
-
-def _read(path: Path) -> np.ndarray:
-    """Return a file's array."""
     try:
         with _open(path) as file:
             head = file.read(4)
@@ -76,3 +70,17 @@ def _open(path: Path) -> BufferedIOBase:
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
     return gzip.GzipFile(path) if is_gzip else path.open("rb")
+
+
+def _open_idx(conversion: Conversion, account: Account) -> Images:
+    """Open a file of images, with the labels of the one that MNIST puts beside it."""
+    source = conversion.source
+    beside = source.with_name(source.name.replace("images", "labels").replace("idx3", "idx1"))
+    labels = None
+    if conversion.labels is None and beside != source and beside.is_file():
+        labels = read_idx(beside)
+        account.note("labels from the file beside it", beside.name)
+    return of_array(read_idx(source), labels, str(source))
+
+
+IDX = Format("idx", lambda source: source.is_file() and is_idx(source), on_each_rank(_open_idx))

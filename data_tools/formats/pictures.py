@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from data_tools.formats import Images
+from data_tools.account import Account
+from data_tools.conversion import Conversion
+from data_tools.formats import Format, Images, on_each_rank
 from hpcgan.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -17,18 +19,14 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 Size = tuple[int, int] | None
 
 
-def open_folder(folder: Path, size: Size, crop: bool, grey: bool) -> Images:
-    """Open a folder of pictures: all in it, or those in its sub-folders, a class each.
-
-    Args:
-        folder: the folder.
-        size: height and width of the samples; None: all pictures have one size.
-        crop: cut the middle out of a picture of another ratio instead of distorting it.
-        grey: one channel instead of three.
-
-    Raises:
-        DataError: there are no pictures.
-    """
+def _open_folder(conversion: Conversion, account: Account) -> Images:
+    """Open a folder of pictures: all in it, or those in its sub-folders, a class each."""
+    folder, size, crop, grey = (
+        conversion.source,
+        conversion.size,
+        conversion.crop,
+        conversion.grey,
+    )
     classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
     files: list[Path] = []
     labels: list[int] = []
@@ -40,19 +38,27 @@ def open_folder(folder: Path, size: Size, crop: bool, grey: bool) -> Images:
         raise DataError(f"{folder}: there are no pictures in it or its folders (.png, .jpg, .jpeg)")
     first = decode(files[0].read_bytes(), str(files[0]), size, crop, grey)
 
-    def read(samples: range) -> tuple[np.ndarray, np.ndarray | None]:
-        images = np.empty((len(samples), *first.shape), np.uint8)
-        for place, path in enumerate(files[samples.start : samples.stop]):
+    def read(run: range) -> np.ndarray:
+        images = np.empty((len(run), *first.shape), np.uint8)
+        for place, path in enumerate(files[run.start : run.stop]):
             try:
                 picture = decode(path.read_bytes(), str(path), size, crop, grey)
             except OSError as error:
                 raise DataError(f"{path}: not readable: {error.strerror}") from None
             check_shape(picture, first, str(path), str(files[0]))
             images[place] = picture
-        return images, np.array(labels[samples.start : samples.stop]) if classes else None
+        return images
 
-    kind = "<i4" if classes else None
-    return Images(len(files), first.shape, "uint8", kind, read, tuple(classes))
+    return Images(
+        str(folder),
+        (len(files), *first.shape),
+        np.dtype("u1"),
+        read,
+        labels=np.array(labels) if classes else None,
+        classes=tuple(classes),
+        layout="NHWC",
+        names=[str(path.relative_to(folder)) for path in files],
+    )
 
 
 def decode(content: bytes, origin: str, size: Size, crop: bool, grey: bool) -> np.ndarray:
@@ -100,3 +106,11 @@ def _resized(picture: Image.Image, size: tuple[int, int], crop: bool) -> Image.I
 def _short(error: Exception) -> str:
     """Return an error's text without the object that it names."""
     return "it is neither PNG nor JPEG" if isinstance(error, UnidentifiedImageError) else str(error)
+
+
+FOLDER = Format(
+    "folder",
+    Path.is_dir,
+    on_each_rank(_open_folder),
+    frozenset({"size", "crop", "grey", "background", "skip_broken"}),
+)

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.formats import Images, listed
+from data_tools.account import Account
+from data_tools.conversion import Conversion
+from data_tools.formats import Format, Images, listed
 from data_tools.formats.pictures import Size, check_shape, decode
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import DataError
@@ -17,49 +19,57 @@ from hpcgan.world import World
 # Names under which examples usually hold a picture, its class, and the shape of raw pixels.
 _IMAGES = ("image", "image_raw", "image/encoded")
 _LABELS = ("label", "image/class/label", "image/label")
+SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec")
 _SIZES = (("height", "image/height"), ("width", "image/width"), ("depth", "channels"))
 
 
-def open_tfrecord(world: World, source: Path, size: Size, crop: bool, grey: bool) -> Images:
-    """Open a file, or all .tfrecord files in a folder one after the other.
+def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Images:
+    """Open a file, or all files of its suffixes in a folder one after the other.
 
     An example holds PNG or JPEG, or raw uint8 pixels with their height, width and depth. The
     records of a file can only be read in order: a rank reads past those before its own.
-
-    Raises:
-        DataError: a file is damaged, or its examples hold no image.
     """
-    prepare_tensorflow(world)
-    files = listed(source, ".tfrecord", ".tfrecords", ".tfrec")
-    samples = sum(1 for _ in _records(files))
-    if not samples:
+    world.all_or_raise(lambda: prepare_tensorflow(world))
+    return world.all_or_raise(lambda: _opened(conversion))
+
+
+def _opened(conversion: Conversion) -> Images:
+    source = conversion.source
+    size, crop, grey = conversion.size, conversion.crop, conversion.grey
+    files = listed(source, *SUFFIXES)
+    labels = []
+    for number, record in enumerate(_records(files)):
+        labels.append(_integer(_features(record, f"{source}: record {number}"), _LABELS))
+        if (labels[0] is None) is not (labels[-1] is None):
+            raise DataError(f"{source}: record {number}: only some records have a label")
+    if not labels:
         raise DataError(f"{source}: there are no records")
     origin = f"{files[0]}: record 0"
-    features = _features(next(_records(files)), origin)
-    first = _image(features, origin, size, crop, grey)
-    has_labels = _integer(features, _LABELS) is not None
+    first = _image(_features(next(_records(files)), origin), origin, size, crop, grey)
     state: dict[str, Any] = {"next": -1}
 
-    def read(run: range) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(run: range) -> np.ndarray:
         if state["next"] != run.start:
             state["records"] = _records(files)
             for _ in range(run.start):
                 next(state["records"])
         images = np.empty((len(run), *first.shape), np.uint8)
-        labels = np.zeros(len(run), np.int32)
         for place, number in enumerate(run):
             origin = f"{source}: record {number}"
             own = _features(next(state["records"]), origin)
-            picture, label = _image(own, origin, size, crop, grey), _integer(own, _LABELS)
+            images[place] = picture = _image(own, origin, size, crop, grey)
             check_shape(picture, first, origin, "record 0")
-            if (label is not None) is not has_labels:
-                raise DataError(f"{origin}: only some records have a label")
-            images[place] = picture
-            labels[place] = label or 0
         state["next"] = run.stop
-        return images, labels if has_labels else None
+        return images
 
-    return Images(samples, first.shape, "uint8", "<i4" if has_labels else None, read)
+    return Images(
+        str(source),
+        (len(labels), *first.shape),
+        np.dtype("u1"),
+        read,
+        labels=None if labels[0] is None else np.array(labels),
+        layout="NHWC",
+    )
 
 
 def _records(files: list[Path]) -> Iterator[bytes]:
@@ -118,3 +128,16 @@ def _integer(features: Any, names: tuple[str, ...]) -> int | None:
         if name in features and features[name].int64_list.value:
             return int(features[name].int64_list.value[0])
     return None
+
+
+def _is_tfrecord(source: Path) -> bool:
+    names = [path.name for path in source.iterdir()] if source.is_dir() else [source.name]
+    return any(name.lower().endswith(SUFFIXES) for name in names)
+
+
+TFRECORD = Format(
+    "tfrecord",
+    _is_tfrecord,
+    _open_tfrecord,
+    frozenset({"size", "crop", "grey", "background", "skip_broken"}),
+)

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pickle
+import re
 import struct
 import sys
 from collections.abc import Callable
@@ -151,7 +152,8 @@ def converted(tmp_path_factory: pytest.TempPathFactory):
         ]
         done = launching.run(place, "-c", _ALL, json.dumps(commands), ranks=ranks, timeout=200)
         assert done.returncode == 0, done.stdout + done.stderr
-        said = dict(zip(cases, done.stdout.splitlines(), strict=True))
+        parts = re.split("\n(?! )", done.stdout.rstrip("\n"))
+        said = dict(zip(cases, parts, strict=True))
     return place, cases, said
 
 
@@ -193,7 +195,7 @@ def test_nothing_else_is_left_and_classes_are_reported(converted) -> None:
     for ranks in ("one", "three"):
         left = {path.name for path in (place / ranks).iterdir()}
         assert left == {f"{name}.h5" for name in cases}
-    assert ", labels int32 (0 ant, 1 bee, 2 cow); " in said["folder"]
+    assert "\n  3 classes: 0 ant: 4, 1 bee: 4, 2 cow: 3" in said["folder"]
     with h5py.File(place / "three" / "folder.h5") as file:
         assert list(file["labels"].attrs["classes"]) == ["ant", "bee", "cow"]
 
@@ -238,7 +240,7 @@ def test_pictures_that_cannot_be_samples(here: Path, capsys) -> None:
     assert refusal(capsys, "p", "o.h5") == (
         "p/b.png: not readable as a picture: it is neither PNG nor JPEG"
     )
-    assert refusal(capsys, "p/a.png", "o.h5").startswith("p/a.png: its format is a picture alone;")
+    assert refusal(capsys, "p/a.png", "o.h5").startswith("p/a.png: its format is unknown;")
 
 
 def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
@@ -257,7 +259,8 @@ def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
     Path("i").write_bytes(idx(GREYS))
     Path("l").write_bytes(idx(CLASSES[:5].astype("u1")))
     assert refusal(capsys, "i", "o.h5", "--labels", "l") == (
-        "i: the labels have shape (5,); for 11 images they must be (11,)"
+        "l: the labels have shape (5,); for 11 images they must be (11,), (11, K) conditions or "
+        "(11, K) of one-hot classes, or --labels none"
     )
     Path("c.bin").write_bytes(bytes(3074))
     assert refusal(capsys, "c.bin", "o.h5").startswith("c.bin: has 3074 bytes, which are not")
@@ -282,7 +285,10 @@ def test_arrays_that_cannot_be_samples(here: Path, capsys) -> None:
     assert not Path("sprung").exists()
     np.save("n.npy", GREYS.astype(int) + 200)
     message = refusal(capsys, "n.npy", "o.h5")
-    assert message.endswith("; integers must be from 0 to 255")
+    assert message.endswith(
+        "; integers must be from 0 to 255, or --values minmax (or another) says how they become "
+        "floats"
+    )
     np.save("n.npy", GREYS[0])
     assert refusal(capsys, "n.npy", "o.h5").startswith("n.npy: the images have shape (6, 5); ")
     np.save("n.npy", GREYS.astype(complex))
@@ -339,17 +345,17 @@ def test_hdf5_that_is_damaged(here: Path, capsys) -> None:
 def test_options_and_places_that_do_not_fit(here: Path, capsys) -> None:
     np.save("n.npy", GREYS)
     assert refusal(capsys, "n.npy", "no/o.h5").startswith("no/o.h5: there is no directory no;")
-    assert refusal(capsys, "n.npy", "o.h5", "--size", "8").startswith("--size, --crop and --grey")
+    assert refusal(capsys, "n.npy", "o.h5", "--size", "8").startswith("--size is for ")
     assert refusal(capsys, "n.npy", "o.h5", "--chunk", "0").startswith("argument --chunk: '0' is")
     assert refusal(capsys, "n.npy", "o.h5", "--labels", "l") == (
         "l: there is no such file (--labels)"
     )
     assert refusal(capsys, "n.npy", "o.h5", "--images", "x") == (
-        "--images is for .npz and HDF5, and n.npy is npy"
+        "--images is for hdf5, npz, and n.npy is npy"
     )
     folder(here)
     assert refusal(capsys, "folder", "o.h5", "--labels", "l") == (
-        "--labels is not for folder, which folder is: the labels are in it"
+        "l: there is no such file (--labels)"
     )
     assert "'8,x' is not H or H,W, whole numbers" in refusal(
         capsys, "n.npy", "o.h5", "--size", "8,x"
