@@ -5,16 +5,20 @@ Unlike a run, which ends with the first thing that is wrong, it goes on and list
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
+from data_tools import missing
 from hpcgan import hdf5_limits
 from hpcgan.data import checks
 from hpcgan.errors import DataError
 from hpcgan.files import default_chunk
+
+_MOST_FILL = 64  # bytes of an attribute that is a fill value
 
 
 @hdf5_limits.served
@@ -47,28 +51,60 @@ def samples(file: str, images: str) -> Iterator[Any]:
 
 @hdf5_limits.served
 def values(file: str, images: str, start: int, stop: int) -> Iterator[Any]:
-    """Yield what is wrong with the values of some samples, which are read a chunk at a time.
+    """Yield what the values of some samples are, which are read a chunk at a time.
 
-    The value has ``unreadable``, a list of a first and a last sample and the reason; and
-    ``not_finite``, a list of samples.
+    The arrays are the numbers of the samples that can be read, int64, and a hash of each, uint64.
+    The value has ``unreadable``, a list of a first and a last sample and the reason; and lists of
+    samples: ``not_finite``, those with a ``fill`` value, and those that are ``constant``.
     """
-    unreadable, not_finite = [], []
+    unreadable = []
+    found: dict[str, list[int]] = {"not_finite": [], "fill": [], "constant": []}
+    numbers, hashes = [], []
     with h5py.File(file, "r", locking=False) as opened:
         array = checks.dataset(opened, file, images)
         checks.check_filters(array, file)
+        fills = missing.fill_values(_small_attributes(array.attrs))
         step = array.chunks[0] if array.chunks else stop - start
         for first in range(start, stop, step):
             last = min(first + step, stop) - 1
-            hdf5_limits.allow(2 * step * checks.shape_bytes(array.shape[1:], array))
+            hdf5_limits.allow(4 * step * checks.shape_bytes(array.shape[1:], array))
             try:
                 part = array[first : last + 1]
             except (OSError, RuntimeError, ValueError) as error:
                 unreadable.append([first, last, str(error)])
                 continue
-            if part.dtype.kind == "f" and not np.isfinite(part).all():
-                bad = ~np.isfinite(part.reshape(len(part), -1)).all(axis=1)
-                not_finite += (first + np.flatnonzero(bad)).tolist()
-    yield {"unreadable": unreadable, "not_finite": not_finite}
+            rows = np.ascontiguousarray(part).reshape(len(part), -1)
+            for name, wrong in _look(rows, fills).items():
+                found[name] += (first + np.flatnonzero(wrong)).tolist()
+            numbers.append(np.arange(first, last + 1))
+            hashes.append(np.frombuffer(b"".join(map(_hash, rows)), np.uint64))
+    yield np.concatenate([np.zeros(0, np.int64), *numbers])
+    yield np.concatenate([np.zeros(0, np.uint64), *hashes])
+    yield found | {"unreadable": unreadable}
+
+
+def _look(rows: np.ndarray, fills: list[float]) -> dict[str, np.ndarray]:
+    """Return which samples (rows) have what, by its name."""
+    looked = {
+        "constant": (rows == rows[:, :1]).all(axis=1),
+        "fill": missing.is_fill(rows, fills).any(axis=1),
+    }
+    if rows.dtype.kind == "f":
+        looked["not_finite"] = ~np.isfinite(rows).all(axis=1)
+    return looked
+
+
+def _hash(row: np.ndarray) -> bytes:
+    return hashlib.blake2b(row.data, digest_size=8).digest()
+
+
+def _small_attributes(attributes: Any) -> dict[str, Any]:
+    """Return the attributes that name fill values."""
+    return {
+        name: attributes[name]
+        for name in missing.FILL_ATTRIBUTES
+        if name in attributes and checks.attribute_bytes(attributes, name) <= _MOST_FILL
+    }
 
 
 @hdf5_limits.served

@@ -12,6 +12,7 @@ import numpy as np
 
 from hpcgan import hdf5_limits
 from hpcgan.data import checks
+from hpcgan.data import values as mappings
 from hpcgan.errors import DataError
 from hpcgan.files import default_chunk
 from hpcgan.terminal import printable
@@ -84,7 +85,24 @@ def _describe_images(array: Any, file: str) -> list[str]:
     if array.dtype.kind in "iuf" and size:
         low, high, mean = _range(array, file)
         lines.append(f"  values from {low:g} to {high:g}, mean {mean:.5g}")
+        lines += _use(array, low, high)
     return lines
+
+
+def _use(array: Any, low: float, high: float) -> list[str]:
+    """Return the line about what a run makes of the axes and values, if it takes them."""
+    axes = {4: "(H, W, C)", 5: "(D, H, W, C)"}.get(array.ndim)
+    if axes is None or array.dtype.name not in ("uint8", "float32"):
+        return ["  a run does not take them; hpcgan-data convert makes what it takes"]
+    if array.dtype.name == "uint8":
+        return [f"  used as {axes}, scaled to {low / 127.5 - 1:.3g} to {high / 127.5 - 1:.3g}"]
+    steps = array.attrs["values"] if "values" in array.attrs else ""
+    if not steps:
+        return [f"  used as {axes}, values as they are"]
+    source = mappings.inverse(mappings.parse(str(steps)), np.array([low, high]))
+    return [
+        f"  used as {axes}, values as they are; in the source from {source[0]:g} to {source[1]:g}"
+    ]
 
 
 def _attribute(attributes: Any, name: str) -> Any:

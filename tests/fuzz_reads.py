@@ -60,7 +60,7 @@ def by_inspect(path: str) -> object:
 
 def by_verify(path: str) -> object:
     """Return what ``verify`` finds, which must be something where a run finds something."""
-    found = verify.check(path, "images", None)
+    found, _ = verify.check(path, "images", None)
     problems = found.pop("problems")
     if problems:
         raise DataError(f"{path}: {'; '.join(problems)}")

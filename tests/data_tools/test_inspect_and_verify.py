@@ -62,6 +62,7 @@ def test_inspect_tells_what_a_file_holds(here: Path, capsys) -> None:
         "  images: 10 samples (4, 3, 1) uint8",
         f"    chunks (4, 4, 3, 1) of 48 bytes; shuffle, gzip, {120 / stored:.2f} times smaller",
         "    values from 0 to 200, mean 60.667",
+        "    used as (H, W, C), scaled to -1 to 0.569",
         "  labels: (10,) int64",
         "    3 different: 0 (ant): 3, 1 (bee): 4, 2 (cow): 3",
     ]
@@ -70,12 +71,15 @@ def test_inspect_tells_what_a_file_holds(here: Path, capsys) -> None:
 def test_inspect_tells_of_conditions_volumes_and_draws(here: Path, capsys) -> None:
     with h5py.File("v.h5", "w") as file:
         file["x"] = np.linspace(0, 2, 5 * 2 * 3 * 4, dtype="f4").reshape(5, 2, 3, 4, 1)
+        file["x"].attrs["values"] = "scale:0.5,0"
         file["e"] = np.array([1, 2, 3, 4, 10], "f4")
     lines = said(capsys, "inspect", "v.h5", "--images", "x", "--labels", "e", "--preview", "p.png")
     assert lines[1:] == [
         "  x: 5 samples (2, 3, 4, 1) float32",
         "    in one piece; no compression",
+        "    values = scale:0.5,0",
         "    values from 0 to 2, mean 1",
+        "    used as (D, H, W, C), values as they are; in the source from 0 to 4",
         "  e: (5,) float32",
         "    from 1 to 10, mean 4",
     ]
@@ -100,7 +104,38 @@ def test_whole_files_are_ok(here: Path, capsys) -> None:
     assert said(capsys, "verify", "a.h5", "b.h5") == [
         "a.h5: ok: 10 samples, (4, 3, 1) uint8 with labels int64",
         "b.h5: ok: 10 samples, (4, 3, 1) uint8 with labels int64",
+        "note: exact copies of other samples: 10 (b.h5 0 of a.h5 0, b.h5 1 of a.h5 1, b.h5 2 of "
+        "a.h5 2, ...)",
     ]
+
+
+def test_fill_values_single_values_and_copies_are_named(here: Path, capsys) -> None:
+    make("a.h5", "f4")
+    make("b.h5", "f4")
+    with h5py.File("a.h5", "r+") as file:
+        file["images"].attrs["_FillValue"] = np.float32(-999)
+        file["images"][3, 1, 1, 0] = -999
+        file["images"][4, 0, 0, 0] = 9.96921e36  # netCDF's own
+        file["images"][8] = 0.5
+        file["images"][9] = 0.5
+    with h5py.File("b.h5", "r+") as file:
+        file["images"][:3] += 0.25
+        file["images"][5] = file["images"][7]
+        file["images"][8:] += 0.125
+    lines = said(capsys, "verify", "a.h5", "b.h5", status=1)
+    assert lines == [
+        "a.h5: sample 3 of 'images' holds fill values, which stand for missing ones",
+        "a.h5: sample 4 of 'images' holds fill values, which stand for missing ones",
+        "a.h5: note: samples of 'images' with a single value in all places: 2, the first is 8",
+        "b.h5: ok: 10 samples, (4, 3, 1) float32 with labels int64",
+        # 3 and 4 of a.h5 were changed; 6, 7 are the same in both, and b.h5's 5 is its 7.
+        "note: exact copies of other samples: 4 (a.h5 9 of a.h5 8, b.h5 5 of a.h5 7, b.h5 6 of "
+        "a.h5 6, ...)",
+    ]
+    # Neither single values nor copies are wrong by themselves.
+    assert said(capsys, "verify", "b.h5")[-1] == (
+        "note: exact copies of other samples: 1 (b.h5 7 of b.h5 5)"
+    )
 
 
 def test_every_kind_of_wrong_file_is_listed(here: Path, capsys) -> None:
@@ -156,6 +191,7 @@ def test_every_kind_of_wrong_file_is_listed(here: Path, capsys) -> None:
         "empty.h5: 'images' holds no samples",
         "empty.h5: holds (4, 3, 1) float32, but good.h5 ",
         "none.h5: there is no such file",
+        "note: exact copies of other samples: ",
     ]
     assert len(lines) == len(starts), lines
     for line, start in zip(lines, starts, strict=True):
@@ -169,7 +205,7 @@ def test_the_ranks_share_the_files_and_fail_together(hpcgan_data, here: Path) ->
     done = hpcgan_data("verify 0.h5 1.h5 2.h5", ranks=2)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["0.h5", "1.h5", "2.h5"]
+    assert [line.split(":")[0] for line in lines] == ["0.h5", "1.h5", "2.h5", "note"]
     assert lines[0] == lines[2].replace("2.h5", "0.h5")
     errors = [line for line in done.stderr.splitlines() if "hpcgan-data" in line]
     assert errors == ["hpcgan-data: 1 problem in 3 files"]
@@ -207,7 +243,7 @@ def test_samples_that_hdf5_does_not_survive_are_named(
         return hdf5.call(function, *words)
 
     monkeypatch.setattr(verify, "call", call)
-    found = verify.check("a.h5", "images", None)
+    found, _ = verify.check("a.h5", "images", None)
     problem = "samples 0 to 7 of 'images': HDF5 crashes on it; no more of them are read"
     assert found["problems"] == [problem]
     assert found["labels"] == "int64"
@@ -220,7 +256,7 @@ def test_a_chunk_that_says_to_be_elsewhere_is_reported(here: Path, capsys) -> No
     # HDF5 reads zeros where this chunk belongs, without a word.
     path.write_bytes(content.replace(place, struct.pack("<2I5Q", 192, 0, 4, 40, 0, 0, 0)))
     problem = "a.h5: 1 chunks of '/images' are not in it: it is damaged"
-    assert said(capsys, "verify", "a.h5", status=1) == [problem]
+    assert said(capsys, "verify", "a.h5", status=1)[0] == problem
     for words in ("inspect a.h5", "reshard a.h5 --out o.h5", "convert a.h5 o.h5"):
         assert cli.main(words.split()) == 2
         assert capsys.readouterr().err == f"hpcgan-data: {problem}\n"
@@ -275,5 +311,5 @@ def test_damage_anywhere_never_hangs_or_fails_in_another_way(here: Path) -> None
         for _ in range(8):
             content[rng.randrange(len(content))] = rng.randrange(256)
         Path("b.h5").write_bytes(content[: rng.choice([None, rng.randrange(len(content))])])
-        found = verify.check("b.h5", "images", None)
+        found, _ = verify.check("b.h5", "images", None)
         assert not [p for p in found["problems"] if "\n" in p]
