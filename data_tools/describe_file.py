@@ -96,7 +96,7 @@ def _use(array: Any, low: float, high: float) -> list[str]:
         return ["  a run does not take them; hpcgan-data convert makes what it takes"]
     if array.dtype.name == "uint8":
         return [f"  used as {axes}, scaled to {low / 127.5 - 1:.3g} to {high / 127.5 - 1:.3g}"]
-    steps = array.attrs["values"] if "values" in array.attrs else ""
+    steps = array.attrs.get("values", "")
     if not steps:
         return [f"  used as {axes}, values as they are"]
     source = mappings.inverse(mappings.parse(str(steps)), np.array([low, high]))

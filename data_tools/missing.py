@@ -1,0 +1,26 @@
+"""Values that stand for missing ones: NaN, infinity, and the fill values of netCDF and CF files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+FILL_ATTRIBUTES = ("_FillValue", "missing_value")
+# Of floats that were never written (NC_FILL_FLOAT in netcdf.h).
+_NETCDF_FILL = 9.96920996838687e36
+
+
+def fill_values(attributes: Mapping[str, Any]) -> list[float]:
+    """Return the fill values that a dataset's attributes name."""
+    named = [attributes[name] for name in FILL_ATTRIBUTES if name in attributes]
+    return [value for each in named for value in np.ravel(each).tolist()]
+
+
+def is_fill(part: np.ndarray, fills: list[float]) -> np.ndarray:
+    """Return where values are fill values, of ``part``'s shape."""
+    found = np.isin(part, fills) if fills else np.zeros(part.shape, bool)
+    if part.dtype.kind == "f":
+        found |= np.isclose(part, _NETCDF_FILL, rtol=1e-6, atol=0)
+    return found
