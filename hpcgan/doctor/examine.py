@@ -85,8 +85,7 @@ class _Examination:
                 sent = {"kind": type(error).__name__, "message": str(error)}
         got = self._broadcast(sent, _PATHS, 2 * self._seconds)
         if "message" in got:
-            wrong: UserError = getattr(errors, got["kind"])(got["message"])
-            wrong.on_all_ranks = True
+            wrong: UserError = getattr(errors, got["kind"])(got["message"], on_all_ranks=True)
             raise wrong
         return RunPaths(**got["paths"])
 
