@@ -9,7 +9,7 @@ import pytest
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config, DataConfig, ModelConfig
 from hpcgan.errors import ConfigError
-from hpcgan.generate import sample
+from hpcgan.generate import Wanted, sample
 from hpcgan.world import World
 
 
@@ -23,5 +23,5 @@ def test_either_network_of_a_checkpoint_may_name_code_and_none_is_run(
     config = Config(data=DataConfig(files=["x"], shards=1), model=model)
     found = Checkpoint(Path("c.h5"), 1, 1, config, (8, 8, 1), "uint8", "40 samples", 0, 0, {})
     with pytest.raises(ConfigError, match=r"^c\.h5: its networks are built by trap:network; if"):
-        sample(world, found, 1, 0)
+        sample(world, found, Wanted(1))
     assert not Path("sprung").exists()
