@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.measure import MPIRUN, run
 from data_tools import digits
 from hpcgan import checkpoint
-from hpcgan.generate import sample
+from hpcgan.generate import Wanted, sample
 from hpcgan.metrics.digits import Evaluator, read_lines
 from hpcgan.pictures import to_dtype
 from hpcgan.world import World
