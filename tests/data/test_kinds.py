@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
+from data_tools.conversion import Conversion
+from data_tools.convert import convert
 from hpcgan.config import DataConfig
 from hpcgan.data import kinds
 from hpcgan.data.source import Source, open_source
@@ -191,3 +193,18 @@ def test_labels_of_several_values_are_read_in_order(world: World, tmp_path: Path
         write(tmp_path / f"{n}.h5", None, None, part) for n, part in enumerate(np.split(both, 2))
     ]
     assert opened(world, *files).read_labels().tolist() == both.tolist()
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NDHW"])
+def test_a_converted_file_says_where_its_channels_are_if_that_was_said(
+    world: World, tmp_path: Path, layout: Any
+) -> None:
+    pixels = np.arange(5 * 3 * 6 * 7, dtype=np.uint8).reshape(5, 3, 6, 7)
+    np.save(tmp_path / "a.npy", pixels)
+    convert(tmp_path / "a.h5", Conversion(tmp_path / "a.npy", layout=layout), world)
+    with h5py.File(tmp_path / "a.h5") as file:
+        stated = "NHWC" if layout == "NHWC" else "NDHWC"
+        assert file["images"].attrs["layout"] == stated
+        assert (file["images"][:].reshape(pixels.shape) == pixels).all()
+    source = open_source(world, DataConfig([str(tmp_path / "a.h5")]))
+    assert source.sample_shape == ((3, 6, 7) if layout == "NHWC" else (3, 6, 7, 1))
