@@ -42,18 +42,25 @@ def check_shape(
     fits = len(shape) == len(sides) + 1 and all(least <= side <= most for side in shape[:-1])
     if fits and shape[-1] <= MOST_CHANNELS:
         return
-    hint = f"choose model.name {others}, or other data"
-    if shape[-1] > MOST_CHANNELS:
-        hint = f"samples of {shape[-1]} channels need networks of your own (docs/models.md)"
-        if len(shape) == 3:
-            hint = (
-                "if they are volumes (D, H, W), hpcgan-data convert --layout NDHW adds the axis of "
-                f"the channels; {hint}"
-            )
     raise ConfigError(
         f"model.name {family} makes samples ({', '.join(sides)}, C) with {', '.join(sides[:-1])} "
         f"and {sides[-1]} from {least} to {most} and C from 1 to {MOST_CHANNELS}, but the data's "
-        f"are {shape}; {hint}"
+        f"are {shape}; {_way_out(shape, sides, others)}"
+    )
+
+
+def _way_out(shape: tuple[int, ...], sides: str, others: str) -> str:
+    """Return what to do with samples that a family of networks does not make."""
+    if shape[-1] <= MOST_CHANNELS and len(shape) == len(sides) + 1:  # too small or too large
+        return f"choose model.name {others}, or other data"
+    if shape[-1] <= MOST_CHANNELS:
+        return f"choose model.name {'volume' if len(shape) == 4 else 'dcgan or resnet'}"
+    own = f"samples of {shape[-1]} channels need networks of your own (docs/models.md)"
+    if len(shape) == 4:
+        return own
+    return (
+        "if they are volumes (D, H, W), hpcgan-data convert --layout NDHW adds the axis of the "
+        f"channels; {own}"
     )
 
 

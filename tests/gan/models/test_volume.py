@@ -74,16 +74,17 @@ def test_the_gradient_of_an_empty_shower_is_finite():
 
 
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "hint"),
     [
-        (7, 8, 8, 1),
-        (8, 8, 65, 1),
-        (8, 8, 8, 5),
-        (8, 8, 1),
+        ((7, 8, 8, 1), r"choose model\.name mlp, or other data"),
+        ((8, 8, 65, 1), r"choose model\.name mlp, or other data"),
+        ((8, 8, 8, 5), "samples of 5 channels need networks of your own"),
+        ((8, 8, 1), r"choose model\.name dcgan or resnet"),
+        ((25, 25, 25), r"if they are volumes \(D, H, W\), hpcgan-data convert --layout NDHW adds"),
     ],
 )
-def test_other_shapes_are_refused(shape):
-    with pytest.raises(ConfigError, match=r"volume makes samples .* choose model\.name mlp"):
+def test_other_shapes_are_refused(shape, hint):
+    with pytest.raises(ConfigError, match=rf"volume makes samples .* are \(.*\); {hint}"):
         build(ModelConfig(name="volume"), shape, 0)
 
 
