@@ -56,6 +56,8 @@ def is_matlab(array: Any) -> bool:
     """Return whether MATLAB wrote a dataset, or the file that holds it."""
     if "MATLAB_class" in array.attrs:
         return True
+    if not array.file.userblock_size:
+        return False
     with Path(array.file.filename).open("rb") as file:
         return file.read(len(_MATLAB)) == _MATLAB
 

@@ -77,9 +77,10 @@ def opened_shards(
         workers = ThreadPoolExecutor(data.threads or world.cores, thread_name_prefix="read")
         stack.callback(workers.shutdown, cancel_futures=True)
         if assignment.placement == "stream":
-            first = assignment.slices[assignment.hosted[0]][0]
-            span = world.all_or_raise(lambda: value_range.of(reader.read(first)))
-            value_range.warn(world, config, source, span, "the first chunks")
+            if source.dtype == "float32":
+                first = assignment.slices[assignment.hosted[0]][0]
+                span = world.all_or_raise(lambda: value_range.of(reader.read(first)))
+                value_range.warn(world, config, source, span, "the first chunks")
             yield {
                 shard: StreamedShard(
                     reader,
