@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.measure import MPIRUN, run
 from data_tools import digits
 from hpcgan import checkpoint
-from hpcgan.generate import sample
+from hpcgan.generate import Wanted, sample
 from hpcgan.metrics.digits import Evaluator, read_lines
 from hpcgan.pictures import to_dtype
 from hpcgan.world import World
@@ -113,7 +113,7 @@ def report(world: World, data: Path, run_dir: Path) -> str:
     assert last.images == IMAGES
     distances = []
     for found in (checkpoint.read(checkpoint.path_of(run_dir / "checkpoints", 0)), last):
-        drawn = sample(world, found, SAMPLES, seed=1)
+        drawn = sample(world, found, Wanted(SAMPLES, seed=1))
         assert drawn is not None
         images = to_dtype(drawn[0], "uint8")
         distances.append(evaluator.evaluate(images)[0])

@@ -14,7 +14,7 @@ import numpy as np
 
 from data_tools import missing
 from hpcgan import hdf5_limits
-from hpcgan.data import checks
+from hpcgan.data import checks, kinds
 from hpcgan.errors import DataError
 from hpcgan.files import default_chunk
 
@@ -35,7 +35,7 @@ def samples(file: str, images: str) -> Iterator[Any]:
     with h5py.File(file, "r", locking=False) as opened:
         array = checks.dataset(opened, file, images)
         known: dict[str, Any] = {"has_labels": checks.has_dataset(opened, "labels")}
-        problem = checks.wrong_samples(array, images)
+        problem = kinds.wrong_samples(array, images)
         if not problem:
             known |= {
                 "samples": array.shape[0],
@@ -116,7 +116,7 @@ def labels(file: str, name: str, count: int) -> Iterator[Any]:
     """
     with h5py.File(file, "r", locking=False) as opened:
         array = checks.dataset(opened, file, name)
-        problem = checks.wrong_labels(array, name, count)
+        problem = kinds.wrong_labels(array, name, count)
         if not problem:
             problem = _problem(checks.check_content, array, file) or _wrong_values(array, name)
         yield {"labels": array.dtype.name, "problems": [problem] if problem else []}

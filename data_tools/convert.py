@@ -73,6 +73,8 @@ def convert(out: Path, conversion: Conversion, world: World) -> list[str]:
 def _layout(images: Images, conversion: Conversion) -> Layout:
     """Return what is written of images."""
     attributes: Attributes = {"images": dict(images.attributes)}
+    if conversion.layout:  # so that a run need not ask whether the channels are last
+        attributes["images"]["layout"] = "NHWC" if len(images.shape) == 4 else "NDHWC"
     stored = "u1" if images.dtype == np.uint8 else "<f4"
     datasets = {"images": (images.shape[1:], stored)}
     note = f"{'x'.join(map(str, images.shape[1:]))} {images.dtype}"

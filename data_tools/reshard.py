@@ -154,7 +154,8 @@ class Samples:
             wanted.images: (self.source.sample_shape, stored)
         }
         if self._labels is not None:
-            datasets[str(self.source.labels)] = ((), self._labels.dtype.newbyteorder("<").str)
+            kind = self._labels.dtype.newbyteorder("<").str
+            datasets[str(self.source.labels)] = (self._labels.shape[1:], kind)
         return Layout(samples, datasets, wanted.chunk, wanted.compression, self._attributes)
 
     def read(self, run: range) -> dict[str, np.ndarray]:

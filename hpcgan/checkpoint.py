@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ import numpy as np
 from hpcgan import __version__, checkpoint_content
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
+from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import CheckpointError, ConfigError
 from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
 from hpcgan.hdf5 import Hdf5Error, call
@@ -59,6 +60,7 @@ class Checkpoint:
         groups: for each network and optimizer, its variables by name.
         fingerprints: of the data files (``hpcgan.data.fingerprint``); none in checkpoints from
             before they were kept.
+        samples: how the data's were mapped, and their classes; in older ones nothing of it.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Checkpoint:
     discarded: int
     groups: dict[str, dict[str, np.ndarray]]
     fingerprints: tuple[str, ...] = ()
+    samples: SampleInfo = field(default_factory=SampleInfo)
 
 
 def path_of(directory: Path, step: int) -> Path:
@@ -178,7 +181,8 @@ def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Chec
             return None
         fields = {each.name: getattr(found, each.name) for each in dataclasses.fields(found)}
         del fields["groups"]
-        return {**fields, "path": str(found.path), "config": to_yaml(found.config)}
+        texts = {"config": to_yaml(found.config), "samples": found.samples.as_text()}
+        return {**fields, "path": str(found.path), **texts}
 
     values = world.on_root(header)
     if world.is_root or values is None:
@@ -189,8 +193,18 @@ def read_together(world: World, choose: Callable[[], Checkpoint | None]) -> Chec
 def _checkpoint(
     path: Path, groups: dict[str, dict[str, np.ndarray]], values: dict[str, Any]
 ) -> Checkpoint:
-    """Return a checkpoint from its other fields as JSON has them, the config as YAML text."""
-    values["config"] = from_yaml(values["config"], str(path))
+    """Return a checkpoint from its other fields as JSON has them, the config as YAML text.
+
+    Raises:
+        ConfigError, CheckpointError: the fields contradict each other.
+    """
+    values["config"] = config = from_yaml(values["config"], str(path))
+    values["samples"] = samples = SampleInfo.parse(values["samples"])
+    if samples.counts and len(samples.counts) != config.model.classes:
+        raise CheckpointError(
+            f"{path}: damaged or no checkpoint: it counts the samples of {len(samples.counts)} "
+            f"classes, and model.classes is {config.model.classes}"
+        )
     for name in ("sample_shape", "fingerprints"):
         values[name] = tuple(values[name])
     return Checkpoint(path=path, groups=groups, **values)
@@ -228,6 +242,7 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
         "rollbacks": checkpoint.rollbacks,
         "discarded": checkpoint.discarded,
         "data_files": " ".join(checkpoint.fingerprints),
+        "samples": checkpoint.samples.as_text(),
         "hpcgan_version": __version__,
         "h5py_version": h5py.__version__,
         "numpy_version": np.__version__,

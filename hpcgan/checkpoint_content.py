@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from hpcgan import hdf5_limits
+from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import CheckpointError
 
 MOST_TEXT = 4 * 2**20  # bytes of the configuration
@@ -60,6 +61,7 @@ def _fields(file: h5py.File, path: str) -> dict[str, Any]:
         "rollbacks": _whole(file, "rollbacks", path),
         "discarded": _whole(file, "discarded", path),
         "fingerprints": _fingerprints(file, path),
+        "samples": _samples(file, path),
     }
 
 
@@ -90,6 +92,19 @@ def _fingerprints(file: h5py.File, path: str) -> list[str]:
     found = _text(file, name, path).split()
     if any(not _FINGERPRINT.fullmatch(each) for each in found):
         raise _wrong(name, path)
+    return found
+
+
+def _samples(file: h5py.File, path: str) -> str:
+    """Return the text of what is known of the samples; older checkpoints hold none."""
+    name = "samples"
+    if not h5py.h5a.exists(file.id, name.encode()):
+        return SampleInfo().as_text()
+    found = _text(file, name, path)
+    try:
+        SampleInfo.parse(found)
+    except ValueError:
+        raise _wrong(name, path) from None
     return found
 
 

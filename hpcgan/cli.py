@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpcgan import __version__, command, submit
+from hpcgan import __version__, command, layouts, submit
 from hpcgan.doctor import commands as doctor
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
@@ -42,11 +42,11 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
 
 
 def _generate(world: World, arguments: argparse.Namespace) -> None:
-    from hpcgan.generate import generate
+    from hpcgan.generate import Wanted, generate
 
     given = arguments
-    options = (given.seed, given.label, given.trust_networks)
-    generate(world, given.checkpoint, given.count, given.out, *options)
+    wanted = Wanted(given.count, given.seed, given.label, given.draw, given.trust_networks)
+    generate(world, given.checkpoint, wanted, given.out, given.layout)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -73,9 +73,20 @@ def _parse(words: list[str]) -> argparse.Namespace:
     generate.add_argument("--seed", type=int, default=0, metavar="S")
     generate.add_argument(
         "--label",
-        type=float,
         metavar="Y",
-        help="label of all samples (default: classes in turn, or values in the data's range)",
+        help="label of all samples: a class by its name or number, a value, or K values A,B,... "
+        "(default: classes in turn, or values in the data's range)",
+    )
+    generate.add_argument(
+        "--draw",
+        choices=("turn", "data"),
+        default="turn",
+        help="classes in turn (default), or each as often as in the data",
+    )
+    generate.add_argument(
+        "--layout",
+        choices=layouts.LAYOUTS,
+        help="order of the axes of the samples (default: NHWC, or NDHWC); flat is one axis",
     )
     generate.add_argument(
         "--trust-networks",

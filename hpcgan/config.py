@@ -21,8 +21,8 @@ class DataConfig:
         files: HDF5 files, or patterns such as part-*.h5, that are one array together, in this
             order; those of a pattern are sorted by name.
         images: the dataset of the samples, (N, H, W, C) or (N, D, H, W, C), uint8 or float32.
-        labels: the dataset of the labels, (N,), integers or float32, for model.condition and
-            balanced shards; null for none.
+        labels: the dataset of the labels, (N,), integers or float32, or (N, K) float32, for
+            model.condition and balanced shards; null for none.
         shards: logical shards that the data is divided into; null for one per rank, or as in the
             checkpoint that the run resumes from.
         partition: contiguous (neighbours stay together), strided (one sample to each shard in
@@ -64,9 +64,10 @@ class ModelConfig:
         width: channels of the finest level; each coarser level doubles it.
         condition: how the labels are used: none, projection (class labels; Miyato and Koyama,
             2018), auxiliary (class labels, which the discriminator predicts; Odena et al., 2017)
-            or regression (real-valued labels, which the discriminator predicts, in volume).
+            or regression (one or K real values, which the discriminator predicts, in volume).
         classes: number of the class labels; null for the largest one in the data and 1.
-        label_range: smallest and largest real-valued label; null for those of the data.
+        label_range: smallest and largest real-valued label, of K values two numbers for each in
+            turn; null for those of the data.
         normalisation: statistics of the generator's batch normalisation: batch (of each shard's
             batch) or synchronised (of all shards' batches, by all-reduces in each layer).
         attention: whether resnet has a layer of self-attention.

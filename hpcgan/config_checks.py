@@ -107,8 +107,8 @@ def _wrong_training(config: Config) -> Iterator[str]:
         )
     if model.attention and model.name != "resnet":
         yield "model.attention is for model.name: resnet"
-    if model.label_range is not None and len(model.label_range) != 2:
-        yield f"model.label_range is {model.label_range}; give two numbers"
+    if model.label_range is not None and (len(model.label_range) % 2 or not model.label_range):
+        yield f"model.label_range is {model.label_range}; give two numbers, of K values 2K"
     smoothed = ("non_saturating", "minimax", "least_squares")
     if config.loss.label_smoothing and config.loss.name not in smoothed:
         yield (

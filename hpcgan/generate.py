@@ -1,59 +1,85 @@
 """``hpcgan generate``: samples from a checkpoint's generator, by one rank or many.
 
 Sample i depends on the checkpoint, the seed and i alone: latents are drawn in numbered blocks,
-which the ranks share out. Rank 0 takes the blocks one after the other and writes the file.
+which the ranks share out. Rank 0 takes the blocks one after the other and writes the file, in the
+units of the source where the data's attribute ``values`` says how these were mapped.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hpcgan import checkpoint, pictures
+from hpcgan import checkpoint, layouts, pictures
 from hpcgan.checkpoint import Checkpoint
+from hpcgan.data.values import inverse
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import ConfigError
 from hpcgan.files import default_chunk, hdf5_on_disk, write_whole, writing
+from hpcgan.gan import conditions
 from hpcgan.world import World
 
 _SUFFIXES = (".h5", ".npz", ".png")
 
-# Samples that follow one another, (n, *sample_shape), and their labels, (n,), or None.
+# Samples that follow one another, (n, *sample_shape), and their labels, (n,) or (n, K), or None.
 Block = tuple[np.ndarray, np.ndarray | None]
 
 
-def generate(
-    world: World,
-    path: Path,
-    count: int,
-    out: Path,
-    seed: int = 0,
-    label: float | None = None,
-    trusted: bool = False,
-) -> None:
-    """Write ``count`` samples of the checkpoint ``path``, from latents of ``seed``, to ``out``.
+@dataclass(frozen=True)
+class Wanted:
+    """Which samples are made.
 
-    All ranks must call it. The samples have the data's dtype: in .h5 and .npz they are named
-    ``images``, and their labels ``labels``: a data file that can be trained on; .png shows the
-    samples in one grid. Those of .h5 need not fit in memory. All get the ``label``; None is for
-    classes in turn, or values in the range of the data. ``trusted`` says whether the functions
-    that a checkpoint names for its networks may be run.
+    Attributes:
+        count: how many, at least 1.
+        seed: of their latents, at least 0.
+        label: of all of them (``conditions.asked_for``); None for those that are drawn.
+        draw: how classes are drawn: in turn, or as often as in the data. Real values are uniform in
+            the range of the data.
+        trusted: whether the functions that a checkpoint names for its networks may be run.
+    """
+
+    count: int
+    seed: int = 0
+    label: str | None = None
+    draw: conditions.Draw = "turn"
+    trusted: bool = False
+
+
+def generate(
+    world: World, path: Path, wanted: Wanted, out: Path, layout: str | None = None
+) -> None:
+    """Write samples of the checkpoint ``path`` to ``out``.
+
+    All ranks must call it. The samples have the data's dtype, or are float32 in the units of the
+    source if the data's had been mapped. In .h5 and .npz they are named ``images``, and their
+    labels ``labels``: a data file that can be trained on, unless ``layout`` asks for another order
+    of the axes. .png shows the samples in one grid, as the networks see them. Those of .h5 need not
+    fit in memory.
 
     Raises:
-        ConfigError: the count, seed, label or the suffix of ``out`` is wrong, or the checkpoint
-            names functions that may not be run.
+        ConfigError: the count, seed, label, layout or the suffix of ``out`` is wrong, or the
+            checkpoint names functions that may not be run.
         CheckpointError: the checkpoint is missing or damaged.
         RunError: ``out`` cannot be written.
     """
-    world.all_or_raise(lambda: _check(count, out, seed))
+    world.all_or_raise(lambda: _check(wanted, out, layout))
     world.on_root(lambda: _make_directory(out))
     found = checkpoint.read_together(world, lambda: checkpoint.read(path))
     assert found
-    made = blocks(world, found, count, seed, label, trusted)
-    parts = (_datasets(pictures.to_dtype(images, found.dtype), labels) for images, labels in made)
+    if layout:
+        world.all_or_raise(lambda: layouts.check(layout, found.sample_shape))
+    mapping = () if out.suffix == ".png" else found.samples.mapping
+
+    def written(made: np.ndarray) -> np.ndarray:
+        images = inverse(mapping, pictures.to_dtype(made, found.dtype))
+        return layouts.arranged(images, layout) if layout else images
+
+    count = wanted.count
+    parts = (_datasets(written(made), labels) for made, labels in blocks(world, found, wanted))
     if world.is_root:
         _write(out, parts, count)
         print(f"{count} samples of {path} in {out}")
@@ -61,59 +87,50 @@ def generate(
         list(parts)  # gives this rank's samples to rank 0
 
 
-def _check(count: int, out: Path, seed: int) -> None:
+def _check(wanted: Wanted, out: Path, layout: str | None) -> None:
     """Refuse options that are out of bounds."""
+    count, seed = wanted.count, wanted.seed
     if count < 1 or seed < 0:
         raise ConfigError(f"--count {count} --seed {seed}: count is at least 1, seed at least 0")
     if out.suffix not in _SUFFIXES:
         raise ConfigError(f"--out {out}: the suffix must be one of {', '.join(_SUFFIXES)}")
+    if layout and out.suffix == ".png":
+        raise ConfigError(f"--layout {layout} is for .h5 and .npz, and --out is {out}")
+    if wanted.label is not None and wanted.draw != "turn":
+        raise ConfigError(f"--label {wanted.label} is of all samples, so that none is to --draw")
 
 
-def _check_networks(found: Checkpoint, label: float | None, trusted: bool) -> None:
-    """Refuse a label that the networks do not know, and code that a file names."""
+def _checked_label(found: Checkpoint, wanted: Wanted) -> np.ndarray | None:
+    """Return the label of all samples, if any; refuse one that is not there, and a file's code."""
     model = found.config.model
     named = [each for each in (model.generator, model.discriminator) if each is not None]
-    if named and not trusted:
+    if named and not wanted.trusted:
         raise ConfigError(
             f"{found.path}: its networks are built by {' and '.join(named)}; if you trust that "
             "code and the file, use hpcgan generate with --trust-networks"
         )
-    if label is None:
-        return
-    if model.condition == "none":
-        raise ConfigError(f"--label {label:g}: {found.path} is of networks without labels")
-    if model.condition == "regression":
-        assert model.label_range is not None
-        low, high = model.label_range
-        fits = low <= label <= high
-    else:
-        assert model.classes is not None
-        low, high = 0, model.classes - 1
-        fits = label in range(model.classes)
-    if not fits:
-        raise ConfigError(f"--label {label:g}: the labels of {found.path} are {low:g} to {high:g}")
+    if wanted.draw == "data" and not found.samples.counts:
+        raise ConfigError(f"--draw data: {found.path} does not know how often each class was there")
+    if wanted.label is None:
+        return None
+    return conditions.asked_for(model, found.samples, wanted.label, str(found.path))
 
 
 def sample(
-    world: World,
-    found: Checkpoint,
-    count: int,
-    seed: int,
-    label: float | None = None,
-    trusted: bool = False,
+    world: World, found: Checkpoint, wanted: Wanted
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Return samples 0 to ``count`` - 1 of ``seed`` on rank 0, None on others.
+    """Return samples of a checkpoint on rank 0, None on others.
 
-    All ranks must call it, with the same arguments, which are those of ``generate``.
+    All ranks must call it, with the same arguments.
 
     Raises:
         ConfigError: the networks have no such label, or their code may not be run.
 
     Returns:
         The samples, (count, *sample_shape), float32, as the generator makes them, and their
-        labels, (count,), as they are in the data; None for networks without labels.
+        labels, (count,) or (count, K), as they are in the data; None for networks without labels.
     """
-    made = list(blocks(world, found, count, seed, label, trusted))
+    made = list(blocks(world, found, wanted))
     if not world.is_root:
         return None
     labels = [each for _, each in made if each is not None]
@@ -121,19 +138,12 @@ def sample(
     return images, np.concatenate(labels) if labels else None
 
 
-def blocks(
-    world: World,
-    found: Checkpoint,
-    count: int,
-    seed: int,
-    label: float | None = None,
-    trusted: bool = False,
-) -> Iterator[Block]:
+def blocks(world: World, found: Checkpoint, wanted: Wanted) -> Iterator[Block]:
     """Yield on rank 0 what ``sample`` returns, block by block; nothing on others.
 
     All ranks must take all that it yields.
     """
-    world.all_or_raise(lambda: _check_networks(found, label, trusted))
+    label = world.all_or_raise(lambda: _checked_label(found, wanted))
     world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan import noise
     from hpcgan.gan.sampling import sampling_inputs
@@ -141,15 +151,16 @@ def blocks(
 
     state = State(found.config, found.sample_shape)
     checkpoint.restore(world, state, found)
-    model = found.config.model
+    drawn = (found.samples.counts, wanted.draw, label)
+    model, seed, count = found.config.model, wanted.seed, wanted.count
     # Rank r makes blocks r, r + size, ...; all make as many, so that each round can be gathered.
     for first in range(0, -(-count // noise.BLOCK), world.size):
-        inputs, _ = sampling_inputs(model, seed, first + world.rank, label)
+        inputs, _ = sampling_inputs(model, seed, first + world.rank, *drawn)
         own = np.array(state.sampler(inputs, training=False))
         for block, images in enumerate(world.arrays_in_turn(own), start=first):
             here = min(noise.BLOCK, count - block * noise.BLOCK)
             if here > 0:
-                labels = sampling_inputs(model, seed, block, label)[1]
+                labels = sampling_inputs(model, seed, block, *drawn)[1]
                 yield images[:here], None if labels is None else labels[:here]
 
 

@@ -67,6 +67,18 @@ def python(tmp_path: Path) -> Run:
     return functools.partial(launching.run, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def fashion_mnist() -> Path:
+    """Return the folder of the four IDX files of Fashion-MNIST, gzipped: 70,000 real pictures."""
+    place = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+    if not place.is_dir():
+        pytest.skip(
+            "Debian's package dataset-fashion-mnist is not installed; without root: apt-get "
+            "download it, dpkg -x it to DIR, FASHION_MNIST=DIR/usr/share/datasets/fashion-mnist"
+        )
+    return place
+
+
 @pytest.fixture
 def config_file(tmp_path: Path) -> Path:
     """Return where a test writes a configuration."""

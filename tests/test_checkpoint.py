@@ -25,6 +25,7 @@ from hpcgan.checkpoint import (
     write,
 )
 from hpcgan.config import Config, DataConfig, LossConfig
+from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import CheckpointError, RunError
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +95,7 @@ def test_what_is_written_is_read_again_to_the_bit(tmp_path: Path) -> None:
         discarded=5,
         groups={group: dict(ordered) for group in GROUPS[:-1]} | {GROUPS[-1]: {}},
         fingerprints=("0123456789abcdef", "fedcba9876543210"),
+        samples=SampleInfo("log10:0.001", ("größe", "数")),
     )
     write(written)
     assert_same(read(written.path), written)

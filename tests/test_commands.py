@@ -14,7 +14,7 @@ from launching import CONFIG, only_line, run
 from PIL import Image
 
 from hpcgan import pictures
-from hpcgan.generate import generate
+from hpcgan.generate import Wanted, generate
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_generate_writes_each_format(world, trained, tmp_path, monkeypatch):
     monkeypatch.setattr("hpcgan.generate.prepare_tensorflow", lambda world: None)
     path = trained / "checkpoints" / "step_00000010.h5"
     for name in ("samples.h5", "samples.npz", "samples.png"):
-        generate(world, path, 10, tmp_path / name, 4, None, False)
+        generate(world, path, Wanted(10, seed=4), tmp_path / name)
     with h5py.File(tmp_path / "samples.h5") as file:
         images = file["images"][:]
     assert (images.shape, images.dtype) == ((10, 8, 8, 1), np.uint8)

@@ -15,6 +15,7 @@ from test_checkpoint import assert_same, refusal, sample_checkpoint
 from hpcgan.checkpoint import newest, path_of, read, seal, write
 from hpcgan.config import ModelConfig
 from hpcgan.config_file import to_yaml
+from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import CheckpointError
 from hpcgan.files import USER_BLOCK
 
@@ -121,6 +122,7 @@ ATTRIBUTES = [
     *(("sample_shape", value) for value in (8, [8, 8], [8, 0, 1], [8.0, 8, 1], [1] * 6, "8")),
     *(("sample_dtype", value) for value in (8, ["uint8"], "object", "x" * 10**5)),
     *(("data_files", value) for value in (7, "no digits", "0123", ["a"], "0" * (5 * 2**20))),
+    *(("samples", value) for value in (7, "{}", b"\xff", h5py.Empty("i8"), "[" * (5 * 2**20))),
     *(("config", value) for value in (7, ["a"], b"\xff\xfe", "x" * (5 * 2**20))),
 ]
 
@@ -134,6 +136,19 @@ def test_attributes_of_another_kind_are_refused(written: Path, number: int) -> N
 def test_a_checkpoint_of_before_fingerprints_is_read(written: Path) -> None:
     change(written, attribute("data_files", None))
     assert read(written).fingerprints == ()
+
+
+def test_a_checkpoint_of_before_what_is_known_of_samples_is_read(written: Path) -> None:
+    change(written, attribute("samples", None))
+    assert read(written).samples == SampleInfo()
+
+
+def test_counts_of_other_classes_than_the_networks_have_are_refused(tmp_path: Path) -> None:
+    checkpoint = dataclasses.replace(sample_checkpoint(tmp_path), samples=SampleInfo(counts=(4, 2)))
+    write(checkpoint)
+    assert refusal(checkpoint.path).endswith(
+        "it counts the samples of 2 classes, and model.classes is None"
+    )
 
 
 def test_a_checkpoint_with_a_key_of_an_earlier_version_is_read(written: Path) -> None:

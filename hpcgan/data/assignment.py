@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hpcgan.config import Config, DataConfig
+from hpcgan.config import KEYS, Config, DataConfig
 from hpcgan.data.shards import ChunkSlice, divide, hosted_shards, label_entropy
 from hpcgan.data.source import Source
 from hpcgan.errors import ConfigError, DataError
@@ -21,6 +21,8 @@ from hpcgan.memory import format_bytes, free_memory, free_shared_memory
 from hpcgan.world import World
 
 Placement = Literal["memory", "node", "stream"]
+
+_COUNTED = 2**22  # labels at a time
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class ShardAssignment:
         sizes: samples of every shard, of all ranks.
         entropies: of every shard's labels, in bits; empty if they are no integers.
         labels: of the samples of each hosted shard, in the order of its slices; empty without any.
-        label_range: smallest and largest label of all the data; None without any.
+        label_ranges: smallest and largest label of all the data, or of each of their K values;
+            empty without any.
+        class_counts: samples of the classes 0, 1, ... in all the data, int64; empty where the
+            networks have none.
     """
 
     placement: Placement
@@ -45,7 +50,8 @@ class ShardAssignment:
     sizes: tuple[int, ...]
     entropies: tuple[float, ...]
     labels: dict[int, np.ndarray]
-    label_range: tuple[float, float] | None
+    label_ranges: tuple[tuple[float, float], ...]
+    class_counts: np.ndarray
 
     def describe(self, config: Config) -> str:
         """Return how the data are divided and kept, with the imbalance, in one line."""
@@ -85,7 +91,7 @@ def assign_shards(
     data = world.all_or_raise(lambda: _resolve(config.data, number, placement, source, earlier))
     resolved = dataclasses.replace(config, data=data)
     hosted = hosted_shards(number, world.size, world.rank)
-    labels = _labels(world, source)
+    labels = _labels(world, config, source)
     needed = list(hosted)
     if placement == "node" or data.stage:  # what a rank reads or copies may be for its neighbours
         needed = _hosted_on_node(world, number)
@@ -103,7 +109,8 @@ def assign_shards(
         sizes=sizes,
         entropies=entropies,
         labels=own,
-        label_range=None if labels is None else (float(labels.min()), float(labels.max())),
+        label_ranges=() if labels is None else _ranges(labels),
+        class_counts=_class_counts(labels if _has_classes(config) else None),
     )
     world.all_or_raise(lambda: _check_batch(resolved, source, min(sizes)))
     return resolved, assignment
@@ -198,18 +205,58 @@ def _resolve(
     return dataclasses.replace(data, shuffle=shuffle, align=align)
 
 
-def _labels(world: World, source: Source) -> np.ndarray | None:
+def _labels(world: World, config: Config, source: Source) -> np.ndarray | None:
     """Return all labels, read by rank 0, on all ranks; None if there are none. A collective."""
     if source.labels is None:
         return None
     held: list[np.ndarray] = []
 
-    def read() -> str:
+    def read() -> tuple[str, tuple[int, ...]]:
         held.append(source.read_labels())
-        return held[0].dtype.str
+        _check_labels(config, source, held[0])
+        return held[0].dtype.str, held[0].shape
 
-    dtype = world.on_root(read)
-    return world.broadcast_array(held[0] if held else np.empty(len(source), dtype))
+    dtype, shape = world.on_root(read)
+    return world.broadcast_array(held[0] if held else np.empty(shape, dtype))
+
+
+def _check_labels(config: Config, source: Source, labels: np.ndarray) -> None:
+    """Refuse labels of which there would be too many classes, or that cannot be balanced."""
+    if labels.ndim > 1 and config.data.partition == "balanced":
+        raise ConfigError(
+            f"data.partition is balanced, but '{source.labels}' of {_names(source)} has "
+            f"{labels.shape[1]} values a sample, of which none is its class; use strided"
+        )
+    most = KEYS["model.classes"].bounds.at_most
+    assert most is not None
+    if _has_classes(config) and labels.dtype.kind in "iu" and labels.max() >= most:
+        file, row = source.locate(int(labels.argmax()))
+        raise DataError(
+            f"{source.files[file]}: the label of sample {row} is {labels.max()}, and the classes "
+            f"of model.condition: {config.model.condition} are below {most}; number them from 0, "
+            "without gaps"
+        )
+
+
+def _has_classes(config: Config) -> bool:
+    return config.model.condition in ("projection", "auxiliary")
+
+
+def _ranges(labels: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Return the smallest and the largest of labels, or of each of their values."""
+    columns = labels.reshape(len(labels), -1).T
+    return tuple((float(each.min()), float(each.max())) for each in columns)
+
+
+def _class_counts(labels: np.ndarray | None) -> np.ndarray:
+    """Return how many labels are 0, 1, ...; none if some are no classes, which is refused later."""
+    if labels is None or labels.dtype.kind not in "iu" or labels.min() < 0:
+        return np.zeros(0, np.int64)
+    counts = np.zeros(int(labels.max()) + 1, np.int64)
+    for begin in range(0, len(labels), _COUNTED):  # NumPy makes a larger copy of what it counts
+        part = labels[begin : begin + _COUNTED].astype(np.int64)
+        counts += np.bincount(part, minlength=len(counts))
+    return counts
 
 
 def _measure(

@@ -1,7 +1,8 @@
 """What is refused of a data file's datasets before anything of their size is made.
 
 For the process that reads HDF5 files (``hdf5_process``). A file of others may claim more than its
-bytes can hold, or make HDF5 open other files.
+bytes can hold, or make HDF5 open other files. What kind of samples and labels a dataset may hold is
+in ``kinds``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from hpcgan import hdf5_limits, packages
 from hpcgan.errors import DataError
 from hpcgan.files import check_is_file
 
-_DTYPES = ("uint8", "float32")  # of samples
 _MOST_CHUNK = 2**32  # bytes; HDF5 before 2.0 makes none that is larger
 # A chunk that its filters make larger is stored without them, or with a few bytes more.
 _SPARE_BYTES = 4096
@@ -49,23 +49,6 @@ def dataset(opened: Any, file: str, name: str, may_be_raw: bool = False) -> Any:
             f"{file}: '{name}' keeps its content in files that are not HDF5; convert it"
         )
     return found
-
-
-def wrong_samples(array: Any, name: str) -> str:
-    """Return why an array cannot be samples, as text after a file's name, or ""."""
-    shape, dtype = array.shape, array.dtype.name
-    if shape is None or len(shape) not in (4, 5) or 0 in shape[1:]:
-        return f"'{name}' has shape {shape}; it must be (N, H, W, C) or (N, D, H, W, C)"
-    return "" if dtype in _DTYPES else f"'{name}' has dtype {dtype}; it must be uint8 or float32"
-
-
-def wrong_labels(array: Any, name: str, samples: int) -> str:
-    """Return why an array cannot be the labels of some samples, or ""."""
-    if array.shape != (samples,):
-        return f"'{name}' has shape {array.shape}; for {samples} samples it must be ({samples},)"
-    if array.dtype.kind not in "iu" and array.dtype.name != "float32":
-        return f"'{name}' has dtype {array.dtype.name}; labels are integers or float32"
-    return ""
 
 
 def has_dataset(opened: h5py.File, name: str) -> bool:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from hpcgan import hdf5_limits
-from hpcgan.data import checks
+from hpcgan.data import checks, kinds
 from hpcgan.errors import DataError
 
 GZIP = [h5py.h5z.FILTER_DEFLATE]
@@ -25,7 +25,9 @@ SHUFFLED_GZIP = [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]
 def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
     """Yield one file's number of samples, samples of HDF5's chunks if any, shape and dtype.
 
-    ``others`` are the files that its samples are in, if it is a view of them.
+    ``values`` is how its samples were mapped (``hpcgan.data.values``), ``of_label`` the shape of a
+    label, ``classes`` the names of classes (``kinds.class_names``), and ``others`` are the files
+    that its samples are in, if it is a view of them.
     """
     try:
         opened = h5py.File(file, "r", locking=False)
@@ -34,10 +36,10 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
     with opened:
         array = checks.dataset(opened, file, images)
         checked = [array]
-        wrong = checks.wrong_samples(array, images)
+        wrong = kinds.wrong_samples(array, images)
         if labels is not None and not wrong:
             checked.append(checks.dataset(opened, file, labels))
-            wrong = checks.wrong_labels(checked[1], labels, array.shape[0])
+            wrong = kinds.wrong_labels(checked[1], labels, array.shape[0])
         if wrong:
             raise DataError(f"{file}: dataset {wrong}")
         for each in checked:
@@ -48,6 +50,9 @@ def header(file: str, images: str, labels: str | None) -> Iterator[Any]:
             "chunk": array.chunks[0] if array.chunks else None,
             "shape": list(array.shape[1:]),
             "dtype": array.dtype.name,
+            "values": kinds.mapping(array, file),
+            "of_label": list(checked[-1].shape[1:]) if labels is not None else [],
+            "classes": kinds.class_names(checked[-1]) if labels is not None else [],
             "others": sorted({each for *_, each in _view(array, file)} - {str(Path(file))}),
         }
 

@@ -11,12 +11,14 @@ from typing import Protocol
 import numpy as np
 
 from hpcgan.config import Config
+from hpcgan.data import value_range
 from hpcgan.data.assignment import ShardAssignment
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.shards import ChunkSlice, epoch_order, pass_length, pooled_order, stream
 from hpcgan.data.source import Source
 from hpcgan.data.stage import staged
 from hpcgan.data.stream import StreamedShard
+from hpcgan.data.value_range import Span
 from hpcgan.world import World
 
 
@@ -60,6 +62,8 @@ def opened_shards(
 
     All ranks must enter and leave it.
 
+    A warning is printed once where the samples' values are beyond what the generator can make.
+
     Raises:
         DataError: a file cannot be read, or there is no room to stage it; the same on all ranks.
     """
@@ -73,6 +77,10 @@ def opened_shards(
         workers = ThreadPoolExecutor(data.threads or world.cores, thread_name_prefix="read")
         stack.callback(workers.shutdown, cancel_futures=True)
         if assignment.placement == "stream":
+            if source.dtype == "float32":
+                first = assignment.slices[assignment.hosted[0]][0]
+                span = world.all_or_raise(lambda: value_range.of(reader.read(first)))
+                value_range.warn(world, config, source, span, "the first chunks")
             yield {
                 shard: StreamedShard(
                     reader,
@@ -86,7 +94,8 @@ def opened_shards(
                 for shard in assignment.hosted
             }
         else:
-            samples = _load(world, reader, assignment, workers)
+            samples, span = _load(world, reader, assignment, workers)
+            value_range.warn(world, config, source, span, "the samples")
             yield in_memory_shards(config, assignment, samples)
 
 
@@ -125,8 +134,11 @@ def _order(config: Config, shard: int, slices: list[ChunkSlice]) -> Callable[[in
 
 def _load(
     world: World, reader: ChunkReader, assignment: ShardAssignment, workers: Executor
-) -> dict[int, np.ndarray]:
-    """Return the samples of each shard that is kept here. All ranks must call it."""
+) -> tuple[dict[int, np.ndarray], Span]:
+    """Return the samples of each shard that is kept here, and the range of those that were read.
+
+    All ranks must call it.
+    """
     is_shared = assignment.placement == "node"
     kept = assignment.slices if is_shared else assignment.hosted
     sizes = {shard: assignment.sizes[shard] for shard in kept}
@@ -140,8 +152,8 @@ def _load(
     chunks = _by_chunk(reader.source, assignment, samples)
     if is_shared:
         chunks = chunks[world.node_rank :: world.node_size]
-    world.all_or_raise(lambda: _read_chunks(reader, chunks, workers))
-    return samples
+    span = world.all_or_raise(lambda: _read_chunks(reader, chunks, workers))
+    return samples, span
 
 
 # A chunk's slices, each with the memory that its samples go to.
@@ -162,10 +174,10 @@ def _by_chunk(
     return list(chunks.values())
 
 
-def _read_chunks(reader: ChunkReader, chunks: list[_Parts], workers: Executor) -> None:
-    """Read chunks and put their samples where they go."""
+def _read_chunks(reader: ChunkReader, chunks: list[_Parts], workers: Executor) -> Span:
+    """Read chunks and put their samples where they go; return the range of their values."""
 
-    def read(parts: _Parts) -> None:
+    def read(parts: _Parts) -> Span:
         first = min(int(each[0]) for each, _ in parts)
         last = max(int(each[-1]) for each, _ in parts)
         rows = reader.read(range(first, last + 1))
@@ -174,6 +186,6 @@ def _read_chunks(reader: ChunkReader, chunks: list[_Parts], workers: Executor) -
                 memory[:] = rows[each.start - first : each[-1] + 1 - first : each.step]
             else:
                 memory[:] = rows[each - first]
+        return value_range.of(rows)
 
-    for _ in workers.map(read, chunks):
-        pass
+    return value_range.joined(workers.map(read, chunks))

@@ -30,7 +30,7 @@ class Prefetcher:
         Args:
             shards: the hosted shards, ascending, of samples or of their labels.
             per_step: samples that each shard takes per step.
-            sample_shape: of one sample; () of a label.
+            sample_shape: of one sample, or label.
             dtype: of the samples.
         """
         self._shards = list(shards)

@@ -43,6 +43,8 @@ class Source:
         sample_shape: (H, W, C) or (D, H, W, C).
         dtype: "uint8" or "float32".
         others: the files that those which are views of others take their samples from.
+        values: how the samples were mapped from the units of their source, as text.
+        classes: names of the classes 0, 1, ... of the labels; None for too many to keep.
     """
 
     files: tuple[str, ...]
@@ -53,6 +55,8 @@ class Source:
     sample_shape: tuple[int, ...]
     dtype: str
     others: dict[str, list[str]] = field(default_factory=dict)
+    values: str = ""
+    classes: tuple[str, ...] | None = ()
 
     def __len__(self) -> int:
         """Return the number of samples in all files."""
@@ -96,7 +100,7 @@ class Source:
         return file, sample - int(self.file_offsets[file])
 
     def read_labels(self) -> np.ndarray:
-        """Return all labels, (N,).
+        """Return all labels, (N,), or (N, K) for conditions of K values.
 
         Raises:
             DataError: a file cannot be read.
@@ -214,7 +218,7 @@ def _header_or_error(file: str, data: DataConfig) -> dict[str, Any]:
 
 
 def _header(file: str, images: str, labels: str | None) -> dict[str, Any]:
-    """Return one file's number of samples, samples per chunk, sample shape and dtype."""
+    """Return what ``headers.header`` has of one file; ``chunk`` are the samples read at once."""
     check_is_file(Path(file), "data file", DataError)
     try:
         Path(file).open("rb").close()
@@ -248,6 +252,23 @@ def _join(files: list[str], headers: list[dict[str, Any]], data: DataConfig) -> 
                 f"{tuple(header['shape'])}, but {files[0]} holds {first['dtype']} of shape "
                 f"{tuple(first['shape'])}; all files must agree"
             )
+        if header["values"] != first["values"]:
+            raise DataError(
+                f"{file}: its values were mapped by {header['values'] or 'nothing'}, and those of "
+                f"{files[0]} by {first['values'] or 'nothing'} (attribute 'values'); convert them "
+                "with the same --values, with its numbers"
+            )
+        if header["of_label"] != first["of_label"]:
+            raise DataError(
+                f"{file}: '{data.labels}' has labels of shape {tuple(header['of_label'])}, and "
+                f"{files[0]} of shape {tuple(first['of_label'])}; all files must agree"
+            )
+        if header["classes"] != first["classes"]:
+            raise DataError(
+                f"{file}: its classes have other names than those of {files[0]} (attribute "
+                f"'classes' of '{data.labels}'): a label would mean two things; convert them "
+                "together"
+            )
     lengths = tuple(header["length"] for header in headers)
     if not sum(lengths):
         raise DataError(f"{', '.join(files)}: there are no samples in '{data.images}'")
@@ -259,5 +280,7 @@ def _join(files: list[str], headers: list[dict[str, Any]], data: DataConfig) -> 
         labels=data.labels,
         sample_shape=tuple(first["shape"]),
         dtype=first["dtype"],
+        values=first["values"],
+        classes=None if first["classes"] is None else tuple(first["classes"]),
         others={file: h["others"] for file, h in zip(files, headers, strict=True) if h["others"]},
     )

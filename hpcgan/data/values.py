@@ -104,9 +104,13 @@ def parse(text: str) -> Values:
     """Return the steps of the attribute ``values``, none of "".
 
     Raises:
-        ValueError: a word names no step.
+        ValueError: a word names no step, or one whose numbers are missing.
     """
-    return tuple(map(Step.parse, text.split()))
+    values = tuple(map(Step.parse, text.split()))
+    for step in values:
+        if step.name == "minmax" and not step.numbers:
+            raise ValueError("minmax is without its two numbers")
+    return values
 
 
 def as_text(values: Values) -> str:
@@ -125,7 +129,7 @@ def inverse(values: Values, y: np.ndarray) -> np.ndarray:
     """Return samples in the units of their source, float32; ``y`` itself without any step."""
     if not values:
         return y
-    for step in reversed(values):
-        y = step.inverse(y)
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which whoever looks will see
+        for step in reversed(values):
+            y = step.inverse(y)
         return y.astype(np.float32)

@@ -121,6 +121,10 @@ def auxiliary_classes(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def auxiliary_regression(guess: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """Return the mean absolute error of guesses (batch, 1) of real labels (batch,)."""
-    # Without the index the difference would be (batch, batch).
-    return tf.reduce_mean(tf.abs(_float32(guess)[:, 0] - _float32(value)))
+    """Return the mean absolute error of guesses of real labels, of K values in the mean.
+
+    Guesses are (batch, 1) of labels (batch,), or both are (batch, K).
+    """
+    # As they are, the difference of (batch, 1) and (batch,) would be (batch, batch).
+    value = tf.reshape(_float32(value), tf.shape(guess))
+    return tf.reduce_mean(tf.abs(_float32(guess) - value))

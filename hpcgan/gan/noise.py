@@ -121,10 +121,15 @@ def sampling_latents(seed: int, block: int, latent_dim: int) -> tf.Tensor:
     return latents(key[tf.newaxis], BLOCK, latent_dim)
 
 
-def sampling_values(seed: int, block: int) -> tf.Tensor:
-    """Return numbers between 0 and 1 for the labels of ``sampling_latents``, (BLOCK,)."""
+def sampling_values(seed: int, block: int, number: int | None = None) -> tf.Tensor:
+    """Return numbers between 0 and 1 for the labels of ``sampling_latents``.
+
+    They are (BLOCK,), or (BLOCK, number) for labels of a number of values, the first the same.
+    """
     key = tf.random.fold_in(tf.constant([_LABELS, seed]), block)
-    return tf.random.stateless_uniform((BLOCK,), key, alg="philox")
+    keys = [key, *(tf.random.fold_in(key, further) for further in range(1, number or 1))]
+    drawn = [tf.random.stateless_uniform((BLOCK,), each, alg="philox") for each in keys]
+    return drawn[0] if number is None else tf.stack(drawn, axis=1)
 
 
 def _uniform(keys: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     Attributes:
         keys: of the shards, (shards, 2) each.
         real: (shards * batch, *sample_shape) in [-1, 1].
-        labels: (shards * batch,) or None.
+        labels: (shards * batch,), (shards * batch, K) or None.
     """
 
     keys: noise.Keys

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from hpcgan.config import ModelConfig
 from hpcgan.gan import conditions, noise
+from hpcgan.gan.conditions import Draw
 
 
 def sampling_inputs(
-    model: ModelConfig, seed: int, block: int, label: float | None = None
+    model: ModelConfig,
+    seed: int,
+    block: int,
+    counts: Sequence[int] = (),
+    draw: Draw = "turn",
+    label: np.ndarray | None = None,
 ) -> tuple[tf.Tensor | list[tf.Tensor], np.ndarray | None]:
     """Return G's inputs for the samples of a block, and their labels as they are in the data.
 
-    Sample i is in block i // noise.BLOCK. All get the ``label``; None is for classes in turn, or
-    values in the range of the data. ``model`` is resolved.
+    Sample i is in block i // noise.BLOCK. All get the ``label``; without, they get those of
+    ``conditions.for_sampling``, which ``counts`` and ``draw`` are for. ``model`` is resolved.
 
     Returns:
-        Latents (BLOCK, latent_dim), or a list of them and the labels for G, (BLOCK,); the labels,
-        (BLOCK,), or None for networks without.
+        Latents (BLOCK, latent_dim), or a list of them and the labels for G, (BLOCK,) or (BLOCK, K);
+        the labels, in the same shape, or None for networks without.
     """
     latents = noise.sampling_latents(seed, block, model.latent_dim)
     if model.condition == "none":
         return latents, None
-    values = np.array(noise.sampling_values(seed, block))
-    labels = conditions.for_sampling(model, block * noise.BLOCK, values)
+    shape = conditions.label_shape(model)
+    values = np.array(noise.sampling_values(seed, block, *shape))
+    labels = conditions.for_sampling(model, block * noise.BLOCK, values, counts, draw)
     if label is not None:
-        labels = np.full_like(labels, label)
+        labels[:] = label
     return [latents, tf.constant(conditions.as_input(model, labels))], labels

@@ -101,7 +101,7 @@ class TrainingStep:
 
         Args:
             samples: (hosted shards, batch, *sample_shape), uint8 or float32.
-            labels: (hosted shards, batch) or None.
+            labels: (hosted shards, batch), (hosted shards, batch, K) or None.
             step: updates made before, scalar int64.
 
         Returns:
@@ -192,16 +192,14 @@ class TrainingStep:
         size = self._batch_size // parts
         shape = (len(self._streams) // together, together, parts, size)
         of_parts = tf.reshape(samples, (*shape, *samples.shape[2:]))
-        labels_of_parts = None if labels is None else tf.reshape(labels, shape)
+        own = None if labels is None else tf.reshape(labels, (*shape, *labels.shape[2:]))
 
         def batch(index: tf.Tensor | int) -> Batch:
             group, part = index // parts, index % parts
             place = number * parts + part
             keys = noise.batch_keys(streams[group], step + self._discarded, place, count)
-            real = of_parts[group, :, part]
-            real = _scaled(tf.reshape(real, (-1, *real.shape[2:])))
-            own = labels_of_parts
-            return Batch(keys, real, None if own is None else tf.reshape(own[group, :, part], [-1]))
+            real = _scaled(_joined(of_parts[group, :, part]))
+            return Batch(keys, real, None if own is None else _joined(own[group, :, part]))
 
         return batch
 
@@ -225,6 +223,11 @@ def _sum(times: int, give: Callable[[tf.Tensor | int], tf.Tensor], length: int) 
         (0, tf.zeros([length])),
         parallel_iterations=1,
     )[1]
+
+
+def _joined(batches: tf.Tensor) -> tf.Tensor:
+    """Return the batches of several shards, (shards, batch, ...), as one."""
+    return tf.reshape(batches, (-1, *batches.shape[2:]))
 
 
 def _scaled(samples: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,9 @@
 
 For showers with the particle's energy as label (``hpcgan-data calorimeter``): the mean energy in
 each layer along the axis (longitudinal) and in each ring around it (radial), generated against
-real, and how well the total energy of a generated shower follows the energy of its label.
+real, and how well the total energy of a generated shower follows the energy of its label. Of labels
+of several values the first is the energy. Showers that ``hpcgan-data convert --values`` mapped are
+compared in the units of their source.
 The plot needs matplotlib (the extra ``plots``).
 """
 
@@ -21,9 +23,10 @@ import numpy as np
 from hpcgan import command, packages
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import DataConfig
+from hpcgan.data import values
 from hpcgan.errors import ConfigError
 from hpcgan.files import writing
-from hpcgan.generate import Block, blocks
+from hpcgan.generate import Block, Wanted, blocks
 from hpcgan.metrics.inputs import newest_checkpoint, open_samples, read_chunks
 from hpcgan.world import World
 
@@ -101,21 +104,29 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
     data = found.config.data
     theirs = DataConfig([str(arguments.real)], images=data.images, labels=str(data.labels))
     source = open_samples(world, theirs, found)
+    mapping = values.parse(source.values)
     real: list[_Measured] = []
-    world.on_root(lambda: real.append((*measure(read_chunks(source)), source.read_labels())))
+    chunks = (values.inverse(mapping, chunk) for chunk in read_chunks(source))
+    world.on_root(lambda: real.append((*measure(chunks), _energies(source.read_labels()))))
     labels: list[np.ndarray] = []
-    showers = _noting(blocks(world, found, _SHOWERS, seed=1), labels)
+    drawn = _noting(blocks(world, found, Wanted(_SHOWERS, seed=1)), labels)
+    showers = (values.inverse(found.samples.mapping, each) for each in drawn)
     if not world.is_root:
         list(showers)  # gives this rank's to rank 0
         return
     _print(found.step, (*measure(showers), np.concatenate(labels)), real[0], arguments.plot)
 
 
+def _energies(labels: np.ndarray) -> np.ndarray:
+    """Return the energies of labels, (N,) or (N, K)."""
+    return labels if labels.ndim == 1 else labels[:, 0]
+
+
 def _noting(drawn: Iterable[Block], energies: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield showers, and add the energies of their labels to ``energies``."""
     for showers, labels in drawn:
         assert labels is not None
-        energies.append(labels)
+        energies.append(_energies(labels))
         yield showers
 
 

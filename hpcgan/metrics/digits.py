@@ -24,7 +24,7 @@ from hpcgan import checkpoint, command, packages
 from hpcgan.config import DataConfig
 from hpcgan.errors import ConfigError, DataError
 from hpcgan.files import check_is_file
-from hpcgan.generate import sample
+from hpcgan.generate import Wanted, sample
 from hpcgan.metrics.frechet import flat, frechet_distance, principal_components
 from hpcgan.metrics.inputs import newest_checkpoint, open_samples, read_chunks
 from hpcgan.pictures import to_dtype
@@ -114,7 +114,7 @@ def _report(world: World, arguments: argparse.Namespace) -> None:
             Evaluator(read_chunks(real), real.read_labels(), read_chunks(held_out))
         )
     )
-    drawn = [sample(world, found, _SAMPLES, seed=1) for found in (first, last)]
+    drawn = [sample(world, found, Wanted(_SAMPLES, seed=1)) for found in (first, last)]
     if not world.is_root:
         return
     (before, digits_before), (after, digits_after) = (

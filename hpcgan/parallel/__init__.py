@@ -44,8 +44,8 @@ class Strategy(Protocol):
         Args:
             samples: (steps, hosted shards, samples per step, *sample_shape), uint8 or float32.
             first_step: scalar int64, number of steps made before.
-            labels: (steps, hosted shards, samples per step), int32 or float32; None if the
-                networks take none.
+            labels: (steps, hosted shards, samples per step), int32 or float32, of K values with one
+                axis more; None if the networks take none.
         """
         ...
 

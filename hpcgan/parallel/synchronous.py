@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from hpcgan.all_reduce import AllReduce
 from hpcgan.config import Config
+from hpcgan.gan import conditions
 from hpcgan.gan.models.together import mixing_layer
 from hpcgan.gan.state import State
 from hpcgan.gan.step import TrainingStep
@@ -114,7 +115,8 @@ def _signature(config: Config, state: State, dtype: str, hosted: int) -> list[tf
     ]
     if config.model.condition != "none":
         kind = tf.float32 if config.model.condition == "regression" else tf.int32
-        signature.append(tf.TensorSpec((None, hosted, per_step), kind))
+        shape = (None, hosted, per_step, *conditions.label_shape(config.model))
+        signature.append(tf.TensorSpec(shape, kind))
     return signature
 
 

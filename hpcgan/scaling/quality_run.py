@@ -80,7 +80,8 @@ class Evaluator:
         config, state = self._given.plan.config, self._given.state
         drawn = []
         for block in range(-(-self._number // noise.BLOCK)):
-            inputs, _ = sampling_inputs(config.model, config.seed, block)
+            counts = self._given.plan.samples.counts
+            inputs, _ = sampling_inputs(config.model, config.seed, block, counts)
             drawn.append(self._space.project(np.array(state.sampler(inputs, training=False))))
         samples = np.concatenate(drawn)[: self._number]
         if not np.isfinite(samples).all():

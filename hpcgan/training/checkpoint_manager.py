@@ -87,6 +87,7 @@ class CheckpointManager:
             discarded=self._state.discarded,
             groups=self._state.arrays(),
             fingerprints=self._plan.fingerprints,
+            samples=self._plan.samples,
         )
         self._saved_at = self._clock()
         self._cost = self._saved_at - began

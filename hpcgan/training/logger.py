@@ -66,7 +66,7 @@ class Logger:
         self._hosts = world.hosts
         self._lines: list[dict[str, float]] = []  # of this start, for the result
         self._breakdowns: list[StepBreakdown] = []  # of those lines that have one
-        inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0)
+        inputs, _ = sampling_inputs(plan.config.model, plan.config.seed, 0, plan.samples.counts)
         self._inputs = tf.nest.map_structure(lambda each: each[:_GRID], inputs)
         self._progress = tqdm(
             total=plan.config.train.steps,
@@ -241,13 +241,15 @@ def _opening(plan: Plan, world: World, step: int, strategy: str) -> str:
     """Return the lines that open a run's log."""
     config = plan.config
     start = f"going on from {plan.found.path}, step {step}" if plan.found else "a new run"
-    return (
-        f"hpcgan: {config.name}: {start}, in {plan.run_dir}\n"
-        f"hpcgan: {_placement(world)}; {plan.images_per_step} images per step; "
-        f"{config.model.name}, {config.train.update}; {strategy}\n"
-        f"hpcgan: data: {len(plan.source)} samples {plan.source.sample_shape} "
-        f"{plan.source.dtype} in {plan.assignment.describe(config)}"
-    )
+    lines = [
+        f"{config.name}: {start}, in {plan.run_dir}",
+        f"{_placement(world)}; {plan.images_per_step} images per step; {config.model.name}, "
+        f"{config.train.update}; {strategy}",
+        f"data: {len(plan.source)} samples {plan.source.sample_shape} {plan.source.dtype} in "
+        f"{plan.assignment.describe(config)}",
+        *(f"data: {each}" for each in plan.remarks),
+    ]
+    return "\n".join(f"hpcgan: {line}" for line in lines)
 
 
 def _placement(world: World) -> str:

@@ -10,6 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.checkpoint_content import MOST_TEXT
@@ -18,6 +20,7 @@ from hpcgan.config_file import differences, from_yaml, load, to_yaml
 from hpcgan.config_keys import OnResume
 from hpcgan.data.assignment import ShardAssignment, assign_shards
 from hpcgan.data.fingerprint import fingerprints
+from hpcgan.data.sample_info import MOST_COUNTED, SampleInfo
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError
 from hpcgan.files import expanded
@@ -38,6 +41,7 @@ class Plan:
         found: the checkpoint to go on from, or None.
         assignment: of the data to shards, and of these to ranks.
         fingerprints: of the data files.
+        samples: how they were mapped, and their classes.
     """
 
     config: Config
@@ -46,6 +50,7 @@ class Plan:
     found: Checkpoint | None
     assignment: ShardAssignment
     fingerprints: tuple[str, ...]
+    samples: SampleInfo
 
     @property
     def checkpoints(self) -> Path:
@@ -80,6 +85,22 @@ class Plan:
             return []
         rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return [f"data.files: other content in {', '.join(names[:_NAMED])}{rest}"]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known of the data before the run, a line each."""
+        classes = self.config.model.classes if len(self.assignment.class_counts) else None
+        lines = [self.samples.empty_classes()]
+        if classes and not self.samples.counts:
+            lines.append(
+                f"there are {classes} classes, and checkpoints keep which of them have samples for "
+                f"{MOST_COUNTED} at most: generate draws all of them"
+            )
+        if self.source.classes is None:
+            lines.append(
+                "the names of the classes have more than 64 KiB, and checkpoints do not keep them"
+            )
+        return list(filter(None, lines))
 
     @property
     def images_per_step(self) -> int:
@@ -147,7 +168,8 @@ def decide(
     earlier = found.config.data if found else None
     config, assignment = assign_shards(world, config, source, earlier)
     config = world.all_or_raise(lambda: _with_labels(config, assignment, found))
-    plan = Plan(config, source, run_dir, found, assignment, fingerprints(world, source))
+    samples = _samples(config, source, assignment)
+    plan = Plan(config, source, run_dir, found, assignment, fingerprints(world, source), samples)
     world.all_or_raise(lambda: _check(plan))
     world.all_or_raise(lambda: _check_same_run(plan, allow_change))
     return plan
@@ -183,7 +205,6 @@ def _with_labels(config: Config, assignment: ShardAssignment, found: Checkpoint 
     model = config.model
     if model.condition == "none":
         return config
-    assert assignment.label_range is not None
     if found:
         earlier = found.config.model
         classes = earlier.classes if model.classes is None else model.classes
@@ -191,10 +212,21 @@ def _with_labels(config: Config, assignment: ShardAssignment, found: Checkpoint 
         model = dataclasses.replace(model, classes=classes, label_range=label_range)
     whole = all(labels.dtype.kind in "iu" for labels in assignment.labels.values())
     try:
-        model = conditions.resolve(model, *assignment.label_range, whole)
+        model = conditions.resolve(model, assignment.label_ranges, whole)
     except DataError as error:
         raise DataError(f"{', '.join(config.data.files)}: {error}") from None
     return dataclasses.replace(config, model=model)
+
+
+def _samples(config: Config, source: Source, assignment: ShardAssignment) -> SampleInfo:
+    """Return what the checkpoints keep of the samples."""
+    found = assignment.class_counts
+    if not len(found):
+        return SampleInfo(source.values)
+    assert config.model.classes is not None
+    counts = np.pad(found, (0, config.model.classes - len(found)))
+    kept = tuple(counts.tolist()) if len(counts) <= MOST_COUNTED else ()
+    return SampleInfo(source.values, source.classes or (), kept)
 
 
 def _check(plan: Plan) -> None:
@@ -229,6 +261,11 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
             changed.append(text)
     if found.data != plan.data:
         changed.append(f"data: {found.data} -> {plan.data}")
+    if found.samples.values != plan.samples.values:
+        changed.append(
+            f"the samples' values are mapped by: {found.samples.values or 'nothing'} -> "
+            f"{plan.samples.values or 'nothing'}"
+        )
     if found.sample_shape != plan.source.sample_shape or found.dtype != plan.source.dtype:
         changed.append(
             f"samples: {found.sample_shape} {found.dtype} -> "

@@ -131,7 +131,8 @@ def _label_prefetcher(plan: Plan, per_step: int) -> Prefetcher:
     model, assignment = plan.config.model, plan.assignment
     labels = {shard: as_input(model, own) for shard, own in assignment.labels.items()}
     shards = in_memory_shards(plan.config, assignment, labels)
-    return Prefetcher(shards.values(), per_step, (), next(iter(labels.values())).dtype.name)
+    first = next(iter(labels.values()))
+    return Prefetcher(shards.values(), per_step, first.shape[1:], first.dtype.name)
 
 
 def _next(batches: Iterator[tuple[tf.Tensor, ...]], step: int) -> tuple[tf.Tensor, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
@@ -61,3 +62,27 @@ def test_each_sample_comes_with_its_own_label(
                 assert given.tolist() == (numbers % 3).tolist()
                 seen |= set(numbers.tolist())
     assert len(seen) == TOTAL
+
+
+def test_labels_of_several_values_stay_with_their_sample(world: World, files: list[str]) -> None:
+    first = 0
+    for name in files:
+        with h5py.File(name, "r+") as file:
+            numbers = np.arange(first, first + len(file["images"]), dtype=np.float32)
+            file["both"] = np.stack([numbers + 1, -numbers], axis=1)
+            first += len(numbers)
+    section = DataConfig(files=files, labels="both", shards=SHARDS, partition="strided")
+    config = Config(data=section, seed=5, train=TrainConfig(batch_size=BATCH))
+    source = open_source(world, section)
+    config, assignment = assign_shards(world, config, source, None)
+    assert assignment.label_ranges == ((1, TOTAL), (1 - TOTAL, 0))
+    assert assignment.entropies == ()
+    with opened_shards(world, config, source, assignment) as samples:
+        labels = in_memory_shards(config, assignment, assignment.labels)
+        for shard, of_samples in samples.items():
+            images = np.empty((BATCH, 2, 2, 1), np.uint8)
+            given = np.empty((BATCH, 2), np.float32)
+            of_samples.take(3, images)
+            labels[shard].take(3, given)
+            numbers = images[:, 0, 0, 0].astype(int)
+            assert given.tolist() == [[number + 1, -number] for number in numbers]

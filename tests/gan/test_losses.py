@@ -178,6 +178,11 @@ def test_guessed_values_lose_the_absolute_error():
     assert auxiliary_regression(guess, value).numpy() == pytest.approx((1 + 3 + 7) / 3)
 
 
+def test_guesses_of_several_values_count_alike():
+    guess, value = tf.constant([[1.0, 2], [3, 4], [5, 6]]), tf.constant([[1.0, 0], [3, 1], [4, 6]])
+    assert auxiliary_regression(guess, value).numpy() == pytest.approx((2 + 3 + 1) / 6)
+
+
 def test_a_half_precision_guess_is_compared_in_float32():
     # 0.1 is not a float16: the value must not be rounded to the guess's precision.
     loss = auxiliary_regression(tf.constant([[0.0]], tf.float16), tf.constant([0.1])).numpy()

@@ -172,3 +172,12 @@ def test_values_for_labels_are_uniform_and_their_own():
     assert abs(values.mean() - 0.5) < 0.005
     assert np.abs(np.histogram(values, 10, (0, 1))[0] / len(values) - 0.1).max() < 0.005
     assert not np.array_equal(noise.sampling_values(0, 0), noise.sampling_values(1, 0))
+
+
+def test_several_values_of_labels_are_independent_and_the_first_is_the_same():
+    drawn = np.concatenate([noise.sampling_values(3, block, 3) for block in range(100)])
+    alone = np.concatenate([noise.sampling_values(3, block) for block in range(100)])
+    assert drawn.shape == (100 * noise.BLOCK, 3)
+    assert (drawn[:, 0] == alone).all()
+    # 25,600 draws: the standard error of a correlation is 0.006.
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 0.03

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
 
+from hpcgan.config import ModelConfig
+from hpcgan.data import values
+from hpcgan.data.sample_info import SampleInfo
 from hpcgan.metrics.calorimeter import largest_deviation, measure
+from tests.metrics.test_inputs import make_run
 
 
 def test_profiles_are_mean_energies_of_layers_and_rings() -> None:
@@ -29,3 +36,46 @@ def test_the_deviation_is_relative_and_only_where_the_energy_is() -> None:
     real = np.array([1.0, 49.0, 50.0])  # the first holds 1%
     assert largest_deviation(np.array([9.0, 49.0, 45.0]), real) == pytest.approx(0.1)
     assert largest_deviation(np.array([1.0, 58.8, 50.0]), real) == pytest.approx(0.2)
+
+
+# The newest checkpoint of a run with mapped values draws, instead of its networks, real showers
+# that are mapped as it says.
+_MAPPED = """
+import sys
+import h5py, numpy as np
+from hpcgan.data import values
+from hpcgan.metrics import calorimeter
+
+def blocks(world, found, wanted):
+    with h5py.File("showers.h5") as file:
+        showers, labels = file["images"][:], file["labels"][:]
+    mapped = values.forward(found.samples.mapping, showers).astype(np.float32)
+    for part in np.split(np.arange(len(labels)), 4):
+        yield mapped[part], np.stack([labels[part], 0 * labels[part]], axis=1)
+
+calorimeter.blocks = blocks
+sys.exit(calorimeter.main())
+"""
+
+
+def test_mapped_showers_are_compared_in_the_units_of_their_source(python, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    showers = rng.exponential(50, (40, 3, 4, 4, 1)).astype(np.float32)
+    energies = showers.sum((1, 2, 3, 4)) / 2
+    with h5py.File(tmp_path / "showers.h5", "w") as file:
+        file["images"], file["labels"] = showers, energies
+    mapping = values.parse("symlog:0.5 scale:0.1,-0.2")
+    with h5py.File(tmp_path / "mapped.h5", "w") as file:
+        file["images"] = values.forward(mapping, showers).astype(np.float32)
+        file["images"].attrs["values"] = values.as_text(mapping)
+        file["labels"] = energies
+    model = ModelConfig(name="volume", condition="regression", label_range=[1, 1e6, 0, 1])
+    samples = SampleInfo(values.as_text(mapping))
+    make_run(tmp_path / "run", (3, 4, 4, 1), model, samples)
+    for real in ("showers.h5", "mapped.h5"):
+        done = python("-c", _MAPPED, "run", "--real", real)
+        assert done.returncode == 0, done.stderr
+        _, *lines = done.stdout.splitlines()
+        assert lines[0].startswith("longitudinal profile: at most 0.0% off")
+        assert lines[1].startswith("radial profile: at most 0.0% off")
+        assert "correlation 1.0000 (real showers: 1.0000)" in lines[2]

@@ -12,18 +12,25 @@ import pytest
 
 from hpcgan.checkpoint import GROUPS, Checkpoint, path_of, write
 from hpcgan.config import Config, DataConfig, ModelConfig
+from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import CheckpointError, DataError
 from hpcgan.metrics.inputs import newest_checkpoint, open_samples, read_chunks
 from hpcgan.world import World
 
 
-def make_run(directory: Path, shape: tuple[int, ...], model: ModelConfig) -> Checkpoint:
+def make_run(
+    directory: Path,
+    shape: tuple[int, ...],
+    model: ModelConfig,
+    samples: SampleInfo | None = None,
+) -> Checkpoint:
     """Write the checkpoint of step 0 of a run, without variables; return it."""
     config = Config(data=DataConfig(["x.h5"], labels="labels", shards=1), model=model)
     checkpoints = directory / "checkpoints"
     directory.mkdir(exist_ok=True)
     groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in GROUPS}
-    made = Checkpoint(path_of(checkpoints, 0), 0, 0, config, shape, "uint8", "x", 0, 0, groups)
+    fields = (config, shape, "uint8", "x", 0, 0, groups, (), samples or SampleInfo())
+    made = Checkpoint(path_of(checkpoints, 0), 0, 0, *fields)
     write(made)
     return made
 

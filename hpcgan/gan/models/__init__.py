@@ -4,9 +4,10 @@ A family's ``build(config, sample_shape)`` returns a generator and a discriminat
 
 - G maps latent (batch, latent_dim), or with a condition [latent, labels (batch,)], to
   (batch, *sample_shape), in [-1, 1]; showers, of volume with regression, are not negative.
+  Labels of K > 1 real values are (batch, K).
 - D maps (batch, *sample_shape), or with condition projection [samples, labels], to logits
   (batch, 1); with auxiliary to [logits, logits of the classes (batch, classes)], with
-  regression to [logits, guesses (batch, 1)].
+  regression to [logits, guesses (batch, 1) or (batch, K)].
 
 Labels of classes are int32, real ones float32; outputs are float32 under any dtype policy, which
 the caller sets. Layers have names of their own, since a checkpoint calls its variables by them.

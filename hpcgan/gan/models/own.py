@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
+from hpcgan.gan import conditions
 from hpcgan.gan.models import parts
 from hpcgan.gan.models.normalisation import synchronised
 from hpcgan.gan.models.together import mixing_layer
@@ -53,7 +54,7 @@ def discriminator(config: ModelConfig, sample_shape: Shape) -> keras.Model:
     assert config.discriminator is not None
     guesses: dict[str, list[Shape]] = {
         "auxiliary": [(config.classes or 0,)],
-        "regression": [(1,)],
+        "regression": [conditions.label_shape(config) or (1,)],
     }
     own = _Own("discriminator", config.discriminator)
     inputs = parts.discriminator_inputs(config, sample_shape)

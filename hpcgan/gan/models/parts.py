@@ -8,7 +8,9 @@ import keras
 from keras import layers
 
 from hpcgan.config import ModelConfig
+from hpcgan.data.kinds import MOST_CHANNELS
 from hpcgan.errors import ConfigError
+from hpcgan.gan import conditions
 from hpcgan.gan.models.spectral import SpectralDense, SpectralEmbedding
 
 _COARSEST = 7
@@ -38,12 +40,28 @@ def check_shape(
     It makes (*sides, C): each of ``sides``, "HW" or "DHW", is from ``least`` to ``most``.
     """
     fits = len(shape) == len(sides) + 1 and all(least <= side <= most for side in shape[:-1])
-    if not fits or shape[-1] > 4:
-        raise ConfigError(
-            f"model.name {family} makes samples ({', '.join(sides)}, C) with "
-            f"{', '.join(sides[:-1])} and {sides[-1]} from {least} to {most} and C from 1 to 4, "
-            f"but the data's are {shape}; choose model.name {others}, or other data"
-        )
+    if fits and shape[-1] <= MOST_CHANNELS:
+        return
+    raise ConfigError(
+        f"model.name {family} makes samples ({', '.join(sides)}, C) with {', '.join(sides[:-1])} "
+        f"and {sides[-1]} from {least} to {most} and C from 1 to {MOST_CHANNELS}, but the data's "
+        f"are {shape}; {_way_out(shape, sides, others)}"
+    )
+
+
+def _way_out(shape: tuple[int, ...], sides: str, others: str) -> str:
+    """Return what to do with samples that a family of networks does not make."""
+    if shape[-1] <= MOST_CHANNELS and len(shape) == len(sides) + 1:  # too small or too large
+        return f"choose model.name {others}, or other data"
+    if shape[-1] <= MOST_CHANNELS:
+        return f"choose model.name {'volume' if len(shape) == 4 else 'dcgan or resnet'}"
+    own = f"samples of {shape[-1]} channels need networks of your own (docs/models.md)"
+    if len(shape) == 4:
+        return own
+    return (
+        "if they are volumes (D, H, W), hpcgan-data convert --layout NDHW adds the axis of the "
+        f"channels; {own}"
+    )
 
 
 def crop(x: Tensor, size: tuple[int, ...], name: str) -> Tensor:
@@ -61,7 +79,7 @@ def generator_inputs(config: ModelConfig) -> tuple[Tensor, Tensor | None]:
     if config.condition == "none":
         return latent, None
     dtype = "float32" if config.condition == "regression" else "int32"
-    return latent, keras.Input((), dtype=dtype, name="labels")
+    return latent, keras.Input(conditions.label_shape(config), dtype=dtype, name="labels")
 
 
 def discriminator_inputs(

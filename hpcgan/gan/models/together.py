@@ -23,7 +23,7 @@ from hpcgan.gan.models.normalisation import (
     synchronised,
 )
 from hpcgan.gan.models.spectral import SpectralConv2D, SpectralDense, SpectralEmbedding
-from hpcgan.gan.models.volume import Sums, WithEnergy, WithRoots
+from hpcgan.gan.models.volume import Energies, Sums, WithEnergy, WithRoots
 
 # Bytes of the outputs of all layers that a batch of several shards may have, about: memory is then
 # bounded, and the batch is large enough to be fast.
@@ -33,7 +33,7 @@ PASS_BYTES = 2**28
 _OURS = (
     *(BatchNormalization, ConditionalScale, Dropout, SelfAttention2D, SpectralConv2D),
     *(SpectralDense, SpectralEmbedding, SumPooling2D, Sums, SynchronisedBatchNormalization),
-    *(WithEnergy, WithRoots),
+    *(Energies, WithEnergy, WithRoots),
 )
 _KERAS = """
     Activation Add Average Concatenate Dense Dot ELU Embedding Flatten GroupNormalization Identity

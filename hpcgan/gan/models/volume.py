@@ -2,10 +2,12 @@
 
 After CERN's 3DGAN (Khattak et al., Eur. Phys. J. C 82, 386 (2022), arXiv:2109.07388): G sees the
 particle's energy beside its latent vector; D judges the shower, guesses the energy and is given
-sums of the shower's cells. There are as many levels as halve the longest side to 7 or less; level
-0 has the sample's size and ``width`` channels, and each coarser level has twice as many, up to 8
-times ``width``. At 12x12x12 and width 8, G is dense 6x6x6x16 - 12x12x12x8 - 12x12x12xC and D is
-12x12x12x8 - 6x6x6x16 - 1.
+sums of the shower's cells. Of labels of K values, such as energy and angle, the first is the
+energy; G sees the others beside it, and D guesses all.
+
+There are as many levels as halve the longest side to 7 or less; level 0 has the sample's size and
+``width`` channels, and each coarser level has twice as many, up to 8 times ``width``. At 12x12x12
+and width 8, G is dense 6x6x6x16 - 12x12x12x8 - 12x12x12xC and D is 12x12x12x8 - 6x6x6x16 - 1.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import tensorflow as tf
 from keras import layers
 
 from hpcgan.config import ModelConfig
+from hpcgan.gan import conditions
 from hpcgan.gan.models import parts
 from hpcgan.gan.models.layers import Dropout
 from hpcgan.gan.models.normalisation import normalisation
@@ -31,17 +34,27 @@ _SMALLEST_ENERGY = 1e-6
 
 
 class WithEnergy(keras.Layer):
-    """The latent vectors with their energies and the logarithms of these.
+    """The latent vectors with their energies, the logarithms of these, and further values.
 
     The depth of a shower's maximum grows with the logarithm.
     """
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """Return (batch, latent_dim + 2)."""
-        latent, energy = inputs
-        energy = energy[:, tf.newaxis]
+        """Return (batch, latent_dim + 1 + K)."""
+        latent, labels = inputs
+        values = labels if len(labels.shape) == 2 else labels[:, tf.newaxis]
+        energy, others = values[:, :1], values[:, 1:]
         logarithm = tf.math.log(tf.maximum(energy, _SMALLEST_ENERGY))
-        return tf.concat([latent, energy, logarithm], 1)
+        return tf.concat([latent, energy, logarithm, others], 1)
+
+
+class Energies(keras.Layer):
+    """The energies of labels (batch,) or (batch, K), their first values."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return (batch, 1, 1, 1, 1)."""
+        energy = inputs if len(inputs.shape) == 1 else inputs[:, 0]
+        return tf.reshape(energy, (-1, 1, 1, 1, 1))
 
 
 class WithRoots(keras.Layer):
@@ -78,10 +91,10 @@ def _generator(
     config: ModelConfig, sizes: list[tuple[int, ...]], widths: list[int], channels: int
 ) -> keras.Model:
     """Return G: dense to the coarsest level, a transposed convolution for each, a convolution."""
-    latent, energy = inputs = parts.generator_inputs(config)
+    latent, labels = inputs = parts.generator_inputs(config)
     coarsest = len(sizes) - 1
     shape = (*sizes[-1], widths[-1])
-    x = latent if energy is None else WithEnergy(dtype="float32", name="energy")([latent, energy])
+    x = latent if labels is None else WithEnergy(dtype="float32", name="energy")([latent, labels])
     x = layers.Dense(math.prod(shape), use_bias=False, name=f"dense_{coarsest}")(x)
     x = layers.Reshape(shape, name=f"reshape_{coarsest}")(x)
     x = _normalise_and_activate(x, config, coarsest)
@@ -90,9 +103,9 @@ def _generator(
         x = layers.Conv3DTranspose(widths[level], **doubled, name=f"upsample_{level}")(x)
         x = parts.crop(x, sizes[level], f"crop_{level}")
         x = _normalise_and_activate(x, config, level)
-    bias = "zeros" if energy is None else keras.initializers.Constant(_FIRST_BIAS)
+    bias = "zeros" if labels is None else keras.initializers.Constant(_FIRST_BIAS)
     last = layers.Conv3D(channels, 3, padding="same", bias_initializer=bias, name="last")
-    return parts.network("generator", inputs, _sample(last(x), energy))
+    return parts.network("generator", inputs, _sample(last(x), labels))
 
 
 def _normalise_and_activate(x: parts.Tensor, config: ModelConfig, level: int) -> parts.Tensor:
@@ -100,17 +113,17 @@ def _normalise_and_activate(x: parts.Tensor, config: ModelConfig, level: int) ->
     return layers.ReLU(name=f"relu_{level}")(x)
 
 
-def _sample(x: parts.Tensor, energy: parts.Tensor | None) -> parts.Tensor:
+def _sample(x: parts.Tensor, labels: parts.Tensor | None) -> parts.Tensor:
     """Return tanh(x); of showers, energy * softplus(x), (batch, D, H, W, C).
 
     A shower's cells share its energy: twice the energy is, to first order, twice in every cell.
     So the product leaves only the change of shape to the network. The energy in a cell is never
     negative, and spans orders of magnitude, as softplus does below 0.
     """
-    if energy is None:
+    if labels is None:
         return layers.Activation("tanh", dtype="float32", name="tanh")(x)
     x = layers.Activation("softplus", dtype="float32", name="softplus")(x)
-    energy = layers.Reshape((1, 1, 1, 1), dtype="float32", name="energies")(energy)
+    energy = Energies(dtype="float32", name="energies")(labels)
     return layers.Multiply(dtype="float32", name="shower")([x, energy])
 
 
@@ -133,5 +146,9 @@ def _discriminator(
         return parts.network("discriminator", inputs, parts.class_outputs(config, x, labels))
     sums = Sums(dtype="float32", name="sums")(sample)
     x = layers.Concatenate(dtype="float32", name="features")([x, sums])
-    outputs = [layers.Dense(1, dtype="float32", name=name)(x) for name in ("logit", "energy")]
+    guesses = math.prod(conditions.label_shape(config))
+    outputs = [
+        layers.Dense(units, dtype="float32", name=name)(x)
+        for name, units in {"logit": 1, "energy": guesses}.items()
+    ]
     return parts.network("discriminator", inputs, outputs)

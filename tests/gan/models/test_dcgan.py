@@ -57,7 +57,18 @@ def test_dcgan_adds_a_level_of_twice_the_width_for_each_doubling(size, coarsest,
     assert inputs == widths
 
 
-@pytest.mark.parametrize("shape", [(7, 8, 1), (8, 129, 1), (8, 8, 5), (8, 8, 8, 1)])
-def test_dcgan_refuses_other_shapes(shape):
-    with pytest.raises(ConfigError, match=r"dcgan makes samples .* choose model\.name mlp"):
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [
+        ((7, 8, 1), r"choose model\.name mlp, or other data"),
+        ((8, 129, 1), r"choose model\.name mlp, or other data"),
+        (
+            (8, 8, 5),
+            r"\(D, H, W\), hpcgan-data convert --layout NDHW adds .* samples of 5 channels",
+        ),
+        ((8, 8, 8, 1), r"choose model\.name volume"),
+    ],
+)
+def test_dcgan_refuses_other_shapes(shape, hint):
+    with pytest.raises(ConfigError, match=rf"dcgan makes samples .*; .*{hint}"):
         build(ModelConfig(name="dcgan"), shape, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,16 @@ def guessing(config, shape):
     x = layers.Flatten()(sample)
     outputs = [layers.Dense(1, name="one")(x), layers.Dense(config.classes, name="two")(x)]
     return keras.Model(sample, outputs)
+
+def of_values(config, shape):
+    latent, values = keras.Input((config.latent_dim,)), keras.Input((2,))
+    x = layers.Dense(16, name="one")(layers.Concatenate()([latent, values]))
+    return keras.Model([latent, values], layers.Reshape(shape)(x))
+
+def guessing_values(config, shape):
+    sample = keras.Input(shape)
+    x = layers.Flatten()(sample)
+    return keras.Model(sample, [layers.Dense(n, name=f"d{n}")(x) for n in (1, 2)])
 
 def twice(config, shape):
     latent = keras.Input((config.latent_dim,))
@@ -200,6 +212,22 @@ def test_a_condition_adds_labels_and_guesses(module):
     samples = networks.generator([np.zeros((5, 3), "float32"), np.zeros(5, "int32")])
     logits, classes = networks.discriminator(samples)
     assert (logits.shape, classes.shape) == ((5, 1), (5, 4))
+
+
+def test_networks_of_several_values_get_them_and_guess_them_all(module):
+    config = _config(
+        module,
+        generator="of_values",
+        discriminator="guessing_values",
+        condition="regression",
+        label_range=[1, 2, 0, 9],
+    )
+    generator, discriminator = build(config, _SHAPE, 0)
+    given = [np.zeros((3, config.latent_dim), "float32"), np.ones((3, 2), "float32")]
+    outputs = discriminator(generator(given))
+    assert [tuple(each.shape) for each in outputs] == [(3, 1), (3, 2)]
+    with pytest.raises(ConfigError, match=r"^model\.generator .* does not take its inputs"):
+        build(dataclasses.replace(config, label_range=[1, 2]), _SHAPE, 0)
 
 
 def test_the_seed_decides_the_weights_of_the_users_networks(module):

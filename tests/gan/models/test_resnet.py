@@ -57,14 +57,14 @@ def test_attention_is_at_the_finest_level_up_to_32_below_the_samples(shape, leve
 
 
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "hint"),
     [
-        (15, 16, 1),
-        (16, 129, 1),
-        (16, 16, 5),
-        (16, 16, 16, 1),
+        ((15, 16, 1), r"choose model\.name mlp or dcgan, or other data"),
+        ((16, 129, 1), r"choose model\.name mlp or dcgan"),
+        ((16, 16, 5), r"--layout NDHW adds the axis of the channels"),
+        ((16, 16, 16, 1), r"choose model\.name volume"),
     ],
 )
-def test_other_shapes_are_refused(shape):
-    with pytest.raises(ConfigError, match=r"resnet makes samples .* choose model\.name mlp"):
+def test_other_shapes_are_refused(shape, hint):
+    with pytest.raises(ConfigError, match=rf"resnet makes samples .*; .*{hint}"):
         build(ModelConfig(name="resnet"), shape, 0)

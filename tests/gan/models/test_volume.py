@@ -10,6 +10,7 @@ import tensorflow as tf
 from hpcgan.config import ModelConfig
 from hpcgan.errors import ConfigError
 from hpcgan.gan.models import build
+from hpcgan.gan.models.together import shards_together
 from tests.gan.models.networks import outputs_of
 
 
@@ -73,14 +74,31 @@ def test_the_gradient_of_an_empty_shower_is_finite():
 
 
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "hint"),
     [
-        (7, 8, 8, 1),
-        (8, 8, 65, 1),
-        (8, 8, 8, 5),
-        (8, 8, 1),
+        ((7, 8, 8, 1), r"choose model\.name mlp, or other data"),
+        ((8, 8, 65, 1), r"choose model\.name mlp, or other data"),
+        ((8, 8, 8, 5), "samples of 5 channels need networks of your own"),
+        ((8, 8, 1), r"choose model\.name dcgan or resnet"),
+        ((25, 25, 25), r"if they are volumes \(D, H, W\), hpcgan-data convert --layout NDHW adds"),
     ],
 )
-def test_other_shapes_are_refused(shape):
-    with pytest.raises(ConfigError, match=r"volume makes samples .* choose model\.name mlp"):
+def test_other_shapes_are_refused(shape, hint):
+    with pytest.raises(ConfigError, match=rf"volume makes samples .* are \(.*\); {hint}"):
         build(ModelConfig(name="volume"), shape, 0)
+
+
+def test_of_several_values_the_first_is_the_energy_and_the_others_are_beside_it():
+    config = ModelConfig(
+        name="volume", width=2, latent_dim=2, condition="regression", label_range=[1, 9, 0, 1, 0, 1]
+    )
+    generator, discriminator = build(config, (8, 8, 8, 1), 0)
+    labels = np.array([[0.5, 0, 0.25]], "float32")
+    given = [np.full((1, 2), 7.0), labels]
+    layer = keras.Model(generator.inputs, generator.get_layer("energy").output)
+    np.testing.assert_allclose(layer(given), [[7, 7, 0.5, np.log(0.5), 0, 0.25]], rtol=1e-6)
+    shapes = keras.Model(generator.inputs, generator.get_layer("softplus").output)
+    showers = np.array(generator(given))
+    np.testing.assert_allclose(showers, 0.5 * np.array(shapes(given)), rtol=1e-6)
+    assert [tuple(each.shape) for each in discriminator(showers)] == [(1, 1), (1, 3)]
+    assert shards_together((generator, discriminator), 4, 2) == 4  # none mixes samples
