@@ -19,7 +19,7 @@ from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images, check_labels, of_array, on_each_rank
 from data_tools.formats.known import choose, choose_labels
-from data_tools.formats.streamed import BROKEN, PART, StreamedRows
+from data_tools.formats.rows import BROKEN, PART, MappedRows, StreamedRows
 from hpcgan.errors import DataError
 from hpcgan.world import World
 
@@ -29,19 +29,35 @@ _MOST_FORTRAN = 2**30  # bytes of an array that can only be read as a whole
 _LOCAL_HEADER = 30  # bytes of a zip member's own header before its name (APPNOTE.TXT, 4.3.7)
 
 
-def read_npy(path: Path) -> np.ndarray:
-    """Return a .npy file's array, read from the disk when it is used.
+def read_npy(path: Path) -> MappedRows:
+    """Return a .npy file's array, of which runs are read when they are needed.
 
     Raises:
         DataError: it is no such file, or holds Python objects.
     """
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (*BROKEN, SyntaxError, TypeError, OverflowError, MemoryError) as error:
         raise DataError(f"{path}: not readable as .npy: {_first_line(error)}") from None
     if not array.ndim:
         raise DataError(f"{path}: holds a single value, no array")
-    return array
+    is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    return MappedRows(path, array.shape, array.dtype, array.offset, is_fortran)
+
+
+def read_npy_labels(path: Path, samples: int) -> np.ndarray:
+    """Return all of a .npy file of labels of some samples.
+
+    Raises:
+        DataError: it is no such file, or is far too large.
+    """
+    return _whole(read_npy(path), samples, str(path))
+
+
+def _whole(rows: MappedRows | StreamedRows | np.ndarray, samples: int, origin: str) -> np.ndarray:
+    """Return all labels of some samples."""
+    check_labels(tuple(rows.shape), samples, origin)
+    return np.asarray(rows[0 : len(rows)])
 
 
 def read_npz_labels(path: Path, name: str | None, samples: int) -> np.ndarray:
@@ -51,8 +67,7 @@ def read_npz_labels(path: Path, name: str | None, samples: int) -> np.ndarray:
         DataError: it is not there, holds Python objects, or is far too large.
     """
     array = _member(path, choose_labels(_names(path), name, str(path), "array"))
-    check_labels(array.shape, samples, str(path))
-    return np.array(array[0 : len(array)])
+    return _whole(array, samples, str(path))
 
 
 def _names(path: Path) -> list[str]:
@@ -65,7 +80,7 @@ def _names(path: Path) -> list[str]:
     return names
 
 
-def _member(path: Path, name: str) -> np.ndarray | StreamedRows:
+def _member(path: Path, name: str) -> MappedRows | StreamedRows | np.ndarray:
     """Return an array of an archive, of which runs are read when they are needed."""
     if name not in _names(path):
         raise DataError(
@@ -82,15 +97,10 @@ def _member(path: Path, name: str) -> np.ndarray | StreamedRows:
             raise ValueError("it holds Python objects, which are not unpickled")
         if not shape:
             raise ValueError(f"'{name}' is a single value, no array")
-        if info.compress_type == zipfile.ZIP_STORED and 0 not in shape:
-            return np.memmap(
-                path,
-                dtype,
-                "r",
-                offset=_data_offset(path, info) + begin,
-                shape=shape,
-                order="F" if fortran else "C",
-            )
+        if info.compress_type == zipfile.ZIP_STORED:
+            if math.prod(shape) * dtype.itemsize != info.file_size - begin:
+                raise ValueError(f"'{name}' claims another number of bytes than it has")
+            return MappedRows(path, shape, dtype, _data_offset(path, info) + begin, fortran)
     except (*_BROKEN, SyntaxError, TypeError, OverflowError) as error:
         raise DataError(f"{path}: not readable as .npz: {_first_line(error)}") from None
     rows = StreamedRows(
@@ -178,8 +188,7 @@ def _open_members(conversion: Conversion, account: Account) -> Images:
     labels = None
     if chosen.labels is not None:
         rows = _member(source, chosen.labels)
-        check_labels(rows.shape, len(images), f"{source}: '{chosen.labels}'")
-        labels = np.array(rows[0 : len(rows)])
+        labels = _whole(rows, len(images), f"{source}: '{chosen.labels}'")
     return of_array(images, labels, str(source), layout=chosen.layout)
 
 

@@ -16,8 +16,10 @@ import numpy as np
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images, on_each_rank
+from data_tools.formats.rows import MappedRows
 from hpcgan.errors import DataError
 
+_PART = 1000  # records
 _MOST_NAMES = 100_000  # bytes of a file of names of classes
 
 
@@ -148,7 +150,7 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
-def _records(version: _Version, path: Path) -> np.ndarray:
+def _records(version: _Version, path: Path) -> MappedRows:
     """Return a file's records, read from the disk when they are used."""
     size = path.stat().st_size
     if size == 0 or size % version.record:
@@ -158,24 +160,30 @@ def _records(version: _Version, path: Path) -> np.ndarray:
             f"{version.record} bytes ("
             f"{', '.join(f'those of {each.title} have {each.record}' for each in others)})"
         )
-    return np.memmap(path, np.uint8, "r", shape=(size // version.record, version.record))
+    return MappedRows(path, (size // version.record, version.record), np.dtype("u1"))
 
 
 def _labels(
-    version: _Version, files: list[Path], records: list[np.ndarray], account: Account
+    version: _Version, files: list[Path], records: list[MappedRows], account: Account
 ) -> np.ndarray | None:
     """Return the labels, from 0; None where there are none."""
     if version is _STL10:
         return _stl10_labels(files[0], len(records[0]), account)
     if version.label_bytes == 2:
         account.note("labels are the fine ones; the coarse ones are not taken")
-    found = [np.array(each[:, version.label_bytes - 1]) for each in records]
+    found = [_column(each, version.label_bytes - 1) for each in records]
     for path, own in zip(files, found, strict=True):
         if own.max() >= version.classes:
             raise DataError(
                 f"{path}: has a label {own.max()}; {version.title}'s are 0 to {version.classes - 1}"
             )
     return np.concatenate(found)
+
+
+def _column(records: MappedRows, column: int) -> np.ndarray:
+    """Return a byte of each record, read in parts."""
+    starts = range(0, len(records), _PART)
+    return np.concatenate([records[start : start + _PART][:, column] for start in starts])
 
 
 def _stl10_labels(images: Path, samples: int, account: Account) -> np.ndarray | None:

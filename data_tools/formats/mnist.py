@@ -16,7 +16,7 @@ import numpy as np
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images, check_labels, of_array, on_each_rank
-from data_tools.formats.streamed import BROKEN, StreamedRows
+from data_tools.formats.rows import BROKEN, MappedRows, StreamedRows
 from hpcgan.errors import DataError
 
 # The third byte of an IDX file; values of several bytes have their highest first.
@@ -43,10 +43,10 @@ def read_idx_labels(path: Path, samples: int) -> np.ndarray:
     """
     array = _array(path)
     check_labels(array.shape, samples, str(path))
-    return np.array(array[0 : len(array)])
+    return array[0 : len(array)]
 
 
-def _array(path: Path) -> np.ndarray | StreamedRows:
+def _array(path: Path) -> MappedRows | StreamedRows:
     """Return a file's array, of which runs are read when they are needed."""
     try:
         with _open(path) as file:
@@ -68,9 +68,7 @@ def _array(path: Path) -> np.ndarray | StreamedRows:
         )
     if is_gzip:
         return StreamedRows(lambda: _opened_at(path, begin), shape, dtype, str(path), size)
-    if not expected:
-        return np.empty(shape, dtype)
-    return np.memmap(path, dtype, "r", offset=begin, shape=shape)
+    return MappedRows(path, shape, dtype, begin)
 
 
 def _open(path: Path) -> BinaryIO:

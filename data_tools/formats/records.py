@@ -18,7 +18,7 @@ import google_crc32c
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import is_hidden
-from data_tools.formats.streamed import BROKEN, read_at_most
+from data_tools.formats.rows import BROKEN, read_at_most
 from hpcgan.errors import DataError
 
 _HEAD = struct.Struct("<QI")

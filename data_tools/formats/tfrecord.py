@@ -17,10 +17,10 @@ import numpy as np
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images
-from data_tools.formats.arrays import read_npy
+from data_tools.formats.arrays import read_npy_labels
 from data_tools.formats.examples import Fields, Label, parse
 from data_tools.formats.records import files, is_source, opened, read_record, records
-from data_tools.formats.streamed import BROKEN
+from data_tools.formats.rows import BROKEN
 from hpcgan.errors import DataError
 from hpcgan.world import World
 
@@ -53,7 +53,7 @@ def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Im
 
     def labels() -> np.ndarray | None:
         if conversion.labels is None and fields.label is None:
-            return _labels_beside(paths[0], account)
+            return _labels_beside(paths[0], len(reader), account)
         if fields.label is None:
             return None
         every = [label for _, own in index for label in own]
@@ -102,13 +102,13 @@ def _as_array(labels: list[Any], kind: str, origin: str) -> np.ndarray:
     return np.array(labels, {"float": "f4", "int64": "i8"}.get(kind, "U"))
 
 
-def _labels_beside(path: Path, account: Account) -> np.ndarray | None:
+def _labels_beside(path: Path, samples: int, account: Account) -> np.ndarray | None:
     """Return the labels in StyleGAN's .labels file, of NumPy's format, if there is one."""
     found = sorted(path.parent.glob("*.labels"))
     if len(found) != 1:
         return None
     account.note(f"labels from {found[0].name}")
-    return read_npy(found[0])
+    return read_npy_labels(found[0], samples)
 
 
 class _Reader:

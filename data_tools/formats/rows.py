@@ -1,7 +1,8 @@
-"""Arrays that are compressed as a whole: read in order, a run at a time.
+"""Arrays in files, of which runs of rows are read when they are needed: memory is for a run alone.
 
-Memory is taken for a run alone. What is before it is decompressed and forgotten: since each rank
-reads its own run of samples, in order, it does that once.
+What is not compressed is mapped for each run anew, so that what was read counts no longer. What is
+compressed as a whole is read in order, and what is before a run is forgotten: since each rank reads
+its own run of samples, in order, it does that once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,8 +23,37 @@ BROKEN = (OSError, EOFError, ValueError, zlib.error, BadZipFile)  # what reading
 _RATIO = 1100  # deflate makes at most 1,032 bytes of one
 
 
+class MappedRows:
+    """An array that is stored as it is, from some byte of a file on.
+
+    ``is_fortran``: whether the first axis runs fastest.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        offset: int = 0,
+        is_fortran: bool = False,
+    ) -> None:
+        self.shape, self.dtype, self.ndim = shape, dtype, len(shape)
+        self._path, self._offset = path, offset
+        self._order: Literal["C", "F"] = "F" if is_fortran else "C"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, run: slice) -> np.ndarray:
+        """Return rows."""
+        if 0 in self.shape:  # nothing cannot be mapped
+            return np.empty(self.shape, self.dtype)[run]
+        whole = np.memmap(self._path, self.dtype, "r", self._offset, self.shape, self._order)
+        return np.array(whole[run])
+
+
 class StreamedRows:
-    """An array of which rows are read when they are needed.
+    """An array that is compressed.
 
     Raises:
         DataError: it claims more than ``stored`` bytes of a file can hold.
