@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import google_crc32c
 import h5py
@@ -31,8 +32,11 @@ PART = 256  # samples that are made at once: 1 MiB
 _CONVERT = """
 import json, resource, sys
 from data_tools.cli import main
+from hpcgan.hdf5 import of_this_rank
 status = main(json.loads(sys.argv[1]))
-peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+of_this_rank.close()
+whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+peaks = [resource.getrusage(each).ru_maxrss for each in whose]
 sys.stdout.write(f"PEAK {json.dumps(peaks)}\\n")
 sys.exit(status)
 """
@@ -62,10 +66,14 @@ def write_deflated_npz(path: Path, samples: int) -> None:
     np.savez_compressed(path, images=np.concatenate(list(parts(samples))))
 
 
+def opened(path: Path) -> BinaryIO:
+    """Open a file to write to, through gzip if its name says so."""
+    return cast(BinaryIO, gzip.open(path, "wb", 1)) if path.suffix == ".gz" else path.open("wb")
+
+
 def write_idx(path: Path, samples: int) -> None:
     """Write an IDX file."""
-    opened = gzip.open(path, "wb", 1) if path.suffix == ".gz" else path.open("wb")
-    with opened as file:
+    with opened(path) as file:
         file.write(bytes([0, 0, 8, 3]) + struct.pack(">3i", samples, SIDE, SIDE))
         for part in parts(samples):
             file.write(part.tobytes())
@@ -73,13 +81,12 @@ def write_idx(path: Path, samples: int) -> None:
 
 def write_tfrecord(path: Path, samples: int) -> None:
     """Write records of raw pixels, with their protobuf made by hand."""
-    opened = gzip.open(path, "wb", 1) if path.suffix == ".gz" else path.open("wb")
-    with opened as file:
+    with opened(path) as file:
         for part in parts(samples):
             for pixels in part:
-                features = [entry("image", value(1, field(1, pixels.tobytes())))]
+                features = [entry("image", field(1, field(1, pixels.tobytes())))]
                 for name in ("height", "width"):
-                    features.append(entry(name, value(3, b"\x08" + varint(SIDE))))
+                    features.append(entry(name, field(3, b"\x08" + varint(SIDE))))
                 record = field(1, b"".join(features))
                 length = struct.pack("<Q", len(record))
                 file.write(length + masked(length) + record + masked(record))
@@ -94,11 +101,6 @@ def varint(number: int) -> bytes:
 def field(number: int, content: bytes) -> bytes:
     """Return a field of bytes of a protobuf message."""
     return bytes([number << 3 | 2]) + varint(len(content)) + content
-
-
-def value(kind: int, content: bytes) -> bytes:
-    """Return a Feature of a kind of list."""
-    return field(kind, content)
 
 
 def entry(name: str, feature: bytes) -> bytes:
