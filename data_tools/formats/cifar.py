@@ -217,12 +217,11 @@ def _names(version: _Version, folder: Path, account: Account) -> tuple[str, ...]
 
 def _is_pickled(source: Path, version: _Version) -> bool:
     """Return whether this is the version that only pickle reads."""
-    if source.is_dir():
-        return any(_is_pickled(path, version) for path in source.iterdir() if path.is_file())
-    if not (version.pickled and re.fullmatch(version.pickled, source.name)):
-        return False
-    with source.open("rb") as file:
-        return file.read(1) == _PICKLE
+    for path in source.iterdir() if source.is_dir() else [source]:
+        if version.pickled and re.fullmatch(version.pickled, path.name) and path.is_file():
+            with path.open("rb") as file:
+                return file.read(1) == _PICKLE
+    return False
 
 
 def _version_of(source: Path) -> _Version | None:

@@ -37,9 +37,11 @@ def is_source(source: Path) -> bool:
 
 
 def _is_records(path: Path) -> bool:
-    if is_hidden(path.name) or not path.is_file():
+    if is_hidden(path.name):
         return False
-    return bool(_SUFFIX.search(path.name) or (_SHARD.match(path.name) and _begins(path)))
+    if _SUFFIX.search(path.name):
+        return path.is_file()
+    return bool(_SHARD.match(path.name)) and path.is_file() and _begins(path)
 
 
 def _begins(path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from converting import Case, Converted, convert_all, refusal
+from conversions import Case, Converted, convert_all, refusal
 
 RNG = np.random.default_rng(29)
 COUNT = 11

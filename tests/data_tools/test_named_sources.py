@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from converting import Case, Converted, convert_all, refusal
+from conversions import Case, Converted, convert_all, refusal
 
 RNG = np.random.default_rng(17)
 COUNT = 11

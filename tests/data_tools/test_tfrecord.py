@@ -16,7 +16,7 @@ from pathlib import Path
 import launching
 import numpy as np
 import pytest
-from converting import Case, Converted, convert_all, refusal
+from conversions import Case, Converted, convert_all, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
