@@ -55,8 +55,13 @@ def arrange(
         shape = (shape[0], *sample)
     if 0 in shape:
         raise DataError(f"{images.origin}: the images have shape {shape}; there are no values")
+    if images.layout and layout not in (None, images.layout):
+        raise DataError(
+            f"{images.origin}: its axes are {images.layout}, which is known of such sources; "
+            f"--layout {layout} is not for it"
+        )
     layout = layout or (images.layout if sample is None else None)
-    order = _order(layout or _plain(shape, images.origin), shape, images.origin)
+    order = _order(layout or _plain(shape, sample, images.origin), shape, images.origin)
     if shape == images.shape and order == tuple(range(1, len(shape))):
         return images
     arranged = tuple(1 if axis < 0 else shape[axis] for axis in order)
@@ -81,8 +86,15 @@ def _order(layout: str, shape: tuple[int, ...], origin: str) -> tuple[int, ...]:
     return orders[len(shape)]
 
 
-def _plain(shape: tuple[int, ...], origin: str) -> str:
-    """Return the only layout that a shape can have."""
+def _plain(shape: tuple[int, ...], sample: tuple[int, ...] | None, origin: str) -> str:
+    """Return the only layout that a shape can have; of a given ``sample``, three are D, H, W."""
+    if sample is not None and len(sample) == 3:
+        if sample[-1] > MOST_CHANNELS and sample[0] > MOST_CHANNELS:
+            return "NDHW"
+        raise DataError(
+            f"{origin}: --shape {','.join(map(str, sample))} can be meant in several ways: "
+            "--layout NDHW says that it is D,H,W, NHWC that it is H,W,C, NCHW that it is C,H,W"
+        )
     begin = f"{origin}: the images have shape {shape}"
     if len(shape) == 3:
         return "NHW"

@@ -10,6 +10,7 @@ from typing import Literal
 from data_tools.layout import Compression
 from hpcgan.files import expanded
 
+Split = Literal["train", "test", "validation"]
 Axes = Literal["NHWC", "NCHW", "NDHWC", "NCDHW", "NHW", "NDHW", "MATLAB"]
 
 
@@ -20,7 +21,8 @@ class Conversion:
     Attributes:
         source: a file or folder.
         format: None to find it out.
-        split: "train" or "test", of sources that hold both; None for train.
+        dataset: name of a known data set, which sets what is not given (``datasets``).
+        split: of sources that hold several; None for train.
         images: name of the samples in sources that hold several arrays.
         labels: their name there, a file of labels or FILE:NAME, or "none"; None to find them.
         layout: order of the axes of the samples; None where it is plain.
@@ -38,7 +40,8 @@ class Conversion:
 
     source: Path
     format: str | None = None
-    split: Literal["train", "test"] | None = None
+    dataset: str | None = None
+    split: Split | None = None
     images: str | None = None
     labels: str | None = None
     layout: Axes | None = None

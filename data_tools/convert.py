@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools import axes, label_files, labels, numbers, writer
+from data_tools import axes, datasets, label_files, labels, numbers, writer
 from data_tools.account import Account
 from data_tools.conversion import Conversion, named_file
 from data_tools.formats import Format, Images
 from data_tools.formats.arrays import NPY, NPZ
-from data_tools.formats.cifar import CIFAR10
+from data_tools.formats.cifar import CIFAR10, CIFAR100, STL10
 from data_tools.formats.hdf5 import HDF5
 from data_tools.formats.mnist import IDX
 from data_tools.formats.pictures import FOLDER
@@ -29,7 +29,7 @@ from hpcgan.world import World
 
 # In the order in which a source is tried.
 FORMATS: dict[str, Format] = {
-    each.name: each for each in (HDF5, NPY, NPZ, IDX, CIFAR10, TFRECORD, FOLDER)
+    each.name: each for each in (HDF5, NPY, NPZ, IDX, CIFAR10, CIFAR100, STL10, TFRECORD, FOLDER)
 }
 _MOST_CLASSES = 4000  # whose names fit into an attribute, which HDF5 limits to 64 KiB
 
@@ -43,6 +43,7 @@ def convert(out: Path, conversion: Conversion, world: World) -> list[str]:
         RunError: ``out`` cannot be written; an old one is then as it was.
     """
     account = Account()
+    conversion = datasets.filled(conversion, account)
     steps = world.all_or_raise(lambda: numbers.parse(conversion.values))
     images = _open(conversion, account, world)
     images = world.all_or_raise(
@@ -65,7 +66,9 @@ def convert(out: Path, conversion: Conversion, world: World) -> list[str]:
     line = writer.write(out, layout, content, world)
     account.gather(world)
     lines = [f"values from {account.low:g} to {account.high:g}"]
-    if images.labels is not None:
+    if images.labels is None:
+        lines.append("no labels")
+    else:
         lines.append(labels.describe(images.labels, images.classes))
     return [line, *(f"  {each}" for each in lines + account.lines())]
 
@@ -133,7 +136,16 @@ def _format(conversion: Conversion) -> Format:
     kind = FORMATS[conversion.format] if conversion.format else _found_out(source)
     if conversion.own_labels and "images" not in kind.options:
         raise DataError(f"{conversion.labels}: there is no such file (--labels)")
-    for option in ("split", "images", "size", "crop", "grey", "background", "skip_broken"):
+    for option in (
+        "dataset",
+        "split",
+        "images",
+        "size",
+        "crop",
+        "grey",
+        "background",
+        "skip_broken",
+    ):
         default = getattr(Conversion(source), option)
         if getattr(conversion, option) != default and option not in kind.options:
             takers = [each.name for each in FORMATS.values() if option in each.options]

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.formats import Images
-from data_tools.formats.arrays import read_npy, read_npz
-from data_tools.formats.hdf5 import is_hdf5, read_hdf5
-from data_tools.formats.mnist import is_idx, read_idx
+from data_tools.formats.arrays import read_npy_labels, read_npz_labels
+from data_tools.formats.hdf5 import is_hdf5, read_labels
+from data_tools.formats.mnist import is_idx, read_idx_labels
 from hpcgan.errors import DataError
 
 
@@ -24,12 +24,12 @@ def read(path: Path, name: str | None, images: Images) -> np.ndarray:
         DataError: it holds none, or not those of these images.
     """
     if is_hdf5(path):
-        return read_hdf5(path, name or "labels")
+        return read_labels(path, name, len(images))
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return read_npz(path, name or "labels")
+        return read_npz_labels(path, name, len(images))
     if suffix == ".npy":
-        return read_npy(path)
+        return read_npy_labels(path, len(images))
     if is_idx(path):
-        return read_idx(path)
+        return read_idx_labels(path, len(images))
     raise DataError(f"{path}: labels are read from .npy, .npz, HDF5 and IDX (--labels)")

@@ -9,8 +9,10 @@ import numpy as np
 
 from data_tools.account import Account
 from hpcgan.errors import DataError
+from hpcgan.terminal import printable
 
 _MOST_WHOLE = 2**24  # up to which float32 holds every whole number
+_MOST_SHOWN = 20  # classes or conditions in a line
 
 
 def as_stored(
@@ -28,9 +30,7 @@ def as_stored(
     Raises:
         DataError: they are not as many as the samples, or of a kind that cannot be stored.
     """
-    squeezed = labels
-    while squeezed.ndim > 1 and 1 in squeezed.shape and squeezed.size == samples:
-        squeezed = squeezed.reshape(samples)
+    squeezed = _squeezed(labels, samples)
     if squeezed.shape != labels.shape:
         account.note(f"labels {labels.shape} became {squeezed.shape}")
     if squeezed.ndim not in (1, 2) or len(squeezed) != samples:
@@ -58,7 +58,18 @@ def as_stored(
             "one-hot: each sample has one class; give one column in a file (--labels FILE), or "
             "--labels none"
         )
+    if kind == "b":
+        account.note("labels false and true became 0 and 1")
     return _whole(squeezed, origin), classes
+
+
+def _squeezed(labels: np.ndarray, samples: int) -> np.ndarray:
+    """Return labels without axes of length 1: (N, 1), (1, N) and (N, 1, K) become (N,), (N, K)."""
+    if labels.ndim < 2:
+        return labels
+    if labels.size == samples:
+        return labels.reshape(samples)
+    return labels.reshape(len(labels), *(side for side in labels.shape[1:] if side > 1))
 
 
 def _whole(labels: np.ndarray, origin: str) -> np.ndarray:
@@ -88,6 +99,11 @@ def _conditions(labels: np.ndarray, origin: str, account: Account) -> np.ndarray
             f"{origin}: the label of sample {first} is {labels[first]}, which float32 does not "
             "hold; are these numbers of something? give integers, or --labels none"
         )
+    if labels.ndim == 1 and bool((np.rint(labels) == labels).all()):
+        account.note(
+            f"labels are whole numbers in {labels.dtype.newbyteorder('=')}: they stay real "
+            "conditions; classes are integers"
+        )
     if changed.any():
         account.note(f"labels rounded from {labels.dtype.newbyteorder('=')} to float32")
     return stored
@@ -99,14 +115,14 @@ def _of_texts(
     """Return the numbers of texts in their order, and the texts: the names of the classes."""
     if labels.ndim != 1:
         raise DataError(f"{origin}: the labels are texts of shape {labels.shape}; one a sample")
-    texts = np.array([_text(each) for each in labels.tolist()], dtype=object)
+    texts = np.array([as_text(each) for each in labels.tolist()], dtype=object)
     classes = in_order(set(texts.tolist()))
     numbers = {name: number for number, name in enumerate(classes)}
     account.note(f"labels of {len(classes)} texts became classes, in the order of their names")
     return np.array([numbers[each] for each in texts.tolist()], np.int32), tuple(classes)
 
 
-def _text(label: object) -> str:
+def as_text(label: object) -> str:
     """Return a label's text; what is not UTF-8 in it is shown as such."""
     return label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else str(label)
 
@@ -131,14 +147,18 @@ def describe(labels: np.ndarray, classes: tuple[str, ...]) -> str:
     """Return the classes with their counts, or the range of conditions, in a line."""
     if labels.dtype.kind == "f":
         columns = labels.reshape(len(labels), -1)
-        spans = [f"{c.min():g} to {c.max():g}" for c in columns.T]
-        return f"labels from {', '.join(spans)}"
+        spans = [f"{each.min():g} to {each.max():g}" for each in columns.T[:_MOST_SHOWN]]
+        more = [f"... ({columns.shape[1]} values)"] if len(spans) < columns.shape[1] else []
+        return f"labels from {', '.join([*spans, *more])}"
     found, counts = np.unique(labels, return_counts=True)
     names = [
         f"{label}{f' {classes[label]}' if 0 <= label < len(classes) else ''}: {count}"
         for label, count in zip(found.tolist(), counts.tolist(), strict=True)
     ]
-    shown = names if len(names) <= 20 else [*names[:17], "...", *names[-2:]]
+    shown = names if len(names) <= _MOST_SHOWN else [*names[:17], "...", *names[-2:]]
     missing = sorted(set(range(len(classes))) - set(found.tolist()))
-    none = f"; no sample has {', '.join(classes[n] for n in missing[:10])}" if missing else ""
-    return f"{len(found)} classes: {', '.join(shown)}{none}"
+    without = [classes[number] for number in missing[:_MOST_SHOWN]]
+    if len(missing) > len(without):
+        without.append("...")
+    none = f"; no sample has {', '.join(without)}" if missing else ""
+    return printable(f"{len(found)} classes: {', '.join(shown)}{none}")

@@ -40,24 +40,42 @@ def parse(words: Sequence[str]) -> Values:
 def as_stored(images: Images, steps: Values, account: Account, world: World) -> Images:
     """Return images of uint8 or float32 whose attribute ``values`` tells how they were made.
 
+    A source that ``convert`` wrote keeps what its attribute tells, and ``steps`` come after that.
     All ranks must call it: the range of ``minmax`` is that of all samples.
 
     Raises:
         DataError: the values are no numbers, lack a value, or do not fit.
     """
-    world.all_or_raise(lambda: _check_dtype(images))
-    images = _unpacked(_checked(images), account)
-    if not steps:
-        return _plain(images, account)
+    before = world.all_or_raise(lambda: _values_of(images))
+    images = world.all_or_raise(lambda: _unpacked(_checked(images), account))
+    images = replace(images, attributes={})
     done: Values = ()
     for step in steps:
         if step.name == "minmax" and not step.numbers:
             step = _range(_mapped(images, done), world)
         done = (*done, step)
-    account.note(f"values mapped by {mappings.as_text(done)}, as the attribute 'values' keeps")
-    _note_floor(done, account)
-    attributes = images.attributes | {"values": mappings.as_text(done)}
-    return replace(_mapped(images, done), attributes=attributes)
+    stored = _mapped(images, done) if done else _plain(images, account)
+    if done:
+        account.note(f"values mapped by {mappings.as_text(done)}, as the attribute 'values' keeps")
+        _note_floor(done, account)
+    if before:
+        account.note(f"values of the source were mapped by {mappings.as_text(before)}, and stay so")
+    text = mappings.as_text(before + done)
+    return replace(stored, attributes={"values": text} if text else {})
+
+
+def _values_of(images: Images) -> Values:
+    """Return the mappings that the source's attribute ``values`` tells of."""
+    if "values" not in images.attributes:
+        return ()
+    text = str(images.attributes["values"])
+    try:
+        return mappings.parse(text)
+    except ValueError as error:
+        raise DataError(
+            f"{images.origin}: the attribute 'values' of the images is {text!r}, which convert "
+            f"did not write: {error}; delete it"
+        ) from None
 
 
 def _note_floor(steps: Values, account: Account) -> None:
@@ -66,26 +84,19 @@ def _note_floor(steps: Values, account: Account) -> None:
             account.note(f"values below {step.numbers[0]:g} are raised to it, and come back as 0")
 
 
-def _check_dtype(images: Images) -> None:
+def _checked(images: Images) -> Images:
+    """Return images whose fill values and values that are not finite are refused when read."""
     if images.dtype.kind not in "biuf":
         raise DataError(
             f"{images.origin}: the images have dtype {images.dtype}; they must be numbers"
         )
-
-
-def _checked(images: Images) -> Images:
-    """Return images whose fill values and values that are not finite are refused when read."""
-    fills = [images.attributes[name] for name in _FILLS if name in images.attributes]
-    fills = [value for each in fills for value in np.ravel(each).tolist()]
-    is_float = images.dtype.kind == "f"
-    if not is_float and not fills:
+    fills = [value for name in _FILLS for value in _numbers_of(images, name)]
+    if images.dtype.kind != "f" and not fills:
         return images
 
     def read(run: range) -> np.ndarray:
         part = images.read(run)
-        wrong = np.isin(part, fills)
-        if is_float:
-            wrong |= ~np.isfinite(part) | np.isclose(part, _NETCDF_FILL, rtol=1e-6)
+        wrong = _is_missing(part, fills)
         if wrong.any():
             of_sample = wrong.reshape(len(run), -1).sum(axis=1)
             bad = int(np.flatnonzero(of_sample)[0])
@@ -99,21 +110,46 @@ def _checked(images: Images) -> Images:
     return replace(images, read=read)
 
 
+def _is_missing(part: np.ndarray, fills: Sequence[float]) -> np.ndarray:
+    """Return which values stand for none: those that are not finite, and fill values."""
+    wrong = np.zeros(part.shape, bool)
+    if part.dtype.kind == "f":
+        wrong = ~np.isfinite(part)
+        with np.errstate(over="ignore"):  # of float16
+            fills = np.array([*fills, _NETCDF_FILL]).astype(part.dtype).tolist()
+    for fill in fills:
+        wrong |= part == fill
+    return wrong
+
+
+def _numbers_of(images: Images, name: str) -> list[float]:
+    """Return the numbers of an attribute, none if it is not there."""
+    value = np.ravel(images.attributes.get(name, ()))
+    if value.dtype.kind not in "biuf":
+        raise DataError(f"{images.origin}: the attribute {name} is {value.tolist()}, no number")
+    found: list[float] = value.tolist()
+    return found
+
+
 def _unpacked(images: Images, account: Account) -> Images:
     """Return images in the units that ``scale_factor`` and ``add_offset`` give."""
     if not images.attributes.keys() & set(_PACKING):
         return images
-    scale, offset = (
-        float(np.ravel(images.attributes.get(name, default))[0])
-        for name, default in zip(_PACKING, (1.0, 0.0), strict=True)
-    )
+    packing = []
+    for name, default in zip(_PACKING, (1.0, 0.0), strict=True):
+        numbers = _numbers_of(images, name) or [default]
+        if len(numbers) != 1 or not np.isfinite(numbers[0]) or (default and not numbers[0]):
+            raise DataError(
+                f"{images.origin}: the attribute {name} is {numbers}, by which values cannot be "
+                "unpacked"
+            )
+        packing.append(float(numbers[0]))
+    scale, offset = packing
     account.note(f"values unpacked: {scale:g} x + {offset:g} (scale_factor, add_offset)")
-    kept = {k: v for k, v in images.attributes.items() if k not in (*_PACKING, *_FILLS)}
     return replace(
         images,
         dtype=np.dtype("f8"),
-        read=lambda run: images.read(run) * scale + offset,
-        attributes=kept,
+        read=lambda run: images.read(run).astype(np.float64) * scale + offset,
     )
 
 
@@ -128,6 +164,8 @@ def _plain(images: Images, account: Account) -> Images:
             return part.astype(np.uint8) * np.uint8(255)
 
     elif kind in "iu":
+        if dtype != np.uint8:
+            account.note(f"values became uint8 from {dtype.newbyteorder('=')}, and are the same")
 
         def make(part: np.ndarray, run: range) -> np.ndarray:
             if dtype != np.uint8 and (part.min() < 0 or part.max() > 255):
@@ -141,6 +179,8 @@ def _plain(images: Images, account: Account) -> Images:
     else:
         if dtype.itemsize > 4:
             account.note(f"values rounded from {dtype.newbyteorder('=')} to float32")
+        elif dtype.itemsize < 4:
+            account.note(f"values became float32 from {dtype}, and are the same")
 
         def make(part: np.ndarray, run: range) -> np.ndarray:
             return _float32(part, images.origin, run)
@@ -187,5 +227,8 @@ def _range(images: Images, world: World) -> Step:
     every = np.array(world.gather_json(world.all_or_raise(own)))
     low, high = float(every[:, 0].min()), float(every[:, 1].max())
     if not low < high:
-        raise DataError(f"{images.origin}: all values are {low:g}: there is no range for minmax")
+        raise DataError(
+            f"{images.origin}: all values are {low:g}: there is no range for minmax",
+            on_all_ranks=True,
+        )
     return Step("minmax", (low, high))

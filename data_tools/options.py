@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import get_args
 
 from data_tools.calorimeter import CRITICAL_ENERGY
-from data_tools.conversion import Axes
+from data_tools.conversion import Axes, Split
 from data_tools.convert import FORMATS
+from data_tools.datasets import DATASETS
 from data_tools.layout import Compression
 from hpcgan.command import whole_number
 from hpcgan.files import expanded
@@ -29,6 +30,11 @@ def add_conversion(parser: argparse.ArgumentParser) -> None:
     """Add the options of what a source is, and how its samples are read."""
     add = parser.add_argument
     add("--format", choices=tuple(FORMATS), help="of SOURCE (default: found out from it)")
+    add(
+        "--dataset",
+        choices=tuple(DATASETS),
+        help="sets --images, --labels, --shape and --values, where they are not given",
+    )
     add("--images", metavar="NAME", help="of the samples, where a source holds several arrays")
     add(
         "--labels",
@@ -63,7 +69,7 @@ def add_conversion(parser: argparse.ArgumentParser) -> None:
         metavar="COLOUR",
         help="below transparent pictures: a name or #rrggbb (default: white)",
     )
-    add("--split", choices=("train", "test"), help="of sources with both (default: train)")
+    add("--split", choices=get_args(Split), help="of sources with several (default: train)")
     add("--strict", action="store_true", help="what would be left out is an error")
     add(
         "--skip-broken",

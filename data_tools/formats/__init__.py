@@ -21,6 +21,8 @@ from data_tools.conversion import Conversion
 from hpcgan.errors import DataError
 from hpcgan.world import World
 
+_MOST_LABEL_VALUES = 10_000  # of a sample
+
 
 @dataclass(frozen=True)
 class Images:
@@ -103,6 +105,14 @@ def of_array(array: Any, labels: np.ndarray | None, origin: str, **more: Any) ->
         labels=labels,
         **more,
     )
+
+
+def check_labels(shape: tuple[int, ...], samples: int, origin: str) -> None:
+    """Refuse labels that are far too many for some samples, before memory for them is taken."""
+    if math.prod(shape) > _MOST_LABEL_VALUES * samples:
+        raise DataError(
+            f"{origin}: the labels have shape {shape}, which is too much for {samples} images"
+        )
 
 
 def listed(source: Path, *suffixes: str) -> list[Path]:

@@ -1,24 +1,35 @@
-"""Datasets of other HDF5 files, which another process reads: damaged ones may kill it."""
+"""HDF5 files of others."""
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_tools import copied_file
 from data_tools.account import Account
 from data_tools.conversion import Conversion
-from data_tools.formats import Format, Images, of_array, on_each_rank
-from hpcgan.data import headers
+from data_tools.formats import Format, Images, cosmoflow, of_array
+from data_tools.formats.hdf5_rows import attributes_of, contents, labels_of, rows_of
+from data_tools.formats.known import choose, choose_labels
+from data_tools.labels import as_text
 from hpcgan.errors import DataError
-from hpcgan.files import default_chunk
-from hpcgan.hdf5 import Hdf5Error, call, call_on_data
+from hpcgan.world import World
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MATLAB = b"MATLAB 7.3 MAT-file"
+# Attributes of the samples that change what their values mean.
+_MEANINGFUL = ("_FillValue", "missing_value", "scale_factor", "add_offset", "values")
+# What netCDF writes where nothing was written (netcdf.h), by type; floats are checked anyway.
+_NETCDF_FILLS = {
+    "i1": -127,
+    "i2": -32767,
+    "u2": 65535,
+    "i4": -2147483647,
+    "u4": 4294967295,
+    "i8": -9223372036854775806,
+    "u8": 18446744073709551614,
+}
 
 
 def is_hdf5(source: Path) -> bool:
@@ -37,69 +48,63 @@ def is_hdf5(source: Path) -> bool:
     return False
 
 
-def read_hdf5(path: Path, name: str) -> np.ndarray:
-    """Return a dataset.
+def read_labels(path: Path, name: str | None, samples: int) -> np.ndarray:
+    """Return a dataset of labels of some samples: the one that is named, or known.
 
     Raises:
-        DataError: the file is not HDF5, or there is no such dataset.
+        DataError: there is none, or it cannot be read, or it is far too large.
     """
-    found, _ = call_on_data(copied_file.arrays, str(path), name, "none")
-    return _Rows(path, **found[0])[:]
+    there = contents(path)["datasets"]
+    return labels_of(path, choose_labels(there, name, str(path), "dataset"), samples)
 
 
-def _open_hdf5(conversion: Conversion, account: Account) -> Images:
-    """Open the datasets "images" and "labels", or those that are named."""
+def _open_hdf5(conversion: Conversion, account: Account, world: World) -> Images:
+    """Open a file, or CosmoFlow's, of which each is one sample."""
     source = conversion.source
-    images = conversion.images or "images"
-    labels = "none" if conversion.labels and not conversion.own_labels else conversion.own_labels
-    found, _ = call_on_data(copied_file.arrays, str(source), images, labels)
-    arrays: list[Any] = [_Rows(source, **each) for each in found]
-    # Labels are small: all at once.
-    return of_array(arrays[0], arrays[1][:] if len(arrays) > 1 else None, str(source))
+    held = world.all_or_raise(lambda: None if source.is_dir() else contents(source))
+    if held is None or cosmoflow.is_universe(held["datasets"], conversion):
+        return cosmoflow.open_files(conversion, account, world)
+    return world.all_or_raise(lambda: _open_file(conversion, held, account))
 
 
-class _Rows:
-    """A dataset of which runs of rows are read when they are needed."""
+def _open_file(conversion: Conversion, held: dict[str, Any], account: Account) -> Images:
+    """Open the datasets "images" and "labels", those that are named, or those of a known source."""
+    source = conversion.source
+    chosen = choose(held["datasets"], conversion, str(source), account, "dataset")
+    rows = rows_of(source, chosen.images)
+    attributes = attributes_of(source, chosen.images)
+    _check_matlab(source, attributes, conversion)
+    if chosen.layout:
+        account.note(f"axes are {chosen.layout}, as such files have them")
+    labels, classes = None, tuple[str, ...]()
+    if chosen.labels:
+        labels = labels_of(source, chosen.labels, len(rows))
+        names = attributes_of(source, chosen.labels).get("classes", ())
+        classes = tuple(as_text(name) for name in np.ravel(names).tolist())
+    if held["is_netcdf"] and not attributes.keys() & {"_FillValue", "missing_value"}:
+        fill = _NETCDF_FILLS.get(rows.dtype.str[1:])
+        attributes |= {} if fill is None else {"_FillValue": fill}
+    kept = {name: attributes[name] for name in _MEANINGFUL if name in attributes}
+    return of_array(
+        rows, labels, str(source), classes=classes, layout=chosen.layout, attributes=kept
+    )
 
-    def __init__(
-        self, source: Path, name: str, shape: list[int], dtype: str, chunk: int | None
-    ) -> None:
-        self.shape, self.dtype, self.ndim = tuple(shape), np.dtype(dtype), len(shape)
-        self._source, self._name = source, name
-        # Whole chunks of the file, which may be larger than those that are needed.
-        most = default_chunk(max(1, math.prod(shape[1:]) * self.dtype.itemsize), max(1, shape[0]))
-        self._rows = (chunk or 1) * max(1, most // (chunk or 1))
-        self._block = lru_cache(maxsize=1)(self._read)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, run: slice) -> np.ndarray:
-        """Return rows; a DataError names those that cannot be read."""
-        first, stop, _ = run.indices(len(self))
-        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
-        while first < stop:
-            block, begin = divmod(first, self._rows)
-            parts.append(self._block(block)[begin : begin + stop - first])
-            first += len(parts[-1])
-        return np.concatenate(parts)
-
-    def _read(self, block: int) -> np.ndarray:
-        """Return the rows of one block."""
-        first = block * self._rows
-        stop = min(first + self._rows, len(self))
-        try:
-            return call(headers.rows, str(self._source), self._name, first, stop)[1][0]
-        except (Hdf5Error, DataError) as error:
-            raise DataError(
-                f"{self._source}: samples {first} to {stop - 1} of '{self._name}' cannot be read: "
-                f"{error}"
-            ) from None
+def _check_matlab(source: Path, attributes: dict[str, Any], conversion: Conversion) -> None:
+    """Refuse MATLAB's files, whose axes are in reverse, unless it is said how they are meant."""
+    with source.open("rb") as file:
+        is_matlab = file.read(len(_MATLAB)) == _MATLAB or "MATLAB_class" in attributes
+    if is_matlab and conversion.layout is None:
+        raise DataError(
+            f"{source}: is a MATLAB v7.3 file, whose axes are in reverse: --layout MATLAB if its "
+            "arrays were H x W x N or H x W x C x N there, or another --layout that says what the "
+            "axes in the file are"
+        )
 
 
 HDF5 = Format(
     "hdf5",
-    lambda source: source.is_file() and is_hdf5(source),
-    on_each_rank(_open_hdf5),
-    frozenset({"images"}),
+    lambda source: is_hdf5(source) if source.is_file() else cosmoflow.is_folder(source),
+    _open_hdf5,
+    frozenset({"images", "split", "dataset"}),
 )

@@ -1,143 +1,156 @@
-"""TFRecord files of tf.train.Example, read by TensorFlow, which checks their checksums."""
+"""TFRecord files of tf.train.Example: one, or the shards in a folder.
+
+All records are read once by the ranks together, which share the files, to find where they begin
+and to gather their labels; then each rank reads its own run. A compressed file has to be read from
+its beginning by each rank that needs something of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from data_tools.account import Account
 from data_tools.conversion import Conversion
-from data_tools.formats import Format, Images, listed
-from data_tools.formats.pictures import Size, check_shape, decode
-from hpcgan.devices import prepare_tensorflow
+from data_tools.formats import Format, Images
+from data_tools.formats.arrays import read_npy_labels
+from data_tools.formats.examples import Fields, Label, parse
+from data_tools.formats.records import files, is_source, opened, read_record, records
+from data_tools.formats.rows import BROKEN
 from hpcgan.errors import DataError
 from hpcgan.world import World
 
-# Names under which examples usually hold a picture, its class, and the shape of raw pixels.
-_IMAGES = ("image", "image_raw", "image/encoded")
-_LABELS = ("label", "image/class/label", "image/label")
-SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec")
-_SIZES = (("height", "image/height"), ("width", "image/width"), ("depth", "channels"))
-
 
 def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Images:
-    """Open a file, or all files of its suffixes in a folder one after the other.
-
-    An example holds PNG or JPEG, or raw uint8 pixels with their height, width and depth. The
-    records of a file can only be read in order: a rank reads past those before its own.
-    """
-    world.all_or_raise(lambda: prepare_tensorflow(world))
-    return world.all_or_raise(lambda: _opened(conversion))
-
-
-def _opened(conversion: Conversion) -> Images:
+    """Open the files of a source. All ranks must call it."""
     source = conversion.source
-    size, crop, grey = conversion.size, conversion.crop, conversion.grey
-    files = listed(source, *SUFFIXES)
-    labels = []
-    for number, record in enumerate(_records(files)):
-        labels.append(_integer(_features(record, f"{source}: record {number}"), _LABELS))
-        if (labels[0] is None) is not (labels[-1] is None):
-            raise DataError(f"{source}: record {number}: only some records have a label")
-    if not labels:
-        raise DataError(f"{source}: there are no records")
-    origin = f"{files[0]}: record 0"
-    first = _image(_features(next(_records(files)), origin), origin, size, crop, grey)
-    state: dict[str, Any] = {"next": -1}
+    paths = world.all_or_raise(lambda: files(conversion, account))
+    fields, first = world.all_or_raise(lambda: _of_first(paths, conversion, account))
+    own = paths[world.rank :: world.size]
+    found = world.gather_json(world.all_or_raise(lambda: [_index(path, fields) for path in own]))
+    index = [found[number % world.size][number // world.size] for number in range(len(paths))]
+    reader = _Reader(paths, [places for places, _ in index])
+    if len(paths) > 1:
+        account.note("files", count=len(paths))
 
     def read(run: range) -> np.ndarray:
-        if state["next"] != run.start:
-            state["records"] = _records(files)
-            for _ in range(run.start):
-                next(state["records"])
-        images = np.empty((len(run), *first.shape), np.uint8)
+        samples = np.empty((len(run), *first.shape), first.dtype)
         for place, number in enumerate(run):
             origin = f"{source}: record {number}"
-            own = _features(next(state["records"]), origin)
-            images[place] = picture = _image(own, origin, size, crop, grey)
-            check_shape(picture, first, origin, "record 0")
-        state["next"] = run.stop
-        return images
+            sample = fields.sample_of(parse(reader.read(number), origin), origin, conversion)
+            if sample.shape != first.shape:
+                way = ", which --size can do" if fields.is_encoded else ""
+                raise DataError(
+                    f"{origin}: has shape {sample.shape}, but record 0 has {first.shape}; all must "
+                    f"agree{way}"
+                )
+            samples[place] = sample
+        return samples
+
+    def labels() -> np.ndarray | None:
+        if conversion.labels is None and fields.label is None:
+            return _labels_beside(paths[0], len(reader), account)
+        if fields.label is None:
+            return None
+        every = [label for _, own in index for label in own]
+        return _as_array(every, fields.kinds[fields.label], f"{source}: '{fields.label}'")
 
     return Images(
         str(source),
-        (len(labels), *first.shape),
-        np.dtype("u1"),
+        (len(reader), *first.shape),
+        first.dtype,
         read,
-        labels=None if labels[0] is None else np.array(labels),
-        layout="NHWC",
+        labels=world.all_or_raise(labels),
+        layout=fields.layout,
     )
 
 
-def _records(files: list[Path]) -> Iterator[bytes]:
-    """Yield the records of files."""
-    import tensorflow as tf
-
-    for path in files:
-        records = iter(tf.data.TFRecordDataset(str(path)))
-        while True:
-            try:
-                record = next(records, None)
-            except tf.errors.OpError as error:
-                raise DataError(f"{path}: not readable as TFRecord: {error.message}") from None
-            if record is None:
-                break
-            yield record.numpy()
+def _of_first(
+    paths: list[Path], conversion: Conversion, account: Account
+) -> tuple[Fields, np.ndarray]:
+    """Return what to take of every record, and the first sample."""
+    for path in paths:
+        for _, record in records(path):
+            origin = f"{path}: record 0"
+            features = parse(record, origin)
+            fields = Fields.of(features, conversion, origin, account)
+            return fields, fields.sample_of(features, origin, conversion)
+    raise DataError(f"{conversion.source}: there are no records")
 
 
-def _features(record: bytes, origin: str) -> Any:
-    """Return the features of a record, by name."""
-    import tensorflow as tf
-
-    try:
-        return tf.train.Example.FromString(record).features.feature
-    except Exception:  # protobuf's DecodeError, which TensorFlow does not export
-        raise DataError(f"{origin}: is no tf.train.Example") from None
-
-
-def _image(features: Any, origin: str, size: Size, crop: bool, grey: bool) -> np.ndarray:
-    """Return the pixels, uint8 (H, W, C)."""
-    for name in _IMAGES:
-        if name in features and features[name].bytes_list.value:
-            content = features[name].bytes_list.value[0]
-            break
-    else:
-        raise DataError(
-            f"{origin}: has no feature {' or '.join(_IMAGES)}; its features are: "
-            f"{', '.join(sorted(features)) or 'none'}"
-        )
-    height, width, depth = (_integer(features, names) for names in _SIZES)
-    if content[:8] == b"\x89PNG\r\n\x1a\n" or content[:2] == b"\xff\xd8":
-        return decode(content, origin, size, crop, grey)
-    if height is None or width is None or height * width * (depth or 1) != len(content):
-        raise DataError(
-            f"{origin}: its image is neither PNG nor JPEG, nor of the size that its "
-            "features height, width and depth give"
-        )
-    if size is not None or grey:
-        raise DataError(f"{origin}: raw pixels are not resized or made grey")
-    return np.frombuffer(content, np.uint8).reshape(height, width, depth or 1)
+def _index(path: Path, fields: Fields) -> tuple[list[int], list[Label | None]]:
+    """Return where a file's records begin, and their labels."""
+    places, labels = [], []
+    for number, (place, record) in enumerate(records(path)):
+        origin = f"{path}: record {number}"
+        features = parse(record, origin)
+        fields.check(features, origin)
+        places.append(place)
+        labels.append(fields.label_of(features, origin))
+    return places, labels
 
 
-def _integer(features: Any, names: tuple[str, ...]) -> int | None:
-    """Return the first of the features that is there and an integer."""
-    for name in names:
-        if name in features and features[name].int64_list.value:
-            return int(features[name].int64_list.value[0])
-    return None
+def _as_array(labels: list[Any], kind: str, origin: str) -> np.ndarray:
+    """Return labels of one kind of feature as an array."""
+    counts = {len(label) if isinstance(label, list) else 1 for label in labels}
+    if len(counts) > 1:
+        raise DataError(f"{origin}: labels have from {min(counts)} to {max(counts)} values each")
+    return np.array(labels, {"float": "f4", "int64": "i8"}.get(kind, "U"))
 
 
-def _is_tfrecord(source: Path) -> bool:
-    names = [path.name for path in source.iterdir()] if source.is_dir() else [source.name]
-    return any(name.lower().endswith(SUFFIXES) for name in names)
+def _labels_beside(path: Path, samples: int, account: Account) -> np.ndarray | None:
+    """Return the labels in StyleGAN's .labels file, of NumPy's format, if there is one."""
+    found = sorted(path.parent.glob("*.labels"))
+    if len(found) != 1:
+        return None
+    account.note(f"labels from {found[0].name}")
+    return read_npy_labels(found[0], samples)
+
+
+class _Reader:
+    """The records of files, by their number."""
+
+    def __init__(self, paths: list[Path], places: Sequence[list[int]]) -> None:
+        self._paths = paths
+        self._places = [np.array(each, np.int64) for each in places]
+        self._ends = np.cumsum([len(each) for each in places]).tolist()
+        self._opened: tuple[int, BinaryIO] | None = None
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def read(self, number: int) -> bytes:
+        """Return a record."""
+        which = bisect(self._ends, number)
+        path = self._paths[which]
+        first = self._ends[which] - len(self._places[which])
+        place = int(self._places[which][number - first])
+        try:
+            file = self._file(which)
+            file.seek(place)
+            record = read_record(file, place, path)
+        except BROKEN as error:
+            raise DataError(f"{path}: not readable as TFRecord: {error}") from None
+        if record is None:
+            raise DataError(f"{path}: ends at byte {place}; it has changed")
+        return record
+
+    def _file(self, which: int) -> BinaryIO:
+        """Return a file; that of the last record stays open."""
+        if self._opened is None or self._opened[0] != which:
+            if self._opened:
+                self._opened[1].close()
+            self._opened = which, opened(self._paths[which])
+        return self._opened[1]
 
 
 TFRECORD = Format(
     "tfrecord",
-    _is_tfrecord,
+    is_source,
     _open_tfrecord,
-    frozenset({"size", "crop", "grey", "background", "skip_broken"}),
+    frozenset({"images", "split", "size", "crop", "grey", "background"}),
 )

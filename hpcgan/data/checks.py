@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from hpcgan.files import check_is_file
 _MOST_CHUNK = 2**32  # bytes; HDF5 before 2.0 makes none that is larger
 # A chunk that its filters make larger is stored without them, or with a few bytes more.
 _SPARE_BYTES = 4096
+_MOST_LISTED = 20  # datasets that an error names
+_MOST_VISITED = 10_000  # groups and datasets among which they are looked for
 
 
 def dataset(opened: Any, file: str, name: str, may_be_raw: bool = False) -> Any:
@@ -42,13 +43,39 @@ def dataset(opened: Any, file: str, name: str, may_be_raw: bool = False) -> Any:
     if is_elsewhere or (found is not None and not _is_in(found, opened)):
         raise DataError(f"{file}: '{name}' is a link to another file; name that file instead")
     if not isinstance(found, h5py.Dataset):
-        there = ", ".join(filter(partial(has_dataset, opened), opened)) or "none"
-        raise DataError(f"{file}: there is no dataset '{name}'; its datasets are: {there}")
+        raise DataError(f"{file}: there is no dataset '{name}'; its datasets are: {listed(opened)}")
     if found.shape is not None and found.external and not may_be_raw:
         raise DataError(
             f"{file}: '{name}' keeps its content in files that are not HDF5; convert it"
         )
     return found
+
+
+def datasets(opened: h5py.File, most: int) -> list[str]:
+    """Return the paths of an open file's first datasets, those in groups too.
+
+    Links, which may lead to other files, are not followed.
+    """
+    found: list[str] = []
+    seen = 0
+
+    def note(path: str, each: Any) -> bool | None:
+        nonlocal seen
+        seen += 1
+        if isinstance(each, h5py.Dataset):
+            found.append(path)
+        return True if len(found) == most or seen == _MOST_VISITED else None  # ends the visit
+
+    opened.visititems(note)
+    return found
+
+
+def listed(opened: h5py.File) -> str:
+    """Return the paths of an open file's datasets, or of the first ones, as text."""
+    found = datasets(opened, _MOST_LISTED + 1)
+    if len(found) > _MOST_LISTED:
+        found[_MOST_LISTED] = "..."
+    return ", ".join(found) or "none"
 
 
 def has_dataset(opened: h5py.File, name: str) -> bool:

@@ -63,7 +63,7 @@ class Step:
 
     def __str__(self) -> str:
         """Return the word that ``parse`` reads."""
-        numbers = ",".join(f"{each:.17g}" for each in self.numbers)
+        numbers = ",".join(map(_text, self.numbers))
         return f"{self.name}:{numbers}" if numbers else self.name
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -95,6 +95,12 @@ class Step:
         if self.name == "symlog":
             return np.sign(y) * np.expm1(np.abs(y) * math.log(10)) * first
         return (y + 1) / 2 * (self.numbers[1] - first) + first
+
+
+def _text(number: float) -> str:
+    """Return the shortest usual text of a number that is read as the same."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 Values = tuple[Step, ...]
