@@ -52,7 +52,8 @@ def as_stored(images: Images, steps: Values, account: Account, world: World) -> 
     done: Values = ()
     for step in steps:
         if step.name == "minmax" and not step.numbers:
-            step = _range(_mapped(images, done), world)
+            with account.muted():
+                step = _range(_mapped(images, done), world)
         done = (*done, step)
     account.note(f"values mapped by {mappings.as_text(done)}, as the attribute 'values' keeps")
     _note_floor(done, account)

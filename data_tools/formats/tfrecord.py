@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images, listed
-from data_tools.formats.pictures import Size, check_shape, decode
+from data_tools.formats.picture_kinds import background, wanted
+from data_tools.formats.pictures import check_shape, decode, look
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -30,12 +32,11 @@ def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Im
     records of a file can only be read in order: a rank reads past those before its own.
     """
     world.all_or_raise(lambda: prepare_tensorflow(world))
-    return world.all_or_raise(lambda: _opened(conversion))
+    return world.all_or_raise(lambda: _opened(conversion, account))
 
 
-def _opened(conversion: Conversion) -> Images:
+def _opened(conversion: Conversion, account: Account) -> Images:
     source = conversion.source
-    size, crop, grey = conversion.size, conversion.crop, conversion.grey
     files = listed(source, *SUFFIXES)
     labels = []
     for number, record in enumerate(_records(files)):
@@ -45,7 +46,7 @@ def _opened(conversion: Conversion) -> Images:
     if not labels:
         raise DataError(f"{source}: there are no records")
     origin = f"{files[0]}: record 0"
-    first = _image(_features(next(_records(files)), origin), origin, size, crop, grey)
+    first = _image(_features(next(_records(files)), origin), origin, conversion, account)
     state: dict[str, Any] = {"next": -1}
 
     def read(run: range) -> np.ndarray:
@@ -57,8 +58,9 @@ def _opened(conversion: Conversion) -> Images:
         for place, number in enumerate(run):
             origin = f"{source}: record {number}"
             own = _features(next(state["records"]), origin)
-            images[place] = picture = _image(own, origin, size, crop, grey)
-            check_shape(picture, first, origin, "record 0")
+            picture = _image(own, origin, conversion, account)
+            check_shape(picture, first.shape, origin)
+            images[place] = picture
         state["next"] = run.stop
         return images
 
@@ -98,27 +100,32 @@ def _features(record: bytes, origin: str) -> Any:
         raise DataError(f"{origin}: is no tf.train.Example") from None
 
 
-def _image(features: Any, origin: str, size: Size, crop: bool, grey: bool) -> np.ndarray:
-    """Return the pixels, uint8 (H, W, C)."""
+def _content(features: Any, origin: str) -> bytes:
+    """Return the encoded picture or the raw pixels."""
     for name in _IMAGES:
         if name in features and features[name].bytes_list.value:
-            content = features[name].bytes_list.value[0]
-            break
-    else:
-        raise DataError(
-            f"{origin}: has no feature {' or '.join(_IMAGES)}; its features are: "
-            f"{', '.join(sorted(features)) or 'none'}"
-        )
+            content: bytes = features[name].bytes_list.value[0]
+            return content
+    raise DataError(
+        f"{origin}: has no feature {' or '.join(_IMAGES)}; its features are: "
+        f"{', '.join(sorted(features)) or 'none'}"
+    )
+
+
+def _image(features: Any, origin: str, conversion: Conversion, account: Account) -> np.ndarray:
+    """Return the pixels, uint8 (H, W, C)."""
+    content = _content(features, origin)
     height, width, depth = (_integer(features, names) for names in _SIZES)
-    if content[:8] == b"\x89PNG\r\n\x1a\n" or content[:2] == b"\xff\xd8":
-        return decode(content, origin, size, crop, grey)
+    found = look(BytesIO(content), origin, background(conversion))
+    if found is not None:
+        return decode(content, origin, wanted({found.kind}, conversion), account)
+    if conversion.size is not None or conversion.grey:
+        raise DataError(f"{origin}: raw pixels are not resized or made grey")
     if height is None or width is None or height * width * (depth or 1) != len(content):
         raise DataError(
-            f"{origin}: its image is neither PNG nor JPEG, nor of the size that its "
+            f"{origin}: its image is no picture, nor of the size that its "
             "features height, width and depth give"
         )
-    if size is not None or grey:
-        raise DataError(f"{origin}: raw pixels are not resized or made grey")
     return np.frombuffer(content, np.uint8).reshape(height, width, depth or 1)
 
 
