@@ -24,7 +24,7 @@ _TEXT = ("utf-8", "surrogateescape")  # of keys, which may be any bytes
 def keys(file: str) -> Iterator[Any]:
     """Yield all keys, in order."""
     with _opened(file) as transaction:
-        yield [key.decode(*_TEXT) for key in transaction.cursor().iternext(values=False)]
+        yield [bytes(key).decode(*_TEXT) for key in transaction.cursor().iternext(values=False)]
 
 
 @hdf5_limits.served

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
+from tqdm import tqdm
 
 from data_tools import named_labels
 from data_tools.account import BROKEN, Account
@@ -25,6 +26,7 @@ from data_tools.formats.picture_kinds import Look, Wanted, background, wanted
 from data_tools.formats.pictures import FORMATS, check_shape, decode, look
 from data_tools.labels import in_order
 from hpcgan.errors import DataError
+from hpcgan.terminal import is_watched
 from hpcgan.world import World
 
 # What reading a damaged archive raises; zipfile raises the last two.
@@ -74,43 +76,68 @@ def images_of(held: Held, conversion: Conversion, account: Account, world: World
     if pairs is not None:
         looks.pop(_STYLEGAN)
         account.note(f"StyleGAN's {_STYLEGAN} taken for the labels, not the folders")
-    for name in [name for name, found in looks.items() if found is None]:
-        account.leave_out("no picture", name)
-        del looks[name]
-    classes = _classes(held, looks, account) if pairs is None else []
-    found = _whole(held, looks, conversion, account)
-    if not found:
-        raise DataError(
-            f"{held.origin}: there are no pictures in it or its folders ({FORMATS})",
-            on_all_ranks=True,
-        )
-    numbers = {name: number for number, name in enumerate(classes)}
-    if classes and conversion.labels != "none":
-        _check_parts(held, classes)
-    if held.is_sorted:
-        order = sorted(found, key=lambda n: (numbers.get(_folder(n), 0), n.split("/")))
-        found = {name: found[name] for name in order}
+    has_classes = held.has_classes and pairs is None and conversion.labels is None
+    found, classes = _kept(held, looks, has_classes, conversion, account)
     names = list(found)
+    numbers = {name: number for number, name in enumerate(classes)}
     labels = np.array([numbers[_folder(name)] for name in names]) if classes else None
-    if pairs:
-        labels = named_labels.matched(pairs, names, held.named(_STYLEGAN), account)
+    if pairs and conversion.labels is None:
+        origin = held.named(_STYLEGAN)
+        labels = world.all_or_raise(lambda: named_labels.matched(pairs, names, origin, account))
     become = _agreed(held, found, conversion, account)
-    first = found[names[0]]
-    size = become.size or (first.height, first.width)
+    shape = (*(become.size or found[names[0]][1:]), become.channels)
     is_mapped = become.dtype != np.uint8 and not conversion.values
     if is_mapped:
         account.note("--values minmax, as is the default for pictures of floats or 32 bits")
     return Images(
         held.origin,
-        (len(names), *size, become.channels),
+        (len(names), *shape),
         become.dtype,
-        _Reader(held, names, become, (*size, become.channels), account).read,
+        _Reader(held, names, become, shape, account).read,
         labels=labels,
         classes=tuple(classes),
         layout="NHWC",
         names=names,
         values=("minmax",) if is_mapped else (),
     )
+
+
+def _kept(
+    held: Held,
+    looks: dict[str, Look | str | None],
+    has_classes: bool,
+    conversion: Conversion,
+    account: Account,
+) -> tuple[dict[str, Look], list[str]]:
+    """Return the pictures in the order of the samples, and their classes; leave out all others."""
+    for name in [name for name, found in looks.items() if found is None]:
+        account.leave_out("no picture", name)
+        del looks[name]
+    has_classes = has_classes and any(map(_folder, looks))
+    for name in [name for name in looks if has_classes and not _folder(name)]:
+        account.leave_out("picture beside the folders of classes", name)
+        del looks[name]
+    found = _whole(looks, conversion, account)
+    if not found:
+        raise DataError(
+            f"{held.origin}: there are no pictures in it or its folders ({FORMATS})",
+            on_all_ranks=True,
+        )
+    with_pictures = in_order(set(map(_folder, found)) - {""})
+    for name in sorted(set(held.folders) - set(with_pictures)):
+        account.leave_out("folder without pictures", name)
+    classes = with_pictures if has_classes else []
+    if classes and all(name.lower() in _PARTS for name in classes):
+        raise DataError(
+            f"{held.origin}: its folders {', '.join(classes)} seem to be parts of the data, not "
+            "classes; convert each by itself, or --labels none for all of them without labels",
+            on_all_ranks=True,
+        )
+    if held.is_sorted:
+        numbers = {name: number for number, name in enumerate(classes)}
+        order = sorted(found, key=lambda n: (numbers.get(_folder(n), 0), n.split("/")))
+        found = {name: found[name] for name in order}
+    return found, classes
 
 
 @dataclass(frozen=True)
@@ -158,11 +185,13 @@ def _looks(held: Held, conversion: Conversion, world: World) -> dict[str, Look |
         total = len(held.names)
         first, stop = (total * rank // world.size for rank in (world.rank, world.rank + 1))
         found: list[Any] = []
-        for name in held.names[first:stop]:
+        hidden = not (world.is_root and is_watched())
+        own_names = held.names[first:stop]
+        for name in tqdm(own_names, "looking", unit="file", disable=hidden, leave=False):
             try:
                 with held.open(name) as file:
                     seen = look(file, held.named(name), colour, conversion.skip_broken)
-                found.append(seen and [seen.kind, seen.height, seen.width])
+                found.append(seen)
             except DataError as error:
                 found.append(str(error))
             except DAMAGE as error:
@@ -183,32 +212,8 @@ def _folder(name: str) -> str:
     return name.partition("/")[0] if "/" in name else ""
 
 
-def _classes(held: Held, looks: dict[str, Any], account: Account) -> list[str]:
-    """Return the classes in order; leave out, of ``looks`` too, pictures that have none."""
-    if not held.has_classes:
-        return []
-    classes = in_order({_folder(name) for name in looks} - {""})
-    for name in sorted(set(held.folders) - set(classes)):
-        account.leave_out("folder without pictures", name)
-    if classes:
-        for name in [name for name in looks if not _folder(name)]:
-            account.leave_out("picture beside the folders of classes", name)
-            del looks[name]
-    return classes
-
-
-def _check_parts(held: Held, classes: list[str]) -> None:
-    """Refuse folders that are parts of a data set instead of classes."""
-    if all(name.lower() in _PARTS for name in classes):
-        raise DataError(
-            f"{held.origin}: its folders {', '.join(classes)} seem to be parts of the data, not "
-            "classes; convert each by itself, or --labels none for all of them without labels",
-            on_all_ranks=True,
-        )
-
-
 def _whole(
-    held: Held, looks: dict[str, Look | str | None], conversion: Conversion, account: Account
+    looks: dict[str, Look | str | None], conversion: Conversion, account: Account
 ) -> dict[str, Look]:
     """Return the pictures that are whole; others are left out, or refused."""
     broken = {name: each for name, each in looks.items() if isinstance(each, str)}

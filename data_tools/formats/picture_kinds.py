@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import ImageColor
@@ -17,8 +17,7 @@ Kind = Literal["grey", "deep", "whole", "real", "colour"]
 DTYPES = {"deep": "f4", "whole": "f8", "real": "f4"}  # of values that stay as they are
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What a picture's header says.
 
     Attributes:

@@ -61,6 +61,8 @@ def look(
             width, height = height, width
         if whole:
             picture.load()
+            if kind in ("grey", "colour"):
+                picture.convert("RGB")
     return Look(kind, height, width)
 
 

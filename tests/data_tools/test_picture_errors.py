@@ -106,7 +106,7 @@ def test_folders_that_are_parts_are_no_classes(here: Path, capsys) -> None:
         "p: its folders Test, train seem to be parts of the data, not classes; convert each by "
         "itself, or --labels none for all of them without labels"
     )
-    assert "o.h5: 2 samples" in conversion(capsys, "p", "o.h5", "--labels", "none")
+    assert "o.h5: 3 samples" in conversion(capsys, "p", "o.h5", "--labels", "none")
 
 
 def test_the_list_of_skipped_files_is_of_the_last_conversion(here: Path, capsys) -> None:
