@@ -7,6 +7,8 @@ notes of its own samples, and ``gather`` puts together.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from hpcgan.terminal import printable
 from hpcgan.world import World
 
+BROKEN = "cannot be read"  # the reason of what --skip-broken leaves out
 _FIRST = 3  # names that are shown of each thing
 
 
@@ -31,13 +34,30 @@ class Account:
         self.left_out: dict[str, list[str]] = {}
         self._notes: dict[str, tuple[int, list[str]]] = {}
         self.low, self.high = np.inf, -np.inf
+        self._is_muted = False
 
     def note(self, what: str, name: str = "", count: int = 1) -> None:
         """Note that something was done with ``count`` samples, of which ``name`` is the first."""
+        if self._is_muted:
+            return
         before, names = self._notes.get(what, (0, []))
         if name and len(names) < _FIRST:
             names = [*names, name]
         self._notes[what] = before + count, names
+
+    def note_all(self, what: str, names: Sequence[str]) -> None:
+        """Note that something was done with each of some samples, if there are any."""
+        for name in names:
+            self.note(what, name)
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Note nothing inside, where samples are read that will be read again."""
+        self._is_muted = True
+        try:
+            yield
+        finally:
+            self._is_muted = False
 
     def leave_out(self, why: str, name: str) -> None:
         """Note that something is left out."""

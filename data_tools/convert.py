@@ -14,22 +14,27 @@ from pathlib import Path
 import numpy as np
 
 from data_tools import axes, datasets, label_files, labels, numbers, writer
-from data_tools.account import Account
+from data_tools.account import BROKEN, Account
 from data_tools.conversion import Conversion, named_file
 from data_tools.formats import Format, Images
+from data_tools.formats.archive import TAR, ZIP
 from data_tools.formats.arrays import NPY, NPZ
 from data_tools.formats.cifar import CIFAR10, CIFAR100, STL10
+from data_tools.formats.folder import FOLDER
 from data_tools.formats.hdf5 import HDF5
+from data_tools.formats.lmdb import LMDB
 from data_tools.formats.mnist import IDX
-from data_tools.formats.pictures import FOLDER
 from data_tools.formats.tfrecord import TFRECORD
 from data_tools.layout import Attributes, Layout
 from hpcgan.errors import ConfigError, DataError
+from hpcgan.files import write_whole, writing
+from hpcgan.terminal import printable
 from hpcgan.world import World
 
 # In the order in which a source is tried.
 FORMATS: dict[str, Format] = {
-    each.name: each for each in (HDF5, NPY, NPZ, IDX, CIFAR10, CIFAR100, STL10, TFRECORD, FOLDER)
+    each.name: each
+    for each in (HDF5, NPY, NPZ, IDX, CIFAR10, CIFAR100, STL10, TFRECORD, LMDB, ZIP, TAR, FOLDER)
 }
 _MOST_CLASSES = 4000  # whose names fit into an attribute, which HDF5 limits to 64 KiB
 
@@ -46,6 +51,8 @@ def convert(out: Path, conversion: Conversion, world: World) -> list[str]:
     conversion = datasets.filled(conversion, account)
     steps = world.all_or_raise(lambda: numbers.parse(conversion.values))
     images = _open(conversion, account, world)
+    if not conversion.values:
+        steps = numbers.parse(images.values)
     images = world.all_or_raise(
         lambda: axes.arrange(
             _labelled(images, conversion, account), conversion.layout, conversion.shape, account
@@ -65,6 +72,7 @@ def convert(out: Path, conversion: Conversion, world: World) -> list[str]:
 
     line = writer.write(out, layout, content, world)
     account.gather(world)
+    world.on_root(lambda: _list_skipped(out, account.left_out.get(BROKEN, [])))
     lines = [f"values from {account.low:g} to {account.high:g}"]
     if images.labels is None:
         lines.append("no labels")
@@ -96,13 +104,24 @@ def _labelled(images: Images, conversion: Conversion, account: Account) -> Image
         return dataclasses.replace(images, labels=None, classes=())
     named = named_file(conversion.labels) if conversion.labels else None
     if named:
-        found = label_files.read(*named, images)
+        found = label_files.read(*named, images, account)
         images = dataclasses.replace(images, labels=found, classes=())
     if images.labels is None:
         return images
     origin = str(named[0]) if named else images.origin
     stored, classes = labels.as_stored(images.labels, images.classes, len(images), origin, account)
     return dataclasses.replace(images, labels=stored, classes=classes)
+
+
+def _list_skipped(out: Path, names: list[str]) -> None:
+    """Write the names of what ``--skip-broken`` left out beside ``out``; none leave no file."""
+    listed = out.with_name(f"{out.stem}.skipped.txt")
+    if names:
+        lines = [printable(name).replace("\n", "\\n") for name in names]
+        write_whole(listed, "\n".join([*lines, ""]).encode())
+    else:
+        with writing(listed):
+            listed.unlink(missing_ok=True)
 
 
 def _check_strict(conversion: Conversion, account: Account) -> None:
@@ -131,6 +150,8 @@ def _format(conversion: Conversion) -> Format:
     source = conversion.source
     if not (source.is_file() or source.is_dir()):  # reading a pipe may never end
         raise DataError(f"{source}: there is no such file or folder")
+    if conversion.strict and conversion.skip_broken:
+        raise ConfigError("--strict and --skip-broken contradict each other; choose one")
     if conversion.crop and not conversion.size:
         raise ConfigError("--crop needs --size")
     kind = FORMATS[conversion.format] if conversion.format else _found_out(source)

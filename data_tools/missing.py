@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,12 @@ def fill_values(attributes: Mapping[str, Any]) -> list[float]:
     return [value for each in named for value in np.ravel(each).tolist()]
 
 
-def is_fill(part: np.ndarray, fills: list[float]) -> np.ndarray:
+def is_fill(part: np.ndarray, fills: Sequence[float]) -> np.ndarray:
     """Return where values are fill values, of ``part``'s shape."""
-    found = np.isin(part, fills) if fills else np.zeros(part.shape, bool)
     if part.dtype.kind == "f":
-        found |= np.isclose(part, _NETCDF_FILL, rtol=1e-6, atol=0)
+        with np.errstate(over="ignore"):  # of float16
+            fills = np.array([*fills, _NETCDF_FILL]).astype(part.dtype).tolist()
+    found = np.zeros(part.shape, bool)
+    for fill in fills:
+        found |= part == fill
     return found

@@ -13,6 +13,7 @@ import numpy as np
 
 from data_tools.account import Account
 from data_tools.formats import Images
+from data_tools.missing import FILL_ATTRIBUTES, is_fill
 from hpcgan.data import values as mappings
 from hpcgan.data.values import Step, Values
 from hpcgan.errors import ConfigError, DataError
@@ -20,8 +21,6 @@ from hpcgan.files import default_chunk
 from hpcgan.world import World
 
 _PACKING = ("scale_factor", "add_offset")  # x = scale_factor * stored + add_offset (CF, 8.1)
-_FILLS = ("_FillValue", "missing_value")
-_NETCDF_FILL = 9.96920996838687e36  # of floats that were never written (netcdf.h)
 
 
 def parse(words: Sequence[str]) -> Values:
@@ -52,7 +51,8 @@ def as_stored(images: Images, steps: Values, account: Account, world: World) -> 
     done: Values = ()
     for step in steps:
         if step.name == "minmax" and not step.numbers:
-            step = _range(_mapped(images, done), world)
+            with account.muted():
+                step = _range(_mapped(images, done), world)
         done = (*done, step)
     stored = _mapped(images, done) if done else _plain(images, account)
     if done:
@@ -90,13 +90,15 @@ def _checked(images: Images) -> Images:
         raise DataError(
             f"{images.origin}: the images have dtype {images.dtype}; they must be numbers"
         )
-    fills = [value for name in _FILLS for value in _numbers_of(images, name)]
+    fills = [value for name in FILL_ATTRIBUTES for value in _numbers_of(images, name)]
     if images.dtype.kind != "f" and not fills:
         return images
 
     def read(run: range) -> np.ndarray:
         part = images.read(run)
-        wrong = _is_missing(part, fills)
+        wrong = is_fill(part, fills)
+        if part.dtype.kind == "f":
+            wrong |= ~np.isfinite(part)
         if wrong.any():
             of_sample = wrong.reshape(len(run), -1).sum(axis=1)
             bad = int(np.flatnonzero(of_sample)[0])
@@ -108,18 +110,6 @@ def _checked(images: Images) -> Images:
         return part
 
     return replace(images, read=read)
-
-
-def _is_missing(part: np.ndarray, fills: Sequence[float]) -> np.ndarray:
-    """Return which values stand for none: those that are not finite, and fill values."""
-    wrong = np.zeros(part.shape, bool)
-    if part.dtype.kind == "f":
-        wrong = ~np.isfinite(part)
-        with np.errstate(over="ignore"):  # of float16
-            fills = np.array([*fills, _NETCDF_FILL]).astype(part.dtype).tolist()
-    for fill in fills:
-        wrong |= part == fill
-    return wrong
 
 
 def _numbers_of(images: Images, name: str) -> list[float]:

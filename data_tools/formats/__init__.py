@@ -41,6 +41,7 @@ class Images:
         names: of the samples, by which a file of labels may name them; empty without any.
         attributes: of the samples, as the source has them; what is left of them at the end is
             written.
+        values: mappings of the values where ``--values`` gives none.
     """
 
     origin: str
@@ -52,6 +53,7 @@ class Images:
     layout: str | None = None
     names: Sequence[str] = ()
     attributes: dict[str, Any] = field(default_factory=dict)
+    values: Sequence[str] = ()
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from data_tools.account import Account
 from data_tools.conversion import Conversion
-from data_tools.formats.pictures import decode
+from data_tools.formats.pictures import is_picture
 from data_tools.labels import as_text
 from hpcgan.errors import DataError
 
@@ -56,7 +56,6 @@ _DEPTHS = ("depth", "image/depth", "channels", "image/channels")
 _SHAPES = ("shape", "image/shape")
 # The last words of names of features that only describe a picture.
 _DESCRIBING = ("format", "colorspace", "filename", "file_name", "channels", "height", "width")
-_ENCODED = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8")
 _MOST_TEXT = 1000  # bytes of a label
 _COSMOFLOW = 4  # channels of CosmoFlow's x, cubes of int16
 
@@ -134,7 +133,7 @@ class Fields:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether the samples are PNG or JPEG files."""
+        """Whether the samples are files of pictures."""
         return self.kinds[self.sample] == "encoded"
 
     def check(self, features: Features, origin: str) -> None:
@@ -161,21 +160,24 @@ class Fields:
         found: list[Any] = list(values)
         return found if len(found) > 1 else found[0]
 
-    def sample_of(self, features: Features, origin: str, conversion: Conversion) -> np.ndarray:
-        """Return a record's sample: pixels, or raw values in the shape that the record gives."""
-        kind = self.kinds[self.sample]
+    def content_of(self, features: Features, origin: str) -> bytes:
+        """Return a record's sample as bytes."""
         values = _values(features, self.sample)[1]
-        if kind in ("encoded", "raw") and len(values) != 1:
+        if len(values) != 1:
             raise DataError(f"{origin}: '{self.sample}' has {len(values)} values, not one")
-        if self.is_encoded:
-            return decode(values[0], origin, conversion.size, conversion.crop, conversion.grey)
-        if conversion.size or conversion.grey:
-            raise DataError(f"{origin}: raw values are not resized or made grey")
+        content: bytes = values[0]
+        return content
+
+    def sample_of(self, features: Features, origin: str) -> np.ndarray:
+        """Return a record's sample that is no picture, in the shape that the record gives."""
+        kind = self.kinds[self.sample]
         if kind != "raw":
+            values = _values(features, self.sample)[1]
             return _shaped(np.array(values, "i8" if kind == "int64" else "f4"), features, origin)
-        if side := self._cosmoflow_side(len(values[0])):
-            return np.frombuffer(values[0], "<i2").reshape(side, side, side, _COSMOFLOW)
-        return _shaped(np.frombuffer(values[0], np.uint8), features, origin)
+        content = self.content_of(features, origin)
+        if side := self._cosmoflow_side(len(content)):
+            return np.frombuffer(content, "<i2").reshape(side, side, side, _COSMOFLOW)
+        return _shaped(np.frombuffer(content, np.uint8), features, origin)
 
     def _cosmoflow_side(self, size: int) -> int:
         """Return the cells of a side of CosmoFlow's cubes (x: int16, y: floats), 0 for others."""
@@ -190,7 +192,7 @@ def _kind(features: Features, name: str) -> str:
     kind, values = _values(features, name)
     if kind != "bytes":
         return kind
-    return "encoded" if len(values) and values[0].startswith(_ENCODED) else "raw"
+    return "encoded" if len(values) and is_picture(values[0]) else "raw"
 
 
 def _first(features: Features, names: tuple[str, ...]) -> str | None:

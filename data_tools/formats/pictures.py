@@ -1,94 +1,243 @@
-"""Folders of PNG and JPEG files; the names of sub-folders are the classes."""
+"""One picture: what its header says, and its pixels. Pillow reads both.
+
+A picture is known by what is in it, not by the suffix of its name. Pillow is asked for a few
+formats alone: some of the others run other programs.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from data_tools.account import Account
-from data_tools.conversion import Conversion
-from data_tools.formats import Format, Images, on_each_rank
+from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted
 from hpcgan.errors import DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = "PNG, JPEG, WebP, BMP, TIFF, GIF, PPM"
+_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".ppm", ".pgm", ".pbm"),
+)
 
-# Wanted height and width, whether to crop to their ratio first, and whether to drop the colours.
-Size = tuple[int, int] | None
+# How files of Pillow's formats begin.
+_BEGINNINGS = re.compile(
+    rb"(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<JPEG>\xff\xd8\xff)|(?P<WEBP>RIFF.{4}WEBP)|(?P<GIF>GIF8[79]a)"
+    rb"|(?P<TIFF>II[*+]\0|MM\0[*+])|(?P<BMP>BM.{4}\0{4})|(?P<PPM>P[1-6f]\s)",
+    re.DOTALL,
+)
+_HEAD = 16  # bytes in which these are
 
-
-def _open_folder(conversion: Conversion, account: Account) -> Images:
-    """Open a folder of pictures: all in it, or those in its sub-folders, a class each."""
-    folder, size, crop, grey = (
-        conversion.source,
-        conversion.size,
-        conversion.crop,
-        conversion.grey,
-    )
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes or ["."]):
-        own = [p for p in (folder / name).iterdir() if p.suffix.lower() in SUFFIXES]
-        files += sorted(own)
-        labels += [label] * len(own)
-    if not files:
-        raise DataError(f"{folder}: there are no pictures in it or its folders (.png, .jpg, .jpeg)")
-    first = decode(files[0].read_bytes(), str(files[0]), size, crop, grey)
-
-    def read(run: range) -> np.ndarray:
-        images = np.empty((len(run), *first.shape), np.uint8)
-        for place, path in enumerate(files[run.start : run.stop]):
-            try:
-                picture = decode(path.read_bytes(), str(path), size, crop, grey)
-            except OSError as error:
-                raise DataError(f"{path}: not readable: {error.strerror}") from None
-            check_shape(picture, first, str(path), str(files[0]))
-            images[place] = picture
-        return images
-
-    return Images(
-        str(folder),
-        (len(files), *first.shape),
-        np.dtype("u1"),
-        read,
-        labels=np.array(labels) if classes else None,
-        classes=tuple(classes),
-        layout="NHWC",
-        names=[str(path.relative_to(folder)) for path in files],
-    )
+# Bytes of a colour profile or text in a PNG, unpacked: far beyond any that are honest.
+_MOST_TEXT = 2**26
 
 
-def decode(content: bytes, origin: str, size: Size, crop: bool, grey: bool) -> np.ndarray:
-    """Return a PNG or JPEG file's pixels, uint8 (H, W, 1) or (H, W, 3).
+def is_picture(content: bytes) -> bool:
+    """Return whether some bytes begin as a picture does."""
+    return _BEGINNINGS.match(content) is not None
+
+
+def look(
+    file: IO[bytes], origin: str, colour: tuple[int, int, int], whole: bool = False
+) -> Look | None:
+    """Return what a picture's header says; None if the file is no picture.
+
+    Args:
+        file: of which only the header is read.
+        origin: what begins messages, ending in the file's name.
+        colour: of the background.
+        whole: whether to decode the picture, as a check.
 
     Raises:
-        DataError: the content is no picture, or not all of one; ``origin`` names it.
+        DataError: it is a damaged picture.
     """
-    try:
-        with Image.open(BytesIO(content), formats=["PNG", "JPEG"]) as picture:
-            is_grey = grey or picture.mode in ("1", "L", "LA", "I;16", "I", "F")
-            pixels = picture.convert("L" if is_grey else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{origin}: not readable as a picture: {_short(error)}") from None
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{origin}: too large a picture: {_short(error)}") from None
-    if size is not None:
-        pixels = _resized(pixels, size, crop)
-    return np.atleast_3d(np.asarray(pixels))
+    if not (_format(file) or origin.lower().endswith(_SUFFIXES)):
+        return None
+    with _opened(file, origin) as picture:
+        kind = _kind(picture, colour)
+        width, height = picture.size
+        # Pillow has turned the size of a TIFF already.
+        if picture.format != "TIFF" and _orientation(picture) >= 5:
+            width, height = height, width
+        if whole:
+            picture.load()
+            if kind in ("grey", "colour"):
+                picture.convert("RGB")
+    return Look(kind, height, width)
 
 
-def check_shape(picture: np.ndarray, first: np.ndarray, origin: str, other: str) -> None:
+def decode(content: bytes, origin: str, wanted: Wanted, account: Account) -> np.ndarray:
+    """Return a picture's pixels, (H, W, channels), and note what was done to it.
+
+    Raises:
+        DataError: the content is no picture, not all of one, or not of the kind that is wanted;
+            ``origin`` names it.
+    """
+    with _opened(BytesIO(content), origin) as picture:
+        raw, kind = _raw_mode(picture), _kind(picture, wanted.background)
+        if getattr(picture, "is_animated", False):
+            account.note("the first of several pictures in a file taken", origin)
+        # Pillow turns a TIFF while it loads it; of other formats it may find out only then.
+        turned = picture.format == "TIFF" and _orientation(picture) != 1
+        picture.load()
+        if _orientation(picture) != 1:
+            picture, turned = _upright(picture), True
+        if turned:
+            account.note("turned upright, as EXIF says", origin)
+        if wanted.dtype != np.uint8:
+            if kind not in DTYPES:
+                raise ValueError("it has values of 8 bits, unlike the others")
+            return _values(picture, raw, wanted)
+        if kind in ("whole", "real"):
+            raise ValueError("its values are no greys of 8 or 16 bits, unlike those of the others")
+        picture = _of_eight_bits(picture, raw, origin, account)
+        if picture.has_transparency_data:
+            picture = _opaque(picture, raw, wanted.background)
+            account.note("transparency laid on the background (--background)", origin)
+        mode = "L" if wanted.channels == 1 else "RGB"
+        if picture.mode != mode:
+            picture = picture.convert(mode)
+        if wanted.size is not None:
+            picture = _resized(picture, wanted.size, wanted.crop)
+        pixels = np.asarray(picture)
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def check_shape(picture: np.ndarray, shape: tuple[int, ...], origin: str) -> None:
     """Refuse a picture that differs in shape from the first one."""
-    if picture.shape == first.shape:
+    if picture.shape != shape:
+        raise DataError(
+            f"{origin}: has shape {picture.shape}, but those before it have {shape}; all must "
+            "agree, as --size makes them"
+        )
+
+
+def _format(file: IO[bytes]) -> str | None:
+    """Return Pillow's name of a file's format, by how it begins; None if it is no picture."""
+    found = _BEGINNINGS.match(file.read(_HEAD))
+    file.seek(0)
+    return found.lastgroup if found else None
+
+
+@contextmanager
+def _opened(file: IO[bytes], origin: str) -> Iterator[Image.Image]:
+    """Give a picture of which the header is read; whatever damage raises becomes a DataError."""
+    kind = _format(file)
+    limits = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MOST_TEXT
+    try:
+        if kind is None:
+            raise ValueError(f"it is none of {FORMATS}")
+        with Image.open(file, formats=(kind,)) as picture:
+            _check(picture)
+            yield picture
+    except Exception as error:  # damage has Pillow raise nearly anything
+        why = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # whose text has an address in it
+            why = f"it is a damaged {kind}, or one of a sort that Pillow does not read"
+        elif isinstance(error, Image.DecompressionBombError):
+            why = f"it is too large: {why}"
+        raise DataError(
+            f"{origin}: not readable as a picture: {why}; --skip-broken leaves such files out"
+        ) from None
+    finally:
+        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = limits
+
+
+def _check(picture: Image.Image) -> None:
+    """Refuse TIFF files that Pillow reads as what they are not."""
+    if picture.format != "TIFF":
         return
-    ways = "--grey" if picture.shape[:2] == first.shape[:2] else "--size"
-    raise DataError(
-        f"{origin}: has shape {picture.shape}, but {other} has {first.shape}; all must agree, "
-        f"which {ways} can do"
-    )
+    tags: Any = getattr(picture, "tag_v2", {})
+    if picture.mode == "L" and 2 in tags.get(339, ()):  # SampleFormat
+        raise ValueError("its values have a sign and 8 bits; save them as 16-bit or float32")
+    if picture.mode[0] in "IF" and tags.get(262) == 0:  # PhotometricInterpretation
+        raise ValueError("its white is 0, which is read of 8 bits only; save it with black as 0")
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """Return how values are packed in the file, as Pillow calls it; "" where it does not say."""
+    tiles: Any = getattr(picture, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    return str(arguments[0] if arguments and isinstance(arguments, tuple) else arguments)
+
+
+def _kind(picture: Image.Image, colour: tuple[int, int, int]) -> Kind:
+    """Return what a picture's values are; 16 bits with transparency count as 8."""
+    mode = picture.mode
+    if mode == "RGB" or mode == "F":
+        return "colour" if mode == "RGB" else "real"
+    if mode == "I" and picture.format == "TIFF":  # other formats have up to 16 bits
+        return "whole"
+    is_transparent = picture.has_transparency_data
+    if mode.startswith("I") and not is_transparent:
+        return "deep"
+    is_grey = mode in ("1", "L", "LA", "La") or mode[0] == "I" or _raw_mode(picture)[:3] == "LA;"
+    return "grey" if is_grey and (not is_transparent or len(set(colour)) == 1) else "colour"
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return EXIF's number of how a picture lies, 1 if it is upright or EXIF cannot be read."""
+    sources = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
+    if picture.format != "TIFF" and not any(each in picture.info for each in sources):
+        return 1
+    try:
+        found = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damage; it says nothing of the pixels
+        return 1
+    return found if found in range(1, 9) else 1
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Return a picture turned as EXIF says."""
+    for each in ("exif", "Raw profile type exif"):  # read by now; else they are written anew
+        picture.info.pop(each, None)
+    return ImageOps.exif_transpose(picture)
+
+
+def _values(picture: Image.Image, raw: str, wanted: Wanted) -> np.ndarray:
+    """Return the values as they are, (H, W, 1)."""
+    values = np.asarray(picture)
+    if raw == "I;32N":  # TIFF's unsigned numbers, which Pillow takes for signed ones
+        values = values.view(np.uint32)
+    if wanted.size is not None:
+        floats = Image.fromarray(values.astype(np.float32))
+        values = np.asarray(_resized(floats, wanted.size, wanted.crop))
+    return values.astype(wanted.dtype)[..., np.newaxis]
+
+
+def _of_eight_bits(picture: Image.Image, raw: str, origin: str, account: Account) -> Image.Image:
+    """Return a picture whose values have 8 bits."""
+    if picture.mode.startswith("I"):
+        account.note("greys of 16 bits scaled to 8 (--values keeps all)", origin)
+        top = 4095 if raw == "I;12" else 65535
+        values = np.asarray(picture).astype(np.uint32)
+        made = Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
+        if "transparency" in picture.info:
+            opaque = values != picture.info["transparency"]
+            made.putalpha(Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
+        return made
+    if ";16" in raw:
+        account.note("colours of 16 bits cut to the upper 8", origin)
+    return picture
+
+
+def _opaque(picture: Image.Image, raw: str, colour: tuple[int, int, int]) -> Image.Image:
+    """Return a picture on a background."""
+    clear = picture.info.get("transparency")
+    if raw in ("L;2", "L;4") and clear is not None:  # Pillow scales the greys, but not this one
+        picture.info["transparency"] = clear * (85 if raw == "L;2" else 17)
+    elif raw == "RGB;16B" and clear is not None:
+        picture.info["transparency"] = tuple(each >> 8 for each in clear)
+    if picture.mode == "La":  # which Pillow converts to RGBA without its transparency
+        picture = picture.convert("LA")
+    below = Image.new("RGBA", picture.size, colour)
+    return Image.alpha_composite(below, picture.convert("RGBA"))
 
 
 def _resized(picture: Image.Image, size: tuple[int, int], crop: bool) -> Image.Image:
@@ -101,16 +250,3 @@ def _resized(picture: Image.Image, size: tuple[int, int], crop: bool) -> Image.I
         top = (picture.height - scale * height) / 2
         box = (left, top, left + scale * width, top + scale * height)
     return picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
-
-
-def _short(error: Exception) -> str:
-    """Return an error's text without the object that it names."""
-    return "it is neither PNG nor JPEG" if isinstance(error, UnidentifiedImageError) else str(error)
-
-
-FOLDER = Format(
-    "folder",
-    Path.is_dir,
-    on_each_rank(_open_folder),
-    frozenset({"size", "crop", "grey", "background", "skip_broken"}),
-)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +20,8 @@ from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images
 from data_tools.formats.arrays import read_npy_labels
-from data_tools.formats.examples import Fields, Label, parse
+from data_tools.formats.collection import Held, images_of
+from data_tools.formats.examples import Features, Fields, Label, parse
 from data_tools.formats.records import files, is_source, opened, read_record, records
 from data_tools.formats.rows import BROKEN
 from hpcgan.errors import DataError
@@ -27,29 +30,15 @@ from hpcgan.world import World
 
 def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Images:
     """Open the files of a source. All ranks must call it."""
-    source = conversion.source
+    source = str(conversion.source)
     paths = world.all_or_raise(lambda: files(conversion, account))
-    fields, first = world.all_or_raise(lambda: _of_first(paths, conversion, account))
+    fields = world.all_or_raise(lambda: _of_first(paths, conversion, account))
     own = paths[world.rank :: world.size]
     found = world.gather_json(world.all_or_raise(lambda: [_index(path, fields) for path in own]))
     index = [found[number % world.size][number // world.size] for number in range(len(paths))]
-    reader = _Reader(paths, [places for places, _ in index])
+    reader = _Reader(source, paths, [places for places, _ in index])
     if len(paths) > 1:
         account.note("files", count=len(paths))
-
-    def read(run: range) -> np.ndarray:
-        samples = np.empty((len(run), *first.shape), first.dtype)
-        for place, number in enumerate(run):
-            origin = f"{source}: record {number}"
-            sample = fields.sample_of(parse(reader.read(number), origin), origin, conversion)
-            if sample.shape != first.shape:
-                way = ", which --size can do" if fields.is_encoded else ""
-                raise DataError(
-                    f"{origin}: has shape {sample.shape}, but record 0 has {first.shape}; all must "
-                    f"agree{way}"
-                )
-            samples[place] = sample
-        return samples
 
     def labels() -> np.ndarray | None:
         if conversion.labels is None and fields.label is None:
@@ -59,26 +48,64 @@ def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Im
         every = [label for _, own in index for label in own]
         return _as_array(every, fields.kinds[fields.label], f"{source}: '{fields.label}'")
 
+    of_all = world.all_or_raise(labels)
+    if not fields.is_encoded:
+        return world.all_or_raise(lambda: _raw(reader, fields, of_all, conversion))
+    held = Held(
+        source,
+        [f"record {number}" for number in range(len(reader))],
+        lambda name: BytesIO(fields.content_of(*reader.features(_number(name)))),
+        has_classes=False,
+        is_sorted=False,
+    )
+    images = images_of(held, conversion, account, world)
+    if of_all is None:
+        return images
+    return replace(images, labels=of_all[[_number(name) for name in images.names]])
+
+
+def _number(name: str) -> int:
+    """Return the number in a record's name."""
+    return int(name.removeprefix("record "))
+
+
+def _raw(
+    reader: _Reader, fields: Fields, labels: np.ndarray | None, conversion: Conversion
+) -> Images:
+    """Return records that hold values, and no pictures, as samples."""
+    if conversion.size or conversion.grey:
+        raise DataError(f"{reader.source}: raw values are not resized or made grey")
+    first = fields.sample_of(*reader.features(0))
+
+    def read(run: range) -> np.ndarray:
+        samples = np.empty((len(run), *first.shape), first.dtype)
+        for place, number in enumerate(run):
+            features, origin = reader.features(number)
+            sample = fields.sample_of(features, origin)
+            if sample.shape != first.shape:
+                raise DataError(
+                    f"{origin}: has shape {sample.shape}, but record 0 has {first.shape}; all must "
+                    "agree"
+                )
+            samples[place] = sample
+        return samples
+
     return Images(
-        str(source),
+        reader.source,
         (len(reader), *first.shape),
         first.dtype,
         read,
-        labels=world.all_or_raise(labels),
+        labels=labels,
         layout=fields.layout,
     )
 
 
-def _of_first(
-    paths: list[Path], conversion: Conversion, account: Account
-) -> tuple[Fields, np.ndarray]:
-    """Return what to take of every record, and the first sample."""
+def _of_first(paths: list[Path], conversion: Conversion, account: Account) -> Fields:
+    """Return what to take of every record."""
     for path in paths:
         for _, record in records(path):
             origin = f"{path}: record 0"
-            features = parse(record, origin)
-            fields = Fields.of(features, conversion, origin, account)
-            return fields, fields.sample_of(features, origin, conversion)
+            return Fields.of(parse(record, origin), conversion, origin, account)
     raise DataError(f"{conversion.source}: there are no records")
 
 
@@ -112,9 +139,10 @@ def _labels_beside(path: Path, samples: int, account: Account) -> np.ndarray | N
 
 
 class _Reader:
-    """The records of files, by their number."""
+    """The records of a source's files, by their number."""
 
-    def __init__(self, paths: list[Path], places: Sequence[list[int]]) -> None:
+    def __init__(self, source: str, paths: list[Path], places: Sequence[list[int]]) -> None:
+        self.source = source
         self._paths = paths
         self._places = [np.array(each, np.int64) for each in places]
         self._ends = np.cumsum([len(each) for each in places]).tolist()
@@ -123,7 +151,12 @@ class _Reader:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def read(self, number: int) -> bytes:
+    def features(self, number: int) -> tuple[Features, str]:
+        """Return a record's features, and what begins messages about it."""
+        origin = f"{self.source}: record {number}"
+        return parse(self._read(number), origin), origin
+
+    def _read(self, number: int) -> bytes:
         """Return a record."""
         which = bisect(self._ends, number)
         path = self._paths[which]
@@ -152,5 +185,5 @@ TFRECORD = Format(
     "tfrecord",
     is_source,
     _open_tfrecord,
-    frozenset({"images", "split", "size", "crop", "grey", "background"}),
+    frozenset({"images", "split", "size", "crop", "grey", "background", "skip_broken"}),
 )

@@ -194,29 +194,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_pictures_that_cannot_be_samples(here: Path, capsys) -> None:
-    (here / "p").mkdir()
-    assert refusal(capsys, "p", "o.h5") == (
-        "p: there are no pictures in it or its folders (.png, .jpg, .jpeg)"
-    )
-    Image.fromarray(COLOURS[0]).save("p/a.png")
-    Image.fromarray(GREYS[1]).save("p/b.png")
-    assert refusal(capsys, "p", "o.h5") == (
-        "p/b.png: has shape (6, 5, 1), but p/a.png has (6, 5, 3); all must agree, which --grey can "
-        "do"
-    )
-    Image.fromarray(COLOURS[0][:4]).save("p/b.png")
-    assert refusal(capsys, "p", "o.h5").endswith("all must agree, which --size can do")
-    content = Path("p/a.png").read_bytes()
-    Path("p/b.png").write_bytes(content[: len(content) // 2])
-    assert refusal(capsys, "p", "o.h5").startswith("p/b.png: not readable as a picture: ")
-    Path("p/b.png").write_text("no picture")
-    assert refusal(capsys, "p", "o.h5") == (
-        "p/b.png: not readable as a picture: it is neither PNG nor JPEG"
-    )
-    assert refusal(capsys, "p/a.png", "o.h5").startswith("p/a.png: its format is unknown;")
-
-
 def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
     assert refusal(capsys, "none", "o.h5") == "none: there is no such file or folder"
     Path("i").write_bytes(idx(GREYS)[:-1])
