@@ -60,13 +60,14 @@ def arrange(
             f"{images.origin}: its axes are {images.layout}, which is known of such sources; "
             f"--layout {layout} is not for it"
         )
-    layout = layout or (images.layout if sample is None else None)
-    order = _order(layout or _plain(shape, sample, images.origin), shape, images.origin)
+    known = images.layout if sample is None else None
+    layout = layout or known or _plain(shape, sample, images.origin)
+    order = _order(layout, shape, images.origin)
     if shape == images.shape and order == tuple(range(1, len(shape))):
         return images
     arranged = tuple(1 if axis < 0 else shape[axis] for axis in order)
     inner = [axis for axis in order if axis > 0]
-    account.note(f"samples {images.shape[1:]} became {arranged}{f' ({layout})' if layout else ''}")
+    account.note(f"samples {images.shape[1:]} became {arranged} ({layout})")
 
     def read(run: range) -> np.ndarray:
         part = images.read(run).reshape(len(run), *shape[1:])

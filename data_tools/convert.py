@@ -155,8 +155,6 @@ def _format(conversion: Conversion) -> Format:
     if conversion.crop and not conversion.size:
         raise ConfigError("--crop needs --size")
     kind = FORMATS[conversion.format] if conversion.format else _found_out(source)
-    if conversion.own_labels and "images" not in kind.options:
-        raise DataError(f"{conversion.labels}: there is no such file (--labels)")
     for option in (
         "dataset",
         "split",
@@ -174,6 +172,8 @@ def _format(conversion: Conversion) -> Format:
                 f"--{option.replace('_', '-')} is for {', '.join(takers)}, and {source} is "
                 f"{kind.name}"
             )
+    if conversion.own_labels and "images" not in kind.options:
+        raise DataError(f"{conversion.labels}: there is no such file (--labels)")
     return kind
 
 

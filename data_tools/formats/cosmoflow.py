@@ -100,12 +100,12 @@ def _check_alike(files: list[Path], headers: list[dict[str, Any]]) -> None:
     """Refuse files that differ from the first."""
     first = headers[0]
     for path, header in zip(files, headers, strict=True):
-        for key in ("shape", "dtype"):
-            if list(header[key]) != list(first[key]):
-                raise DataError(
-                    f"{path}: '{_UNIVERSE}' has {key} {header[key]}, and that of {files[0]} "
-                    f"{first[key]}"
-                )
+        if (header["shape"], header["dtype"]) != (first["shape"], first["dtype"]):
+            raise DataError(
+                f"{path}: '{_UNIVERSE}' has shape {tuple(header['shape'])} and dtype "
+                f"{header['dtype']}, and that of {files[0]} {tuple(first['shape'])} and "
+                f"{first['dtype']}"
+            )
         if header["labels"] is not None and len(header["labels"]) != len(first["labels"]):
             raise DataError(
                 f"{path}: has {len(header['labels'])} labels, and {files[0]} {len(first['labels'])}"

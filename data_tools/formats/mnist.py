@@ -53,15 +53,18 @@ def _array(path: Path) -> MappedRows | StreamedRows:
             head = file.read(4)
             if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES or not head[3]:
                 raise DataError(f"{path}: begins with {head.hex(' ')}, which is not IDX")
-            sides = np.frombuffer(file.read(4 * head[3]), ">i4").tolist()
+            sides = file.read(4 * head[3])
             is_gzip = isinstance(file, gzip.GzipFile)
     except BROKEN as error:
         raise DataError(f"{path}: not readable as IDX: {error}") from None
-    shape, dtype = tuple(sides), np.dtype(_DTYPES[head[2]])
+    if len(sides) < 4 * head[3]:
+        raise DataError(f"{path}: ends in its header, which has {head[3]} sides")
+    shape = tuple(np.frombuffer(sides, ">i4").tolist())
+    dtype = np.dtype(_DTYPES[head[2]])
     begin, size = 4 + 4 * head[3], path.stat().st_size
     expected = math.prod(shape) * dtype.itemsize
     is_there = is_gzip or size - begin == expected
-    if len(shape) != head[3] or min(shape) < 0 or not is_there:
+    if min(shape) < 0 or not is_there:
         raise DataError(
             f"{path}: claims {' x '.join(map(str, shape))} values of {dtype.itemsize} bytes, but "
             f"holds {max(0, size - begin)} bytes"

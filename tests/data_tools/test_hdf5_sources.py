@@ -267,7 +267,8 @@ def test_folders_and_universes_that_differ(here: Path, capsys) -> None:
     for number, shape in enumerate([(2, 2, 2, 4), (2, 2, 3, 4)]):
         write(here / "u" / f"{number}.h5", full=np.zeros(shape), unitPar=np.zeros(4)).close()
     assert refusal(capsys, "u", "o.h5") == (
-        "u/1.h5: 'full' has shape (2, 2, 3, 4), and that of u/0.h5 (2, 2, 2, 4)"
+        "u/1.h5: 'full' has shape (2, 2, 3, 4) and dtype <f8, and that of u/0.h5 (2, 2, 2, 4) and "
+        "<f8"
     )
     write(here / "u" / "1.h5", full=np.zeros((2, 2, 2, 4)), unitPar=np.zeros(3)).close()
     assert refusal(capsys, "u", "o.h5") == "u/1.h5: has 3 labels, and u/0.h5 4"

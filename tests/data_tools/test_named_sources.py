@@ -254,7 +254,7 @@ def test_idx_files_that_are_cut_or_claim_too_much(here: Path, capsys) -> None:
         gzip.compress(content[:4] + struct.pack(">3i", *[2**31 - 1] * 3)): "i: claims 99035203",
         content[:-1]: "i: claims 11 x 6 x 5 values of 1 bytes, but holds 329 bytes",
         content + b"x": "i: claims 11 x 6 x 5 values of 1 bytes, but holds 331 bytes",
-        content[:9]: "i: claims ",
+        content[:9]: "i: ends in its header, which has 3 sides",
     }.items():
         Path("i").write_bytes(wrong)
         assert refusal(capsys, "i", "o.h5").startswith(begin)
