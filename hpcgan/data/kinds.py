@@ -129,6 +129,6 @@ def text(array: Any, name: str) -> str:
 
 def _decoded(found: Any) -> str:
     """Return text that can be printed and written, whatever the bytes of it are."""
-    if isinstance(found, bytes):
-        return found.decode("utf-8", "backslashreplace")
-    return str(found).encode("utf-8", "backslashreplace").decode()
+    # h5py gives bytes that are not UTF-8 as halves of characters.
+    raw = found if isinstance(found, bytes) else str(found).encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "backslashreplace")
