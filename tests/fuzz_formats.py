@@ -76,7 +76,7 @@ def _pictures(kind: str) -> Fuzzed:
 
     def read(source: Path) -> Content:
         named = [(str(p.relative_to(source)), p.read_bytes()) for p in source.rglob("*.*")]
-        return _decoded(named)
+        return _decoded(sorted(named))
 
     return Fuzzed(make, read)
 
@@ -84,7 +84,7 @@ def _pictures(kind: str) -> Fuzzed:
 def _decoded(named: list[tuple[str, bytes]]) -> Content:
     """Return pictures by their names, class/number."""
     images, labels = [], []
-    for name, content in sorted(named):
+    for name, content in named:
         with Image.open(io.BytesIO(content)) as picture:
             images.append(np.asarray(picture.convert("RGB")))
         labels.append(int(Path(name).parent.name.removeprefix("class_")))
@@ -105,7 +105,7 @@ def _make_zip(directory: Path) -> Path:
 
 def _read_zip(source: Path) -> Content:
     with zipfile.ZipFile(source) as archive:
-        return _decoded([(name, archive.read(name)) for name in archive.namelist()])
+        return _decoded(sorted((name, archive.read(name)) for name in archive.namelist()))
 
 
 def _tar(mode: str) -> Fuzzed:

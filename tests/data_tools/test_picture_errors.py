@@ -112,10 +112,10 @@ def test_folders_that_are_parts_are_no_classes(here: Path, capsys) -> None:
 def test_the_list_of_skipped_files_is_of_the_last_conversion(here: Path, capsys) -> None:
     Path("p/b.png").write_bytes(PNG[:60])
     conversion(capsys, "p", "o.h5", "--skip-broken")
-    assert Path("o.h5.skipped.txt").read_text() == "b.png\n"
+    assert Path("o.skipped.txt").read_text() == "b.png\n"
     Path("p/b.png").write_bytes(PNG)
     conversion(capsys, "p", "o.h5", "--skip-broken")
-    assert not Path("o.h5.skipped.txt").exists()
+    assert not Path("o.skipped.txt").exists()
 
 
 def test_resized_floats_and_pictures_of_another_ratio(here: Path, capsys) -> None:
@@ -142,7 +142,7 @@ def test_archives_that_are_damaged(here: Path, capsys, monkeypatch) -> None:
     assert said.startswith("a.zip: a.png: cannot be read: Bad CRC-32")
     assert said.endswith("; --skip-broken leaves such files out")
     conversion(capsys, "a.zip", "o.h5", "--skip-broken")
-    assert Path("o.h5.skipped.txt").read_text() == "a.png\n"
+    assert Path("o.skipped.txt").read_text() == "a.png\n"
     central = whole.index(b"PK\x01\x02")
     Path("a.zip").write_bytes(whole[: central + 8] + b"\1" + whole[central + 9 :])
     assert refusal(capsys, "a.zip", "o.h5") == (

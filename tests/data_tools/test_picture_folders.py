@@ -158,7 +158,7 @@ def test_files_beside_the_results(converted: Converted) -> None:
     for ranks in ("one", "three"):
         place = converted.place / ranks
         left = {path.name for path in place.iterdir()}
-        assert left == {f"{name}.h5" for name in CASES} | {"broken.h5.skipped.txt"}
-        assert (place / "broken.h5.skipped.txt").read_text() == "half.png\npage.jpg\n"
+        assert left == {f"{name}.h5" for name in CASES} | {"broken.skipped.txt"}
+        assert (place / "broken.skipped.txt").read_text() == "half.png\npage.jpg\n"
     with h5py.File(converted.place / "one" / "nested.h5") as file:
         assert list(file["labels"].attrs["classes"]) == ["1", "2", "10"]
