@@ -16,7 +16,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from data_tools.account import Account
-from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted
+from data_tools.conversion import Conversion
+from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted, background, wanted
 from hpcgan.errors import DataError
 
 FORMATS = "PNG, JPEG, WebP, BMP, TIFF, GIF, PPM"
@@ -66,7 +67,22 @@ def look(
     return Look(kind, height, width)
 
 
-def decode(content: bytes, origin: str, wanted: Wanted, account: Account) -> np.ndarray:
+def is_picture(content: bytes) -> bool:
+    """Return whether content begins as a picture does."""
+    return _BEGINNINGS.match(content[:_HEAD]) is not None
+
+
+def decode_alone(
+    content: bytes, origin: str, conversion: Conversion, account: Account
+) -> np.ndarray:
+    """Return the pixels of a picture that need not agree with others, as ``decode`` does."""
+    found = look(BytesIO(content), origin, background(conversion))
+    if found is None:
+        raise DataError(f"{origin}: is none of {FORMATS}")
+    return decode(content, origin, wanted({found.kind}, conversion), account)
+
+
+def decode(content: bytes, origin: str, become: Wanted, account: Account) -> np.ndarray:
     """Return a picture's pixels, (H, W, channels), and note what was done to it.
 
     Raises:
@@ -74,7 +90,7 @@ def decode(content: bytes, origin: str, wanted: Wanted, account: Account) -> np.
             ``origin`` names it.
     """
     with _opened(BytesIO(content), origin) as picture:
-        raw, kind = _raw_mode(picture), _kind(picture, wanted.background)
+        raw, kind = _raw_mode(picture), _kind(picture, become.background)
         if getattr(picture, "is_animated", False):
             account.note("the first of several pictures in a file taken", origin)
         # Pillow turns a TIFF while it loads it; of other formats it may find out only then.
@@ -84,21 +100,21 @@ def decode(content: bytes, origin: str, wanted: Wanted, account: Account) -> np.
             picture, turned = _upright(picture), True
         if turned:
             account.note("turned upright, as EXIF says", origin)
-        if wanted.dtype != np.uint8:
+        if become.dtype != np.uint8:
             if kind not in DTYPES:
                 raise ValueError("it has values of 8 bits, unlike the others")
-            return _values(picture, raw, wanted)
+            return _values(picture, raw, become)
         if kind in ("whole", "real"):
             raise ValueError("its values are no greys of 8 or 16 bits, unlike those of the others")
         picture = _of_eight_bits(picture, raw, origin, account)
         if picture.has_transparency_data:
-            picture = _opaque(picture, raw, wanted.background)
+            picture = _opaque(picture, raw, become.background)
             account.note("transparency laid on the background (--background)", origin)
-        mode = "L" if wanted.channels == 1 else "RGB"
+        mode = "L" if become.channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        if wanted.size is not None:
-            picture = _resized(picture, wanted.size, wanted.crop)
+        if become.size is not None:
+            picture = _resized(picture, become.size, become.crop)
         pixels = np.asarray(picture)
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
@@ -195,15 +211,15 @@ def _upright(picture: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(picture)
 
 
-def _values(picture: Image.Image, raw: str, wanted: Wanted) -> np.ndarray:
+def _values(picture: Image.Image, raw: str, become: Wanted) -> np.ndarray:
     """Return the values as they are, (H, W, 1)."""
     values = np.asarray(picture)
     if raw == "I;32N":  # TIFF's unsigned numbers, which Pillow takes for signed ones
         values = values.view(np.uint32)
-    if wanted.size is not None:
+    if become.size is not None:
         floats = Image.fromarray(values.astype(np.float32))
-        values = np.asarray(_resized(floats, wanted.size, wanted.crop))
-    return values.astype(wanted.dtype)[..., np.newaxis]
+        values = np.asarray(_resized(floats, become.size, become.crop))
+    return values.astype(become.dtype)[..., np.newaxis]
 
 
 def _of_eight_bits(picture: Image.Image, raw: str, origin: str, account: Account) -> Image.Image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import numpy as np
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images, listed
-from data_tools.formats.picture_kinds import background, wanted
-from data_tools.formats.pictures import check_shape, decode, look
+from data_tools.formats.pictures import check_shape, decode_alone, is_picture
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -116,9 +114,8 @@ def _image(features: Any, origin: str, conversion: Conversion, account: Account)
     """Return the pixels, uint8 (H, W, C)."""
     content = _content(features, origin)
     height, width, depth = (_integer(features, names) for names in _SIZES)
-    found = look(BytesIO(content), origin, background(conversion))
-    if found is not None:
-        return decode(content, origin, wanted({found.kind}, conversion), account)
+    if is_picture(content):
+        return decode_alone(content, origin, conversion, account)
     if conversion.size is not None or conversion.grey:
         raise DataError(f"{origin}: raw pixels are not resized or made grey")
     if height is None or width is None or height * width * (depth or 1) != len(content):
