@@ -6,9 +6,10 @@ formats alone: some of the others run other programs.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from typing import IO, Any
 
@@ -17,6 +18,7 @@ from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageErro
 
 from data_tools.account import Account
 from data_tools.conversion import Conversion
+from data_tools.formats import tiff
 from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted, background, wanted
 from hpcgan.errors import DataError
 
@@ -33,6 +35,9 @@ _BEGINNINGS = re.compile(
     re.DOTALL,
 )
 _HEAD = 16  # bytes in which these are
+
+# What Pillow logs about damage is not printed, unless someone asks for it: an error says it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Bytes of a colour profile or text in a PNG, unpacked: far beyond any that are honest.
 _MOST_TEXT = 2**26
@@ -144,8 +149,12 @@ def _opened(file: IO[bytes], origin: str) -> Iterator[Image.Image]:
     try:
         if kind is None:
             raise ValueError(f"it is none of {FORMATS}")
-        with Image.open(file, formats=(kind,)) as picture:
-            _check(picture)
+        with (
+            tiff.silent() if kind == "TIFF" else nullcontext(),
+            Image.open(file, formats=(kind,)) as picture,
+        ):
+            if kind == "TIFF":
+                tiff.check(picture)
             yield picture
     except Exception as error:  # damage has Pillow raise nearly anything
         why = " ".join(str(error).split()) or type(error).__name__
@@ -158,17 +167,6 @@ def _opened(file: IO[bytes], origin: str) -> Iterator[Image.Image]:
         ) from None
     finally:
         PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = limits
-
-
-def _check(picture: Image.Image) -> None:
-    """Refuse TIFF files that Pillow reads as what they are not."""
-    if picture.format != "TIFF":
-        return
-    tags: Any = getattr(picture, "tag_v2", {})
-    if picture.mode == "L" and 2 in tags.get(339, ()):  # SampleFormat
-        raise ValueError("its values have a sign and 8 bits; save them as 16-bit or float32")
-    if picture.mode[0] in "IF" and tags.get(262) == 0:  # PhotometricInterpretation
-        raise ValueError("its white is 0, which is read of 8 bits only; save it with black as 0")
 
 
 def _raw_mode(picture: Image.Image) -> str:
