@@ -6,9 +6,10 @@ formats alone: some of the others run other programs.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from typing import IO, Any
 
@@ -16,7 +17,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from data_tools.account import Account
-from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted
+from data_tools.conversion import Conversion
+from data_tools.formats import tiff
+from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted, background, wanted
 from hpcgan.errors import DataError
 
 FORMATS = "PNG, JPEG, WebP, BMP, TIFF, GIF, PPM"
@@ -32,6 +35,9 @@ _BEGINNINGS = re.compile(
     re.DOTALL,
 )
 _HEAD = 16  # bytes in which these are
+
+# What Pillow logs about damage is not printed, unless someone asks for it: an error says it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Bytes of a colour profile or text in a PNG, unpacked: far beyond any that are honest.
 _MOST_TEXT = 2**26
@@ -71,7 +77,22 @@ def look(
     return Look(kind, height, width)
 
 
-def decode(content: bytes, origin: str, wanted: Wanted, account: Account) -> np.ndarray:
+def is_picture(content: bytes) -> bool:
+    """Return whether content begins as a picture does."""
+    return _BEGINNINGS.match(content[:_HEAD]) is not None
+
+
+def decode_alone(
+    content: bytes, origin: str, conversion: Conversion, account: Account
+) -> np.ndarray:
+    """Return the pixels of a picture that need not agree with others, as ``decode`` does."""
+    found = look(BytesIO(content), origin, background(conversion))
+    if found is None:
+        raise DataError(f"{origin}: is none of {FORMATS}")
+    return decode(content, origin, wanted({found.kind}, conversion), account)
+
+
+def decode(content: bytes, origin: str, become: Wanted, account: Account) -> np.ndarray:
     """Return a picture's pixels, (H, W, channels), and note what was done to it.
 
     Raises:
@@ -79,7 +100,7 @@ def decode(content: bytes, origin: str, wanted: Wanted, account: Account) -> np.
             ``origin`` names it.
     """
     with _opened(BytesIO(content), origin) as picture:
-        raw, kind = _raw_mode(picture), _kind(picture, wanted.background)
+        raw, kind = _raw_mode(picture), _kind(picture, become.background)
         if getattr(picture, "is_animated", False):
             account.note("the first of several pictures in a file taken", origin)
         # Pillow turns a TIFF while it loads it; of other formats it may find out only then.
@@ -89,21 +110,21 @@ def decode(content: bytes, origin: str, wanted: Wanted, account: Account) -> np.
             picture, turned = _upright(picture), True
         if turned:
             account.note("turned upright, as EXIF says", origin)
-        if wanted.dtype != np.uint8:
+        if become.dtype != np.uint8:
             if kind not in DTYPES:
                 raise ValueError("it has values of 8 bits, unlike the others")
-            return _values(picture, raw, wanted)
+            return _values(picture, raw, become)
         if kind in ("whole", "real"):
             raise ValueError("its values are no greys of 8 or 16 bits, unlike those of the others")
         picture = _of_eight_bits(picture, raw, origin, account)
         if picture.has_transparency_data:
-            picture = _opaque(picture, raw, wanted.background)
+            picture = _opaque(picture, raw, become.background)
             account.note("transparency laid on the background (--background)", origin)
-        mode = "L" if wanted.channels == 1 else "RGB"
+        mode = "L" if become.channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        if wanted.size is not None:
-            picture = _resized(picture, wanted.size, wanted.crop)
+        if become.size is not None:
+            picture = _resized(picture, become.size, become.crop)
         pixels = np.asarray(picture)
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
@@ -133,8 +154,12 @@ def _opened(file: IO[bytes], origin: str) -> Iterator[Image.Image]:
     try:
         if kind is None:
             raise ValueError(f"it is none of {FORMATS}")
-        with Image.open(file, formats=(kind,)) as picture:
-            _check(picture)
+        with (
+            tiff.silent() if kind == "TIFF" else nullcontext(),
+            Image.open(file, formats=(kind,)) as picture,
+        ):
+            if kind == "TIFF":
+                tiff.check(picture)
             yield picture
     except Exception as error:  # damage has Pillow raise nearly anything
         why = " ".join(str(error).split()) or type(error).__name__
@@ -147,17 +172,6 @@ def _opened(file: IO[bytes], origin: str) -> Iterator[Image.Image]:
         ) from None
     finally:
         PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = limits
-
-
-def _check(picture: Image.Image) -> None:
-    """Refuse TIFF files that Pillow reads as what they are not."""
-    if picture.format != "TIFF":
-        return
-    tags: Any = getattr(picture, "tag_v2", {})
-    if picture.mode == "L" and 2 in tags.get(339, ()):  # SampleFormat
-        raise ValueError("its values have a sign and 8 bits; save them as 16-bit or float32")
-    if picture.mode[0] in "IF" and tags.get(262) == 0:  # PhotometricInterpretation
-        raise ValueError("its white is 0, which is read of 8 bits only; save it with black as 0")
 
 
 def _raw_mode(picture: Image.Image) -> str:
@@ -200,15 +214,15 @@ def _upright(picture: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(picture)
 
 
-def _values(picture: Image.Image, raw: str, wanted: Wanted) -> np.ndarray:
+def _values(picture: Image.Image, raw: str, become: Wanted) -> np.ndarray:
     """Return the values as they are, (H, W, 1)."""
     values = np.asarray(picture)
     if raw == "I;32N":  # TIFF's unsigned numbers, which Pillow takes for signed ones
         values = values.view(np.uint32)
-    if wanted.size is not None:
+    if become.size is not None:
         floats = Image.fromarray(values.astype(np.float32))
-        values = np.asarray(_resized(floats, wanted.size, wanted.crop))
-    return values.astype(wanted.dtype)[..., np.newaxis]
+        values = np.asarray(_resized(floats, become.size, become.crop))
+    return values.astype(become.dtype)[..., np.newaxis]
 
 
 def _of_eight_bits(picture: Image.Image, raw: str, origin: str, account: Account) -> Image.Image:

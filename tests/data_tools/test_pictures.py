@@ -71,7 +71,7 @@ def sixteen_bits(place: Path) -> Case:
     tifffile.imwrite(place / "deep/c.tif", DEEP, byteorder=">", photometric="minisblack")
     (place / "deep/d.pgm").write_bytes(b"P5 5 6 65535\n" + DEEP.astype(">u2").tobytes())
     saved(place / "deep/e.png", SHADE)
-    clear = chunk(b"tRNS", DEEP[2, 3].astype(">u2").tobytes())
+    clear = chunk(b"tRNS", int(DEEP[2, 3]).to_bytes(2, "big"))
     (place / "deep/f.png").write_bytes(png(DEEP, GREY, clear))
     scaled = np.rint(DEEP.astype(np.float64) * 255 / 65535).astype(np.uint8)
     hole = np.where(np.equal(DEEP, DEEP[2, 3]), 0, scaled)
@@ -219,16 +219,16 @@ def few_bits(place: Path) -> Case:
 
 def one_grey(place: Path) -> Case:
     """Greys of 8 bits and of one, a palette and CMYK, among colours."""
-    saved(place / "one/a.png", SHADE)
-    saved(place / "one/b.png", COLOUR)
+    saved(place / "mixed/a.png", SHADE)
+    saved(place / "mixed/b.png", COLOUR)
     bits = SHADE > 127
-    Image.fromarray(SHADE).point(lambda v: 255 * (v > 127)).convert("1").save(place / "one/c.png")
-    Image.fromarray(RNG.integers(0, 256, (6, 5, 4), np.uint8), "CMYK").save(place / "one/d.jpg")
-    with Image.open(place / "one/d.jpg") as picture:
+    Image.fromarray(SHADE).point(lambda v: 255 * (v > 127)).convert("1").save(place / "mixed/c.png")
+    Image.fromarray(RNG.integers(0, 256, (6, 5, 4), np.uint8), "CMYK").save(place / "mixed/d.jpg")
+    with Image.open(place / "mixed/d.jpg") as picture:
         ink = np.asarray(picture.convert("RGB"))
     expected = [triple(SHADE), COLOUR, triple(np.uint8(255) * bits), ink]
     return Case(
-        ["one"],
+        ["mixed"],
         np.stack(expected),
         said=("grey pictures among colours became colour (--grey: all grey): 2 (a.png, c.png)",),
     )
