@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,19 @@ _TEXT = ("utf-8", "surrogateescape")  # of keys, which may be any bytes
 
 @hdf5_limits.served
 def keys(file: str) -> Iterator[Any]:
-    """Yield all keys, in order."""
+    """Yield all keys, in order: as many as the database says, each after the one before.
+
+    Nothing in it has a checksum, but damage to its tree shows in these.
+    """
     with _opened(file) as transaction:
-        yield [bytes(key).decode(*_TEXT) for key in transaction.cursor().iternext(values=False)]
+        found = [bytes(key) for key in transaction.cursor().iternext(values=False)]
+        entries = transaction.stat()["entries"]
+        if len(found) != entries or any(a >= b for a, b in pairwise(found)):
+            raise DataError(
+                f"{file}: not readable as LMDB: its {entries} keys are not all there, or not in "
+                "order: it is damaged"
+            )
+        yield [key.decode(*_TEXT) for key in found]
 
 
 @hdf5_limits.served

@@ -48,6 +48,7 @@ class Held:
         folders: of the first level, whose names are classes.
         has_classes: whether the first folder in a name is its class.
         is_sorted: whether samples are in the order of classes and names, instead of the source's.
+        has_others: whether files that are no pictures are expected, and left out.
         between: what is between the origin and a name in messages.
     """
 
@@ -57,6 +58,7 @@ class Held:
     folders: Sequence[str] = field(default=())
     has_classes: bool = True
     is_sorted: bool = True
+    has_others: bool = True
     between: str = ": "
 
     def named(self, name: str) -> str:
@@ -114,10 +116,10 @@ def _kept(
         account.leave_out("no picture", name)
         del looks[name]
     has_classes = has_classes and any(map(_folder, looks))
-    for name in [name for name in looks if has_classes and not _folder(name)]:
-        account.leave_out("picture beside the folders of classes", name)
-        del looks[name]
     found = _whole(looks, conversion, account)
+    for name in [name for name in found if has_classes and not _folder(name)]:
+        account.leave_out("picture beside the folders of classes", name)
+        del found[name]
     if not found:
         raise DataError(
             f"{held.origin}: there are no pictures in it or its folders ({FORMATS})",
@@ -190,7 +192,11 @@ def _looks(held: Held, conversion: Conversion, world: World) -> dict[str, Look |
         for name in tqdm(own_names, "looking", unit="file", disable=hidden, leave=False):
             try:
                 with held.open(name) as file:
-                    seen = look(file, held.named(name), colour, conversion.skip_broken)
+                    seen: Look | str | None = look(
+                        file, held.named(name), colour, conversion.skip_broken
+                    )
+                if seen is None and not held.has_others:
+                    seen = f"{held.named(name)}: is no picture; --skip-broken leaves such out"
                 found.append(seen)
             except DataError as error:
                 found.append(str(error))

@@ -16,6 +16,7 @@ from hpcgan import hdf5, packages
 from hpcgan.errors import DataError
 from hpcgan.world import World
 
+_ABOUT = ("length", "keys", "meta", "num-samples", "num_samples", "resolution")
 _MAGIC = b"\xde\xc0\xef\xbe"  # after the header of the first page, of 16 bytes
 
 
@@ -24,8 +25,18 @@ def _open_lmdb(conversion: Conversion, account: Account, world: World) -> Images
     source = str(conversion.source)
     world.all_or_raise(lambda: _check_package(source))
     keys, _ = world.on_root(lambda: _call(lmdb_file.keys, source))
-    held = Held(source, keys, _Values(source).open, has_classes=False, is_sorted=False)
+    for key in filter(_is_about, keys):
+        account.leave_out("no picture", key)
+    names = [key for key in keys if not _is_about(key)]
+    held = Held(
+        source, names, _Values(source).open, has_classes=False, is_sorted=False, has_others=False
+    )
     return images_of(held, conversion, account, world)
+
+
+def _is_about(key: str) -> bool:
+    """Return whether a key is one under which others keep what they know of the database."""
+    return key.startswith("__") or key.lower() in _ABOUT
 
 
 def _check_package(source: str) -> None:
@@ -49,6 +60,8 @@ class _Values:
             for name, size in found:
                 self._kept[name] = content[place : place + size].tobytes()
                 place += size
+        if key not in self._kept:
+            raise ValueError("its key is not found: the database is damaged")
         return BytesIO(self._kept[key])
 
 

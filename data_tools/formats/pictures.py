@@ -17,9 +17,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from data_tools.account import Account
-from data_tools.conversion import Conversion
 from data_tools.formats import tiff
-from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted, background, wanted
+from data_tools.formats.picture_kinds import DTYPES, Kind, Look, Wanted
 from hpcgan.errors import DataError
 
 FORMATS = "PNG, JPEG, WebP, BMP, TIFF, GIF, PPM"
@@ -41,11 +40,6 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Bytes of a colour profile or text in a PNG, unpacked: far beyond any that are honest.
 _MOST_TEXT = 2**26
-
-
-def is_picture(content: bytes) -> bool:
-    """Return whether some bytes begin as a picture does."""
-    return _BEGINNINGS.match(content) is not None
 
 
 def look(
@@ -80,16 +74,6 @@ def look(
 def is_picture(content: bytes) -> bool:
     """Return whether content begins as a picture does."""
     return _BEGINNINGS.match(content[:_HEAD]) is not None
-
-
-def decode_alone(
-    content: bytes, origin: str, conversion: Conversion, account: Account
-) -> np.ndarray:
-    """Return the pixels of a picture that need not agree with others, as ``decode`` does."""
-    found = look(BytesIO(content), origin, background(conversion))
-    if found is None:
-        raise DataError(f"{origin}: is none of {FORMATS}")
-    return decode(content, origin, wanted({found.kind}, conversion), account)
 
 
 def decode(content: bytes, origin: str, become: Wanted, account: Account) -> np.ndarray:

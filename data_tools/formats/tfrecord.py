@@ -57,6 +57,7 @@ def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Im
         lambda name: BytesIO(fields.content_of(*reader.features(_number(name)))),
         has_classes=False,
         is_sorted=False,
+        has_others=False,
     )
     images = images_of(held, conversion, account, world)
     if of_all is None:

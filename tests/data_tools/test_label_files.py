@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from converting import conversion, refusal
+from conversions import conversion, refusal
 from PIL import Image
 
 NAMES = ("x/a.png", "x/b.png", "y/c.png")

@@ -15,7 +15,7 @@ import lmdb
 import numpy as np
 import pytest
 import tifffile
-from converting import conversion, refusal
+from conversions import conversion, refusal
 from PIL import Image
 from pngs import GREY, RGB, chunk, png
 

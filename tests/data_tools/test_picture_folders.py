@@ -12,7 +12,8 @@ import h5py
 import lmdb
 import numpy as np
 import pytest
-from picture_cases import Case, Converted, saved
+from conversions import Case, Converted, convert_all
+from picture_cases import pictures, saved
 from PIL import Image
 
 RNG = np.random.default_rng(18)
@@ -49,7 +50,7 @@ def nested(place: Path) -> Case:
     (place / "nested/10/circle").symlink_to("..")
     (place / "nested/1/gone").symlink_to("nowhere")
     order = ["1/a.png", "2/b.png", "10/d.png", "10/x/y/c.png"]
-    return Case(
+    return pictures(
         ["nested"],
         np.stack([pixels[name] for name in order]),
         np.array([0, 1, 2, 2], np.int32),
@@ -70,7 +71,7 @@ def zipped(place: Path) -> Case:
     order = ["1/a.png", "2/b.png", "10/d.png", "10/x/y/c.png"]
     said = (*SAID, "all files are in top/, which is taken for the folder, not for a class")
     images = np.stack([pixels[name] for name in order])
-    return Case(["a.zip"], images, np.array([0, 1, 2, 2], np.int32), said)
+    return pictures(["a.zip"], images, np.array([0, 1, 2, 2], np.int32), said)
 
 
 def tarred(place: Path) -> Case:
@@ -84,7 +85,7 @@ def tarred(place: Path) -> Case:
         for path in sorted((place / "t").rglob("*")):
             if str(path.relative_to(place / "t")) not in NAMES:
                 archive.add(path, f"./{path.relative_to(place / 't')}", recursive=False)
-    return Case(
+    return pictures(
         ["a.tar.xz"],
         np.stack([pixels[name] for name in NAMES]),
         np.array([1, 2, 2, 0], np.int32),
@@ -110,7 +111,7 @@ def stylegan(place: Path) -> Case:
             '{"labels": [["00001/img00001000.png", 3], ["00000/img00000000.png", 7]]}',
         )
     said = ("StyleGAN's dataset.json taken for the labels, not the folders",)
-    return Case(["s.zip"], np.stack([COLOUR, OTHER]), np.array([7, 3], np.int32), said)
+    return pictures(["s.zip"], np.stack([COLOUR, OTHER]), np.array([7, 3], np.int32), said)
 
 
 def lsun(place: Path) -> Case:
@@ -122,7 +123,7 @@ def lsun(place: Path) -> Case:
             Image.fromarray(each).save(content, "webp", lossless=True)
             writing.put(b"\xff%d" % number, content.getvalue())
         writing.put(b"__len__", b"7")
-    return Case(["lsun"], arrays, said=("left out: no picture: 1 (__len__)",))
+    return pictures(["lsun"], arrays, said=("left out: no picture: 1 (__len__)",))
 
 
 def broken(place: Path) -> Case:
@@ -132,7 +133,7 @@ def broken(place: Path) -> Case:
     whole = (place / "broken/a.png").read_bytes()
     (place / "broken/half.png").write_bytes(whole[: len(whole) // 2])
     (place / "broken/page.jpg").write_text("<html>404</html>")
-    return Case(
+    return pictures(
         ["broken", "--skip-broken"],
         np.stack([COLOUR, OTHER]),
         said=("left out: cannot be read: 2 (half.png, page.jpg)",),
@@ -146,7 +147,7 @@ CASES: dict[str, Callable[[Path], Case]] = {each.__name__: each for each in ALL}
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
     """Return all cases, converted."""
-    return Converted(tmp_path_factory.mktemp("folders"), CASES)
+    return convert_all(tmp_path_factory.mktemp("folders"), CASES)
 
 
 @pytest.mark.parametrize("name", CASES)

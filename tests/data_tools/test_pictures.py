@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from picture_cases import Case, Converted, saved
+from conversions import Case, Converted, convert_all
+from picture_cases import pictures, saved
 from PIL import Image, ImageSequence
 from pngs import GREY, GREY_ALPHA, RGB, chunk, png, turned
 
@@ -52,7 +53,7 @@ def by_content(place: Path) -> Case:
     with Image.open(place / "content" / "j.gif") as gif:
         first = np.asarray(next(ImageSequence.Iterator(gif)).convert("RGB"))
     jpeg = np.asarray(Image.open(place / "content" / "i.jfif"))
-    return Case(
+    return pictures(
         ["content"],
         np.stack([COLOUR] * 8 + [jpeg, first]),
         said=(
@@ -75,7 +76,7 @@ def sixteen_bits(place: Path) -> Case:
     (place / "deep/f.png").write_bytes(png(DEEP, GREY, clear))
     scaled = np.rint(DEEP.astype(np.float64) * 255 / 65535).astype(np.uint8)
     hole = np.where(np.equal(DEEP, DEEP[2, 3]), 0, scaled)
-    return Case(
+    return pictures(
         ["deep", "--background", "black"],
         np.stack([scaled] * 4 + [SHADE, hole])[..., np.newaxis],
         said=("greys of 16 bits scaled to 8 (--values keeps all): 5 (deep/a.png, ",),
@@ -89,7 +90,7 @@ def sixteen_bits_mapped(place: Path) -> Case:
     tifffile.imwrite(place / "mapped/b.tif", DEEP, photometric="minisblack")
     expected = (DEEP / 32768 - 1).astype(np.float32)
     words = ["mapped", "--values", f"scale:{1 / 32768},-1"]
-    return Case(words, np.stack([expected] * 2)[..., np.newaxis])
+    return pictures(words, np.stack([expected] * 2)[..., np.newaxis])
 
 
 def deep_colours(place: Path) -> Case:
@@ -101,7 +102,7 @@ def deep_colours(place: Path) -> Case:
     (place / "deepcolours/b.png").write_bytes(png(solid, GREY_ALPHA))
     tifffile.imwrite(place / "deepcolours/c.tif", colours, photometric="rgb")
     upper = (colours >> 8).astype(np.uint8)
-    return Case(
+    return pictures(
         ["deepcolours"],
         np.stack([upper, triple((DEEP >> 8).astype(np.uint8)), upper]),
         said=(
@@ -118,7 +119,7 @@ def floats(place: Path) -> Case:
         tifffile.imwrite(place / f"floats/{number}.tif", each, photometric="minisblack")
     low, high = float(FLOATS.min()), float(FLOATS.max())
     expected = (2 * (FLOATS.astype(np.float64) - low) / (high - low) - 1).astype(np.float32)
-    return Case(
+    return pictures(
         ["floats"],
         expected[..., np.newaxis],
         said=("--values minmax, as is the default for pictures of floats", "values from -1 to 1"),
@@ -133,7 +134,7 @@ def whole_numbers(place: Path) -> Case:
         (place / "whole").mkdir(exist_ok=True)
         tifffile.imwrite(place / f"whole/{number}.tif", each, photometric="minisblack")
     expected = (values.astype(np.float64) * 1e-9 - 2).astype(np.float32)
-    return Case(["whole", "--values", "scale:1e-9,-2"], expected[..., np.newaxis])
+    return pictures(["whole", "--values", "scale:1e-9,-2"], expected[..., np.newaxis])
 
 
 def orientations(place: Path) -> Case:
@@ -166,7 +167,7 @@ def orientations(place: Path) -> Case:
     (place / "turned/9.png").write_bytes(png(COLOUR, RGB, after=late))
     expected.append(COLOUR[:, ::-1])
     said = ("turned upright, as EXIF says: 29 (turned/2.a.png, turned/2.b.jpg, turned/2.c.tif, ",)
-    return Case(["turned"], np.stack(expected), said=said)
+    return pictures(["turned"], np.stack(expected), said=said)
 
 
 def transparency(place: Path) -> Case:
@@ -199,7 +200,7 @@ def transparency(place: Path) -> Case:
     (place / "clear/f.png").write_bytes(png(colours, RGB, key))
     key_on = np.where((colours == colours[1, 1]).all(axis=2, keepdims=True), below, colours)
     expected = [on, grey_on, on, palette_on, gif_on, key_on]
-    return Case(
+    return pictures(
         ["clear", "--background", "#0f2d46"],
         np.stack(expected).astype(np.uint8),
         said=("transparency laid on the background (--background): 6 (clear/a.png, ",),
@@ -214,7 +215,7 @@ def few_bits(place: Path) -> Case:
     (place / "few/a.png").write_bytes(png(values, GREY, clear, depth=4))
     hole = (values == values[0, 0])[..., np.newaxis]
     expected = np.where(hole, np.array([15, 45, 70], np.uint8), triple(values * np.uint8(17)))
-    return Case(["few", "--background", "#0f2d46"], expected[np.newaxis])
+    return pictures(["few", "--background", "#0f2d46"], expected[np.newaxis])
 
 
 def one_grey(place: Path) -> Case:
@@ -227,7 +228,7 @@ def one_grey(place: Path) -> Case:
     with Image.open(place / "mixed/d.jpg") as picture:
         ink = np.asarray(picture.convert("RGB"))
     expected = [triple(SHADE), COLOUR, triple(np.uint8(255) * bits), ink]
-    return Case(
+    return pictures(
         ["mixed"],
         np.stack(expected),
         said=("grey pictures among colours became colour (--grey: all grey): 2 (a.png, c.png)",),
@@ -240,7 +241,7 @@ def large_metadata(place: Path) -> Case:
     profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(3 * 2**20)))
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"a" * 3 * 2**20))
     (place / "large/a.png").write_bytes(png(COLOUR, RGB, profile, text, after=text))
-    return Case(["large"], COLOUR[np.newaxis])
+    return pictures(["large"], COLOUR[np.newaxis])
 
 
 ALL = (
@@ -253,7 +254,7 @@ CASES: dict[str, Callable[[Path], Case]] = {each.__name__: each for each in ALL}
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
     """Return all cases, converted."""
-    return Converted(tmp_path_factory.mktemp("pictures"), CASES)
+    return convert_all(tmp_path_factory.mktemp("pictures"), CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
