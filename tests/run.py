@@ -66,8 +66,9 @@ def stages(which: str) -> Iterator[Stage]:
     if which == "cluster":
         yield Stage("Slurm", [*pytest, "--durations=0", "tests/cluster"], CLUSTER_LIMIT)
         return
-    # Two workers, each with half of the files; the one that is done first takes tests of the other.
-    serial = [*pytest, "-n", "2", "--dist", "worksteal", "--durations=10", "tests"]
+    # Three workers for two cores, since many tests wait for a process that they started; the one
+    # that is done first takes tests of the others.
+    serial = [*pytest, "-n", "3", "--dist", "worksteal", "--durations=10", "tests"]
     serial += ["--ignore", "tests/mpi", "--ignore", "tests/cluster"]
     yield Stage("1 process", serial, SERIAL_LIMIT)
     for ranks in MPI_RANKS:
