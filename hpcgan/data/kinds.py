@@ -31,7 +31,8 @@ def wrong_samples(array: Any, name: str) -> str:
             "puts them in order"
         )
     if shape is None or len(shape) not in (4, 5) or 0 in shape[1:]:
-        hint = "" if shape is None or 0 in shape[1:] else f"; {convert} makes it so"
+        is_known = shape is not None and len(shape) in (2, 3) and 0 not in shape
+        hint = f"; {convert} makes it so" if is_known else ""
         return f"'{name}' has shape {shape}; it must be (N, H, W, C) or (N, D, H, W, C){hint}"
     if dtype.name not in _DTYPES:
         hint = f"; {convert} makes it so" if dtype.kind in "biuf" else ""
@@ -70,6 +71,7 @@ def wrong_labels(array: Any, name: str, samples: int) -> str:
         return (
             f"'{name}' has shape {shape}; for {samples} samples it must be ({samples},), or "
             f"({samples}, K) with K from 2 to {_MOST_CONDITIONS} for conditions of K values"
+            f"{_made(kind) if array.size == samples else ''}"
         )
     if array.dtype.name == "float32" or (kind in "iu" and not is_vectors):
         return ""

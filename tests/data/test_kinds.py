@@ -105,7 +105,9 @@ def test_labels_are_classes_or_conditions(file: Any, shape: tuple[int, ...], dty
     ("shape", "dtype", "said"),
     [
         ((8,), "i4", "has shape (8,); for 9 samples it must be (9,), or (9, K) with K from 2"),
-        ((9, 1), "f4", "has shape (9, 1); for 9 samples it must be (9,)"),
+        ((9, 1), "f4", "conditions of K values; hpcgan-data convert makes them so"),
+        ((1, 9), "i4", "has shape (1, 9); for 9 samples it must be (9,), or (9, K)"),
+        ((), "i4", "has shape (); for 9 samples it must be (9,)"),
         ((9, 2, 2), "f4", "has shape (9, 2, 2); for 9 samples"),
         ((9, 1001), "f4", "K from 2 to 1000 for conditions of K values"),
         ((9, 3), "i4", "one integer a sample for classes, float32 for conditions; hpcgan-data"),

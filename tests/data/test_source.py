@@ -264,24 +264,14 @@ def test_a_shape_that_is_no_row_of_samples_is_reported(
     refusal: Callable[..., str], tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     file = make(tmp_path / "a.h5", images=np.zeros(shape, np.uint8))
-    assert refusal(file) == (
-        f"{file}: dataset 'images' has shape {shape}; it must be (N, H, W, C) or (N, D, H, W, C)"
-    )
+    said = f"{file}: dataset 'images' has shape {shape}; it must be (N, H, W, C) or (N, D, H, W, C)"
+    hint = f"; hpcgan-data convert {file} OUT.h5 makes it so" if len(shape) == 3 else ""
+    assert refusal(file) == said + hint
 
 
 def test_files_without_any_sample_are_reported(refusal: Callable[..., str], tmp_path: Path) -> None:
     files = [make(tmp_path / f"{n}.h5", images=images(0)) for n in range(2)]
     assert refusal(*files) == f"{files[0]}, {files[1]}: there are no samples in 'images'"
-
-
-@pytest.mark.parametrize("dtype", ["float64", "int8", "uint16", "float16", "bool"])
-def test_a_dtype_that_is_not_trained_on_is_reported(
-    refusal: Callable[..., str], tmp_path: Path, dtype: str
-) -> None:
-    file = make(tmp_path / "a.h5", images=images(2).astype(dtype))
-    assert refusal(file) == (
-        f"{file}: dataset 'images' has dtype {dtype}; it must be uint8 or float32"
-    )
 
 
 @pytest.mark.parametrize("other", [images(3, (3, 3, 1)), images(3, (3, 2, 1), "float32")])
@@ -294,26 +284,6 @@ def test_files_that_disagree_are_both_named(
         f"{last}: 'images' holds {other.dtype} samples of shape {other.shape[1:]}, but "
         f"{first} holds uint8 of shape (3, 2, 1); all files must agree"
     )
-
-
-@pytest.mark.parametrize("shape", [(3,), (2, 1), ()])
-def test_labels_of_another_shape_are_reported(
-    refusal: Callable[..., str], tmp_path: Path, shape: tuple[int, ...]
-) -> None:
-    file = make(tmp_path / "a.h5", images=images(2), labels=np.zeros(shape, np.uint8))
-    assert refusal(file, labels="labels") == (
-        f"{file}: dataset 'labels' has shape {shape}; for 2 samples it must be (2,)"
-    )
-
-
-@pytest.mark.parametrize("dtype", ["float64", "S3", "bool"])
-def test_labels_of_another_kind_are_reported(
-    refusal: Callable[..., str], tmp_path: Path, dtype: str
-) -> None:
-    file = make(tmp_path / "a.h5", images=images(2), labels=np.zeros(2, dtype))
-    message = refusal(file, labels="labels")
-    assert message.startswith(f"{file}: dataset 'labels' has dtype ")
-    assert message.endswith("; labels are integers or float32")
 
 
 def view(path: Path, parts: list[tuple[str, int]], rows: int) -> str:
