@@ -99,4 +99,5 @@ def _line(what: str, count: int, names: list[str]) -> str:
     """Return a line of a thing, its number and first names."""
     if not names:
         return printable(f"{what}" if count == 1 else f"{what}: {count}")
-    return printable(f"{what}: {count} ({', '.join(names)}{', ...' if count > len(names) else ''})")
+    shown = ", ".join(name.replace("\n", "\\n") for name in names)
+    return printable(f"{what}: {count} ({shown}{', ...' if count > len(names) else ''})")

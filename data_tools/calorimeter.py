@@ -23,7 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from data_tools.layout import Compression, Layout
 
@@ -49,6 +48,8 @@ def longitudinal(energy: np.ndarray, cells: int) -> np.ndarray:
     Returns:
         (N, cells), float64.
     """
+    from scipy import special  # here: all commands would wait for it
+
     shape = 1 + RATE * (np.log(np.asarray(energy) / CRITICAL_ENERGY) - 0.5)
     edges = np.linspace(0, DEPTH, cells + 1)
     return np.diff(special.gammainc(shape[:, np.newaxis], RATE * edges), axis=1)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from data_tools.layout import Layout
 from hpcgan import packages
@@ -117,6 +116,8 @@ def _enlarge(digit: np.ndarray, side: int) -> np.ndarray:
 
 def _centre(digit: np.ndarray, size: int) -> np.ndarray:
     """Return a frame, uint8 size x size, with the digit's centre of mass in its centre."""
+    from scipy import ndimage  # here: all commands would wait for it
+
     side = len(digit)
     pixels = np.rint(255 * digit).astype(np.uint8)
     frame = np.zeros((size, size), np.uint8)

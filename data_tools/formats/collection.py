@@ -97,7 +97,7 @@ def images_of(held: Held, conversion: Conversion, account: Account, world: World
         become.dtype,
         _Reader(held, names, become, shape, account).read,
         labels=labels,
-        classes=tuple(classes),
+        classes=tuple(map(_as_text, classes)),
         layout="NHWC",
         names=names,
         values=("minmax",) if is_mapped else (),
@@ -216,6 +216,11 @@ def _looks(held: Held, conversion: Conversion, world: World) -> dict[str, Look |
 def _folder(name: str) -> str:
     """Return the first folder in a name, "" if there is none."""
     return name.partition("/")[0] if "/" in name else ""
+
+
+def _as_text(name: str) -> str:
+    """Return a file system's name as text: bytes of it that are none as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _whole(

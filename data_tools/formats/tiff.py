@@ -31,8 +31,12 @@ def check(picture: Image.Image) -> None:
             "it is compressed with the highest bytes first, which Pillow reads of 8 bits and of 16 "
             "without a sign only; save it uncompressed or with the lowest bytes first"
         )
-    if decoder != "libtiff" and tags.get(_PLANES) == _APART and max(tags.get(_BITS, (1,))) > 8:
+    is_apart = decoder != "libtiff" and tags.get(_PLANES) == _APART
+    if is_apart and max(tags.get(_BITS, (1,))) > 8:
         raise ValueError("its channels of 16 bits are apart; save them pixel by pixel (contiguous)")
+    there = sum((right - left) * (low - top) for _, (left, top, right, low), *_ in tiles)
+    if there < picture.width * picture.height * (len(picture.getbands()) if is_apart else 1):
+        raise ValueError("it is damaged: its strips or tiles are only part of it")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
 import tarfile
@@ -101,6 +102,20 @@ def test_folders_that_are_parts_are_no_classes(here: Path, capsys) -> None:
         "itself, or --labels none for all of them without labels"
     )
     assert "o.h5: 3 samples" in conversion(capsys, "p", "o.h5", "--labels", "none")
+
+
+def test_names_that_are_no_text(here: Path, capsys) -> None:
+    Path("p/a.png").unlink()
+    folder = Path(os.fsdecode(b"p/caf\xe9"))
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff\n.png")).write_bytes(PNG)
+    (folder / os.fsdecode(b"\xfe\n.png")).write_bytes(PNG[:60])
+    said = conversion(capsys, "p", "o.h5", "--skip-broken")
+    assert "\n  1 classes: 0 caf\\xe9: 1\n" in said
+    assert "\n  left out: cannot be read: 1 (caf\\udce9/\\udcfe\\n.png)\n" in said
+    assert Path("o.h5.skipped.txt").read_text() == "caf\\udce9/\\udcfe\\n.png\n"
+    with h5py.File("o.h5") as file:
+        assert list(file["labels"].attrs["classes"]) == ["caf\\xe9"]
 
 
 def test_the_list_of_skipped_files_is_of_the_last_conversion(here: Path, capsys) -> None:
