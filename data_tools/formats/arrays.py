@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images, check_labels, of_array, on_each_rank
-from data_tools.formats.known import choose, choose_labels
+from data_tools.formats.known import choose, choose_labels, listed
 from data_tools.formats.rows import BROKEN, PART, MappedRows, StreamedRows
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -82,11 +82,9 @@ def _names(path: Path) -> list[str]:
 
 def _member(path: Path, name: str) -> MappedRows | StreamedRows | np.ndarray:
     """Return an array of an archive, of which runs are read when they are needed."""
-    if name not in _names(path):
-        raise DataError(
-            f"{path}: there is no array '{name}'; its arrays are: "
-            f"{', '.join(_names(path)) or 'none'}"
-        )
+    names = _names(path)
+    if name not in names:
+        raise DataError(f"{path}: there is no array '{name}'; its arrays are: {listed(names)}")
     try:
         with zipfile.ZipFile(path) as archive:
             info = archive.NameToInfo.get(f"{name}.npy") or archive.getinfo(name)
