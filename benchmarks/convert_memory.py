@@ -163,7 +163,8 @@ def main() -> None:
                 write(source, mebibytes * PART)
                 found.append(peaks(source))
         (base, _), (own, child) = found
-        print(f"{name:<24}{base:>10.0f}{own:>14.0f}{own - base:>8.0f}{child:>14.0f}", flush=True)
+        reader = f"{child:.0f}" if name.endswith(".h5") else "-"
+        print(f"{name:<24}{base:>10.0f}{own:>14.0f}{own - base:>8.0f}{reader:>14}", flush=True)
 
 
 if __name__ == "__main__":

@@ -117,20 +117,6 @@ def check_labels(shape: tuple[int, ...], samples: int, origin: str) -> None:
         )
 
 
-def listed(source: Path, *suffixes: str) -> list[Path]:
-    """Return ``source`` itself, or the files with one of the suffixes in it, sorted by name.
-
-    Raises:
-        DataError: there is none.
-    """
-    if source.is_file():
-        return [source]
-    found = sorted(path for path in source.glob("*") if path.name.endswith(suffixes))
-    if not found:
-        raise DataError(f"{source}: there are no files {' or '.join('*' + s for s in suffixes)}")
-    return found
-
-
 def is_hidden(name: str) -> bool:
     """Return whether a file or folder is one that systems put beside people's own."""
     return name.startswith((".", "__MACOSX")) or name.lower() in ("thumbs.db", "desktop.ini")

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from data_tools.account import Account
 from data_tools.conversion import Conversion
 from data_tools.formats import Format, Images, check_labels, of_array, on_each_rank
-from data_tools.formats.known import choose, choose_labels
+from data_tools.formats.known import choose, choose_labels, listed
 from data_tools.formats.rows import BROKEN, PART, MappedRows, StreamedRows
 from hpcgan.errors import DataError
 from hpcgan.world import World
@@ -37,7 +37,7 @@ def read_npy(path: Path) -> MappedRows:
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # damage has NumPy's parser of headers raise nearly anything
+    except Exception as error:  # NumPy reads the header as Python's text: damage raises anything
         raise DataError(f"{path}: not readable as .npy: {_first_line(error)}") from None
     if not array.ndim:
         raise DataError(f"{path}: holds a single value, no array")
@@ -82,11 +82,9 @@ def _names(path: Path) -> list[str]:
 
 def _member(path: Path, name: str) -> MappedRows | StreamedRows | np.ndarray:
     """Return an array of an archive, of which runs are read when they are needed."""
-    if name not in _names(path):
-        raise DataError(
-            f"{path}: there is no array '{name}'; its arrays are: "
-            f"{', '.join(_names(path)) or 'none'}"
-        )
+    names = _names(path)
+    if name not in names:
+        raise DataError(f"{path}: there is no array '{name}'; its arrays are: {listed(names)}")
     try:
         with zipfile.ZipFile(path) as archive:
             info = archive.NameToInfo.get(f"{name}.npy") or archive.getinfo(name)
@@ -101,7 +99,7 @@ def _member(path: Path, name: str) -> MappedRows | StreamedRows | np.ndarray:
             if math.prod(shape) * dtype.itemsize != info.file_size - begin:
                 raise ValueError(f"'{name}' claims another number of bytes than it has")
             return MappedRows(path, shape, dtype, _data_offset(path, info) + begin, fortran)
-    except Exception as error:  # as above, and zipfile's
+    except Exception as error:  # as for .npy, and what zipfile raises
         raise DataError(f"{path}: not readable as .npz: {_first_line(error)}") from None
     rows = StreamedRows(
         lambda: _opened_at(path, info, begin), shape, dtype, f"{path}: '{name}'", info.compress_size

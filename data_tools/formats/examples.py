@@ -123,7 +123,7 @@ class Fields:
             for name in sorted(features):
                 if name not in used and not name.endswith(_DESCRIBING):
                     account.leave_out("features beside the samples and labels", name)
-        kinds = {name: _kind(features, name) for name in used if name}
+        kinds = _kinds(features, [name for name in used if name])
         layout = None
         if kinds[sample] == "encoded" or _first(features, _HEIGHTS):
             layout = "NHWC"
@@ -138,12 +138,12 @@ class Fields:
 
     def check(self, features: Features, origin: str) -> None:
         """Refuse a record whose features are of other kinds than those of the first one."""
+        own = _kinds(features, list(self.kinds))
         for name, kind in self.kinds.items():
-            own = _kind(features, name)
-            if own != kind:
+            if own[name] != kind:
                 raise DataError(
-                    f"{origin}: feature '{name}' is {own or 'not there'}, and in the first record "
-                    f"{kind or 'not there'}; all must be alike"
+                    f"{origin}: feature '{name}' is {own[name] or 'not there'}, and in the first "
+                    f"record {kind or 'not there'}; all must be alike"
                 )
 
     def label_of(self, features: Features, origin: str) -> Label | None:
@@ -187,12 +187,19 @@ class Fields:
         return side if side**3 * _COSMOFLOW * 2 == size else 0
 
 
-def _kind(features: Features, name: str) -> str:
-    """Return the kind of a feature; bytes are "encoded" if they begin as a picture, else "raw"."""
-    kind, values = _values(features, name)
-    if kind != "bytes":
-        return kind
-    return "encoded" if len(values) and is_picture(values[0]) else "raw"
+def _kinds(features: Features, names: list[str]) -> dict[str, str]:
+    """Return the kinds of features, of which the first is the sample.
+
+    Its bytes are "encoded" if they begin as a picture does, unless they are as many as there are
+    pixels: then, as all others, "raw".
+    """
+    kinds = {name: _values(features, name)[0] for name in names}
+    if kinds[names[0]] == "bytes":
+        values = _values(features, names[0])[1]
+        content = values[0] if len(values) else b""
+        is_encoded = is_picture(content) and math.prod(_shape(features)) != len(content)
+        kinds[names[0]] = "encoded" if is_encoded else "raw"
+    return kinds
 
 
 def _first(features: Features, names: tuple[str, ...]) -> str | None:
@@ -207,14 +214,17 @@ def _integers(features: Features, names: tuple[str, ...]) -> list[int]:
     return [int(value) for value in values] if kind == "int64" else []
 
 
+def _shape(features: Features) -> list[int]:
+    """Return the shape that other features give a sample; none if there are none."""
+    shape = _integers(features, _SHAPES)
+    if not shape and (sides := _integers(features, _HEIGHTS) + _integers(features, _WIDTHS)):
+        shape = sides + (_integers(features, _DEPTHS) or [1])
+    return shape
+
+
 def _shaped(values: np.ndarray, features: Features, origin: str) -> np.ndarray:
     """Return values in the shape that other features give; flat if there are none."""
-    shape = _integers(features, _SHAPES)
-    if not shape:
-        sides = [_integers(features, names) for names in (_HEIGHTS, _WIDTHS)]
-        shape = [side for each in sides for side in each]
-        if shape:
-            shape += _integers(features, _DEPTHS) or [1]
+    shape = _shape(features)
     if not shape:
         return values
     if len(shape) > 5 or min(shape) < 1 or math.prod(shape) != values.size:

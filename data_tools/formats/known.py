@@ -94,7 +94,7 @@ def _only(
     found = [each for each in known if each in names]
     if "images" in found:
         return "images"
-    there = f"its {kind}s are: {_listed(names)}"
+    there = f"its {kind}s are: {listed(names)}"
     for name, reason in _REFUSED.items():
         if name in names:
             raise DataError(f"{origin}: holds '{name}': {reason}; {there} (--images NAME)")
@@ -121,12 +121,12 @@ def choose_labels(names: Sequence[str], name: str | None, origin: str, kind: str
     if len(found) != 1:
         raise DataError(
             f"{origin}: --labels {origin}:NAME says which {kind} holds the labels; its {kind}s "
-            f"are: {_listed(names)}"
+            f"are: {listed(names)}"
         )
     return found[0]
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Return names, or the first ones, as text."""
     shown = list(names[:_MOST_LISTED])
     return ", ".join([*shown, *(["..."] if len(names) > len(shown) else [])]) or "none"

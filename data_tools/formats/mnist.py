@@ -22,7 +22,8 @@ from hpcgan.errors import DataError
 # The third byte of an IDX file; values of several bytes have their highest first.
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 # Names of the files: MNIST's own has a hyphen, what its users unpacked a dot before "idx".
-_NAME = re.compile(r"(?P<split>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?$")
+_NAME = re.compile(r"(?P<begin>.*?)-?(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?$")
+_SPLITS = {"train": ("train",), "test": ("t10k", "test")}  # how what is before "images" ends
 
 
 def is_idx(path: Path) -> bool:
@@ -97,32 +98,27 @@ def _open_idx(conversion: Conversion, account: Account) -> Images:
     elif conversion.split:
         raise DataError(f"{source}: --split is for a folder of MNIST's files")
     else:
-        path, files = source, _files(source.parent)
+        path, files = source, _files(source.parent) if conversion.labels is None else {}
     images = _array(path)
-    beside = files.get((_split(path), "labels"))
+    match = _NAME.match(path.name)
+    beside = files.get((match["begin"], "labels")) if match else None
     labels = None
-    if conversion.labels is None and beside is not None and beside != path:
+    if conversion.labels is None and beside and beside != path:
         labels = read_idx_labels(beside, len(images))
         account.note(f"labels from {beside.name}")
     return of_array(images, labels, str(source))
 
 
-def _split(path: Path) -> str:
-    """Return what of the name says which images these are: all before "images"."""
-    return path.name.partition("-images")[0]
-
-
 def _files(folder: Path) -> dict[tuple[str, str], Path]:
-    """Return MNIST's files in a folder by what they begin with, and "images" or "labels".
+    """Return MNIST's files in a folder by what is before "images" or "labels", and this.
 
     Of a file that is there both with gzip and without, it is the one without.
     """
     found: dict[tuple[str, str], Path] = {}
     for path in sorted(folder.iterdir()):
-        match = _NAME.search(path.name)
+        match = _NAME.match(path.name)
         if match and path.is_file():
-            begin = path.name[: match.start()] + match["split"]
-            found.setdefault((begin, match["what"]), path)
+            found.setdefault((match["begin"], match["what"]), path)
     return found
 
 
@@ -131,8 +127,10 @@ def _of_split(
 ) -> Path:
     """Return the images of the split that is asked for, and tell of the others."""
     images = {begin: path for (begin, what), path in files.items() if what == "images"}
-    wanted = {"train": ("train",), "test": ("t10k", "test")}.get(conversion.split or "train", ())
+    wanted = _SPLITS.get(conversion.split or "train", ())
     own = [begin for begin in images if begin.endswith(wanted)]
+    if conversion.split is None and len(images) == 1:  # whatever its name is
+        own = list(images)
     if len(own) != 1:
         there = ", ".join(path.name for path in images.values()) or "none"
         raise DataError(

@@ -238,7 +238,7 @@ def test_a_missing_dataset_is_reported_with_those_there(
 
 def test_a_group_is_no_dataset(refusal: Callable[..., str], tmp_path: Path) -> None:
     file = make(tmp_path / "a.h5", **{"images/train": images(2)})
-    assert refusal(file) == f"{file}: there is no dataset 'images'; its datasets are: none"
+    assert refusal(file) == f"{file}: there is no dataset 'images'; its datasets are: images/train"
 
 
 def test_content_in_other_files_is_not_followed(

@@ -58,6 +58,12 @@ def mnist_file(place: Path) -> Case:
     return Case("train-images-idx3-ubyte.gz", GREYS[..., np.newaxis], CLASSES)
 
 
+def mnist_of_other_names(place: Path) -> Case:
+    (place / "images.idx3-ubyte").write_bytes(idx(GREYS))
+    (place / "labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(CLASSES.astype("u1"))))
+    return Case(". --strict", GREYS[..., np.newaxis], CLASSES, ("samples from images.idx3-ubyte",))
+
+
 def write_cifar(place: Path, names: dict[str, slice], coarse: bool) -> None:
     """Write records of CIFAR: labels, then all red, all green, all blue."""
     for name, run in names.items():
@@ -163,6 +169,7 @@ MAKERS = {
         mnist,
         mnist_test,
         mnist_file,
+        mnist_of_other_names,
         cifar10,
         cifar10_test,
         cifar100,
