@@ -1,4 +1,4 @@
-"""Damage of every kind to files; ``python -m tests.fuzz`` and ``tests.fuzz_sources`` do more of it."""
+"""Damage of every kind to files; ``python -m tests.fuzz`` and ``fuzz_sources`` do more of it."""
 
 from __future__ import annotations
 
