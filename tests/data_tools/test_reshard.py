@@ -185,3 +185,15 @@ def test_what_a_killed_run_left_is_replaced(here: Path) -> None:
     run("in-0.h5", "--out", "o.h5", "--shuffle", "--compression", "gzip")
     assert sorted(read("o.h5")[1]) == list(range(13))
     assert {path.name for path in here.iterdir()} == {*(f"in-{n}.h5" for n in range(3)), "o.h5"}
+
+
+@pytest.mark.parametrize("shuffle", [[], ["--shuffle"]])
+def test_labels_of_several_values_stay_with_their_sample(here: Path, shuffle: list[str]) -> None:
+    values = np.stack([IMAGES[:13, 0, 0, 0], IMAGES[:13, 1, 0, 0]], axis=1).astype(np.float32)
+    with h5py.File("in-0.h5", "r+") as file:
+        file["values"] = values
+    run("in-0.h5", "--labels", "values", "--out", "out.h5", *shuffle)
+    with h5py.File("out.h5") as file:
+        images, found = file["images"][:], file["values"][:]
+    assert (images[:, :2, 0, 0] == found).all()
+    assert sorted(found.tolist()) == sorted(values.tolist())
