@@ -115,10 +115,10 @@ def _is_missing(part: np.ndarray, fills: Sequence[float]) -> np.ndarray:
     wrong = np.zeros(part.shape, bool)
     if part.dtype.kind == "f":
         wrong = ~np.isfinite(part)
-        with np.errstate(over="ignore"):  # of float16
-            fills = np.array([*fills, _NETCDF_FILL]).astype(part.dtype).tolist()
-    for fill in fills:
-        wrong |= part == fill
+        fills = [*fills, _NETCDF_FILL]
+    with np.errstate(over="ignore"):  # a fill value may be beyond float16
+        for fill in fills:
+            wrong |= part == fill  # rounded as the values are: -999.9 of float32, too
     return wrong
 
 

@@ -82,7 +82,7 @@ def _of_first(
     raise DataError(f"{conversion.source}: there are no records")
 
 
-def _index(path: Path, fields: Fields) -> tuple[list[int], list[Label | None]]:
+def _index(path: Path, fields: Fields) -> tuple[list[int], list[Label]]:
     """Return where a file's records begin, and their labels."""
     places, labels = [], []
     for number, (place, record) in enumerate(records(path)):
@@ -90,7 +90,8 @@ def _index(path: Path, fields: Fields) -> tuple[list[int], list[Label | None]]:
         features = parse(record, origin)
         fields.check(features, origin)
         places.append(place)
-        labels.append(fields.label_of(features, origin))
+        if fields.label is not None:
+            labels.append(fields.label_of(features, origin))
     return places, labels
 
 
