@@ -21,9 +21,9 @@ def fill_values(attributes: Mapping[str, Any]) -> list[float]:
 def is_fill(part: np.ndarray, fills: Sequence[float]) -> np.ndarray:
     """Return where values are fill values, of ``part``'s shape."""
     if part.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # of float16
-            fills = np.array([*fills, _NETCDF_FILL]).astype(part.dtype).tolist()
+        fills = [*fills, _NETCDF_FILL]
     found = np.zeros(part.shape, bool)
-    for fill in fills:
-        found |= part == fill
+    with np.errstate(over="ignore"):  # a fill value may be beyond float16
+        for fill in fills:
+            found |= part == fill  # rounded as the values are: -999.9 of float32, too
     return found

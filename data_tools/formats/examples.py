@@ -146,10 +146,9 @@ class Fields:
                     f"record {kind or 'not there'}; all must be alike"
                 )
 
-    def label_of(self, features: Features, origin: str) -> Label | None:
+    def label_of(self, features: Features, origin: str) -> Label:
         """Return a record's label as its feature has it: what is text as text."""
-        if self.label is None:
-            return None
+        assert self.label is not None
         kind, values = _values(features, self.label)
         if not len(values):
             raise DataError(f"{origin}: its label '{self.label}' has no value")

@@ -110,7 +110,7 @@ def _of_first(paths: list[Path], conversion: Conversion, account: Account) -> Fi
     raise DataError(f"{conversion.source}: there are no records")
 
 
-def _index(path: Path, fields: Fields) -> tuple[list[int], list[Label | None]]:
+def _index(path: Path, fields: Fields) -> tuple[list[int], list[Label]]:
     """Return where a file's records begin, and their labels."""
     places, labels = [], []
     for number, (place, record) in enumerate(records(path)):
@@ -118,7 +118,8 @@ def _index(path: Path, fields: Fields) -> tuple[list[int], list[Label | None]]:
         features = parse(record, origin)
         fields.check(features, origin)
         places.append(place)
-        labels.append(fields.label_of(features, origin))
+        if fields.label is not None:
+            labels.append(fields.label_of(features, origin))
     return places, labels
 
 

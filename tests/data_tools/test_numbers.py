@@ -88,6 +88,8 @@ def test_fill_values_that_no_value_has_are_no_matter(world) -> None:
     read, attributes, _ = stored(world, array, _FillValue=-1, missing_value=300.5)
     np.testing.assert_array_equal(read, array)
     assert attributes == {}
+    halves = np.array([[1, 254]], "f2")
+    np.testing.assert_array_equal(stored(world, halves, _FillValue=1e30)[0], halves)
 
 
 def test_packed_values_are_unpacked(world) -> None:
