@@ -77,7 +77,9 @@ def images_of(held: Held, conversion: Conversion, account: Account, world: World
     looks = _looks(held, conversion, world)
     if pairs is not None:
         looks.pop(_STYLEGAN)
-        account.note(f"StyleGAN's {_STYLEGAN} taken for the labels, not the folders")
+        if conversion.labels is None:
+            what = "labels from" if pairs else "no labels, as says"
+            account.note(f"{what} StyleGAN's {_STYLEGAN}; its folders are no classes")
     has_classes = held.has_classes and pairs is None and conversion.labels is None
     found, classes = _kept(held, looks, has_classes, conversion, account)
     names = list(found)

@@ -120,6 +120,7 @@ def test_dataset_json(here: Path, capsys) -> None:
     )
     # Inside a source: the labels, or none and no classes either.
     Path("p/dataset.json").write_text('{"labels": null}')
-    assert "without" not in conversion(capsys, "p", "o.h5")
+    said = conversion(capsys, "p", "o.h5")
+    assert "\n  no labels, as says StyleGAN's dataset.json; its folders are no classes" in said
     with h5py.File("o.h5") as file:
         assert "labels" not in file

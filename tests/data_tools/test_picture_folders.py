@@ -110,7 +110,7 @@ def stylegan(place: Path) -> Case:
             "dataset.json",
             '{"labels": [["00001/img00001000.png", 3], ["00000/img00000000.png", 7]]}',
         )
-    said = ("StyleGAN's dataset.json taken for the labels, not the folders",)
+    said = ("labels from StyleGAN's dataset.json; its folders are no classes",)
     return pictures(["s.zip"], np.stack([COLOUR, OTHER]), np.array([7, 3], np.int32), said)
 
 
