@@ -140,7 +140,12 @@ def peaks(source: Path) -> tuple[float, float]:
     words = ["convert", str(source), str(source.with_suffix(".out.h5"))]
     command = [MPIRUN, "--oversubscribe", "-n", str(RANKS), sys.executable, "-c", _CONVERT]
     done = subprocess.run(
-        [*command, json.dumps(words)], cwd=ROOT, capture_output=True, text=True, check=True
+        [*command, json.dumps(words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     )
     found = [json.loads(line[5:]) for line in done.stdout.splitlines() if line[:5] == "PEAK "]
     assert len(found) == RANKS, done.stdout

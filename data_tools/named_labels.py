@@ -84,7 +84,7 @@ def read_csv(path: Path, column: str | None, names: Sequence[str], account: Acco
 def _rows(path: Path) -> list[list[str]]:
     """Return the lines of a table, all of the same number of columns, two or more."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
         first = text[: text.find("\n")] if "\n" in text else text
         separator = "\t" if "\t" in first else ","
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

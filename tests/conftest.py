@@ -32,6 +32,15 @@ settings.register_profile("hpcgan", deadline=None)
 settings.load_profile("hpcgan")
 
 
+# Files whose tests take longest, which workers begin with, so that none is left alone with them.
+_LONGEST = ("test_chaos.py", "test_restart.py", "test_study.py", "test_hosted_shards.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first, all else as it was."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="session")
 def world() -> World:
     """Return the ranks: one alone, or those of mpirun. A process can make them once."""

@@ -29,7 +29,7 @@ _COMPRESSIONS: dict[bytes, Any] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-_MOST = 2**30  # bytes of one file; no picture that Pillow reads has more
+MOST = 2**30  # bytes of one file; no picture that Pillow reads has more
 _BLOCK = 512
 
 
@@ -172,7 +172,7 @@ def _held(
 
 
 def _check_size(size: int) -> None:
-    if size > _MOST:
+    if size > MOST:
         raise ValueError(f"it has {size} bytes, too many for a picture")
 
 

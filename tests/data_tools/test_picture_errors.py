@@ -113,7 +113,7 @@ def test_names_that_are_no_text(here: Path, capsys) -> None:
     said = conversion(capsys, "p", "o.h5", "--skip-broken")
     assert "\n  1 classes: 0 caf\\xe9: 1\n" in said
     assert "\n  left out: cannot be read: 1 (caf\\udce9/\\udcfe\\n.png)\n" in said
-    assert Path("o.h5.skipped.txt").read_text() == "caf\\udce9/\\udcfe\\n.png\n"
+    assert Path("o.skipped.txt").read_text() == "caf\\udce9/\\udcfe\\n.png\n"
     with h5py.File("o.h5") as file:
         assert list(file["labels"].attrs["classes"]) == ["caf\\xe9"]
 
@@ -159,7 +159,7 @@ def test_archives_that_are_damaged(here: Path, capsys, monkeypatch) -> None:
     )
     Path("a.zip").write_bytes(whole)
     with monkeypatch.context() as patch:
-        patch.setattr(archive, "_MOST", 20)
+        patch.setattr(archive, "MOST", 20)
         said = refusal(capsys, "a.zip", "o.h5")
         assert f"a.png: cannot be read: it has {len(PNG)} bytes, too many" in said
 
