@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import select
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -25,14 +23,14 @@ from pathlib import Path
 from hpcgan import hdf5
 from hpcgan.errors import UserError
 from tests import fuzz_reads
-from tests.fuzz_files import KINDS, Case, make_cases
+from tests.fuzz_files import KINDS, make_cases
+from tests.fuzz_worker import Worker
 
 RESULTS = ("error", "correct", "undetectable", "WRONG", "exception", "hang", "crash")
 BAD = RESULTS[3:]
 # What is allowed for a file; a read takes some milliseconds.
 _READER_SECONDS, _READER_BYTES = 2.0, 2**29
-# Longer than the reader's tenfold on the clock, and than a busy machine takes to start one.
-_SECONDS, _BYTES = 120.0, 3 * 2**30
+_BYTES = 3 * 2**30
 
 
 def work() -> None:
@@ -66,46 +64,6 @@ def _result(
     return ("WRONG" if is_covered else "undetectable"), "another content"
 
 
-class Worker:
-    """A process that reads files until one kills it."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def result(self, way: str, case: Case) -> tuple[str, str]:
-        """Return what comes of a file that is read in one of the ways."""
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fuzz", "--work"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=Path(__file__).parents[1],
-            )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        question = json.dumps([way, case.path, case.whole, case.is_covered])
-        self._process.stdin.write(question + "\n")
-        self._process.stdin.flush()
-        in_time = select.select([self._process.stdout], [], [], _SECONDS)[0]
-        line = self._process.stdout.readline() if in_time else ""
-        if line:
-            kind, message = json.loads(line)
-            return kind, message
-        status = self.close(kill=True)
-        return ("crash", f"status {status}") if in_time else ("hang", f"over {_SECONDS} s")
-
-    def close(self, kill: bool = False) -> int:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        if kill:
-            process.kill()
-        process.communicate()
-        return process.returncode
-
-
 def fuzz(directory: Path, files: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
     """Make, damage and read files.
 
@@ -114,11 +72,11 @@ def fuzz(directory: Path, files: int, seed: int) -> tuple[dict[str, Counter[str]
     """
     counts: dict[str, Counter[str]] = {row: Counter() for row in (*KINDS, *fuzz_reads.TOOLS)}
     odd = []
-    worker = Worker()
+    worker = Worker("tests.fuzz")
     for case in make_cases(directory, files, seed):
         is_odd = False
         for way in ("run", *(fuzz_reads.TOOLS if case.is_for_tools else ())):
-            result, message = worker.result(way, case)
+            result, message = worker.result(way, case.path, case.whole, case.is_covered)
             count = counts[case.kind if way == "run" else way]
             # That HDF5 died of a file is no failure; it tells that the process is needed.
             for sign, name in (("HDF5 crashes", "HDF5 crashed"), ("does not return", "HDF5 hung")):

@@ -14,9 +14,7 @@ import argparse
 import json
 import os
 import resource
-import select
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -33,11 +31,12 @@ from hpcgan.errors import UserError
 from hpcgan.world import World
 from tests.fuzz_files import mutate
 from tests.fuzz_formats import COLOURS, FORMATS, Content, is_same
+from tests.fuzz_worker import Worker
 
 RESULTS = ("error", "right", "WRONG", "exception", "hang", "crash")
 BAD = RESULTS[2:]
 # What is allowed for a source; one takes some milliseconds.
-_SECONDS, _BYTES = 60.0, 4 * 2**30
+_BYTES = 4 * 2**30
 _READER_SECONDS, _READER_BYTES = 2.0, 2**29
 
 
@@ -82,46 +81,6 @@ def _whole(kind: str, source: Path) -> Content:
     return (COLOURS, None) if kind == "lmdb" else FORMATS[kind].read(source)
 
 
-class Worker:
-    """A process that converts sources until one kills it."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def result(self, kind: str, source: Path, whole: Path) -> tuple[str, str]:
-        """Return what comes of a source, and the message."""
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fuzz_sources", "--work"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                cwd=Path(__file__).parents[1],
-            )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([kind, str(source), str(whole)]) + "\n")
-        self._process.stdin.flush()
-        in_time = select.select([self._process.stdout], [], [], _SECONDS)[0]
-        line = self._process.stdout.readline() if in_time else ""
-        if line:
-            result, message = json.loads(line)
-            return result, message
-        status = self.close(kill=True)
-        return ("crash", f"status {status}") if in_time else ("hang", f"over {_SECONDS} s")
-
-    def close(self, kill: bool = False) -> int:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        if kill:
-            process.kill()
-        process.communicate()
-        return process.returncode
-
-
 def fuzz(directory: Path, files: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
     """Make, damage and convert sources.
 
@@ -131,13 +90,13 @@ def fuzz(directory: Path, files: int, seed: int) -> tuple[dict[str, Counter[str]
     chance = np.random.default_rng(seed)
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in FORMATS}
     odd = []
-    worker = Worker()
+    worker = Worker("tests.fuzz_sources")
     whole = {kind: made.make(directory / "whole" / kind) for kind, made in FORMATS.items()}
     for number in range(files):
         kind = list(FORMATS)[number % len(FORMATS)]
         place = directory / f"{number}"
         source = _damaged(whole[kind], place, chance)
-        result, message = worker.result(kind, source, whole[kind])
+        result, message = worker.result(kind, str(source), str(whole[kind]))
         counts[kind][result] += 1
         if result in BAD:
             odd.append(f"{source} ({kind}): {result}: {message}")

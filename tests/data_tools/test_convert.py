@@ -16,6 +16,7 @@ import h5py
 import launching
 import numpy as np
 import pytest
+from conversions import refusal
 from PIL import Image
 
 from data_tools import cli
@@ -172,19 +173,6 @@ def test_nothing_else_is_left_and_classes_are_reported(converted) -> None:
     assert "\n  3 classes: 0 ant: 4, 1 bee: 4, 2 cow: 3" in said["folder"]
     with h5py.File(place / "three" / "folder.h5") as file:
         assert list(file["labels"].attrs["classes"]) == ["ant", "bee", "cow"]
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *words: object, status: int = 2) -> str:
-    """Return what a conversion says that must fail: one line, and nothing is left."""
-    before = sorted(Path.cwd().rglob("*"))
-    hook = sys.excepthook
-    assert cli.main(["convert", *map(str, words)]) == status
-    sys.excepthook = hook
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert sorted(Path.cwd().rglob("*")) == before
-    return said.err.removeprefix("hpcgan-data: ").rstrip("\n")
 
 
 @pytest.fixture
