@@ -24,6 +24,7 @@ from data_tools.formats.folder import FOLDER
 from data_tools.formats.hdf5 import HDF5
 from data_tools.formats.lmdb import LMDB
 from data_tools.formats.mnist import IDX
+from data_tools.formats.pictures import HEAD, is_picture
 from data_tools.formats.tfrecord import TFRECORD
 from data_tools.layout import Attributes, Layout
 from hpcgan.errors import ConfigError, DataError
@@ -184,5 +185,11 @@ def _found_out(source: Path) -> Format:
     except OSError as error:
         raise DataError(f"{error.filename or source}: cannot be read: {error.strerror}") from None
     if found is None:
-        raise DataError(f"{source}: its format is unknown; set --format: {', '.join(FORMATS)}")
+        what = "a picture alone; give its folder" if _is_picture(source) else "unknown"
+        raise DataError(f"{source}: its format is {what}; set --format: {', '.join(FORMATS)}")
     return found
+
+
+def _is_picture(source: Path) -> bool:
+    with source.open("rb") as file:
+        return is_picture(file.read(HEAD))

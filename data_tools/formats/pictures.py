@@ -33,7 +33,7 @@ _BEGINNINGS = re.compile(
     rb"|(?P<TIFF>II[*+]\0|MM\0[*+])|(?P<BMP>BM.{4}\0{4})|(?P<PPM>P[1-6f]\s)",
     re.DOTALL,
 )
-_HEAD = 16  # bytes in which these are
+HEAD = 16  # bytes in which these are
 
 # What Pillow logs about damage is not printed, unless someone asks for it: an error says it.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -73,7 +73,7 @@ def look(
 
 def is_picture(content: bytes) -> bool:
     """Return whether content begins as a picture does."""
-    return _BEGINNINGS.match(content[:_HEAD]) is not None
+    return _BEGINNINGS.match(content[:HEAD]) is not None
 
 
 def decode(content: bytes, origin: str, become: Wanted, account: Account) -> np.ndarray:
@@ -124,7 +124,7 @@ def check_shape(picture: np.ndarray, shape: tuple[int, ...], origin: str) -> Non
 
 def _format(file: IO[bytes]) -> str | None:
     """Return Pillow's name of a file's format, by how it begins; None if it is no picture."""
-    found = _BEGINNINGS.match(file.read(_HEAD))
+    found = _BEGINNINGS.match(file.read(HEAD))
     file.seek(0)
     return found.lastgroup if found else None
 

@@ -46,7 +46,7 @@ def test_no_pictures(here: Path, capsys) -> None:
 
 
 def test_one_picture_is_no_source(here: Path, capsys) -> None:
-    assert refusal(capsys, "p/a.png", "o.h5").startswith("p/a.png: its format is unknown;")
+    assert refusal(capsys, "p/a.png", "o.h5").startswith("p/a.png: its format is a picture alone;")
 
 
 def test_pictures_that_do_not_agree(here: Path, capsys) -> None:
