@@ -140,7 +140,33 @@ def broken(place: Path) -> Case:
     )
 
 
-ALL = (nested, zipped, tarred, stylegan, lsun, broken)
+def listed(place: Path) -> Case:
+    """Labels of a table: texts by the names of the pictures, in any order."""
+    saved(place / "listed/x/a.png", COLOUR)
+    saved(place / "listed/y/b.png", OTHER)
+    (place / "kinds.csv").write_text("file,energy,kind\nb.png,2.5,photon\na.png,1,electron\n")
+    return pictures(
+        ["listed", "--labels", f"{place}/kinds.csv:kind"],
+        np.stack([COLOUR, OTHER]),
+        np.array([0, 1], np.int32),
+        said=("2 classes: 0 electron: 1, 1 photon: 1", "labels of 2 texts became classes"),
+    )
+
+
+def vectors(place: Path) -> Case:
+    """Labels of a table: two numbers for each picture."""
+    saved(place / "listed/a.png", COLOUR)
+    saved(place / "listed/b.png", OTHER)
+    (place / "values.csv").write_text("b.png,2.5,-3\na.png,1,4\n")
+    return pictures(
+        ["listed", "--labels", f"{place}/values.csv"],
+        np.stack([COLOUR, OTHER]),
+        np.array([[1, 4], [2.5, -3]], np.float32),
+        said=("labels from 1 to 2.5, -3 to 4",),
+    )
+
+
+ALL = (nested, zipped, tarred, stylegan, lsun, broken, listed, vectors)
 CASES: dict[str, Callable[[Path], Case]] = {each.__name__: each for each in ALL}
 
 
