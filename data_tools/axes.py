@@ -13,9 +13,8 @@ import numpy as np
 
 from data_tools.account import Account
 from data_tools.formats import Images
+from hpcgan.data.kinds import MOST_CHANNELS
 from hpcgan.errors import DataError
-
-MOST_CHANNELS = 4
 
 # Of each layout, the axes of the source in the order in which they are written, channels last; -1
 # is an axis of one channel that the source lacks. MATLAB writes its axes in reverse: its arrays of

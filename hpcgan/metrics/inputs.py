@@ -49,12 +49,11 @@ def open_samples(world: World, data: DataConfig, like: Checkpoint) -> Source:
     """
     source = open_source(world, data)
     if source.sample_shape != like.sample_shape:
-        error = DataError(
+        raise DataError(
             f"{source.files[0]}: '{data.images}' holds samples of shape {source.sample_shape}, "
-            f"but those of {like.path} have shape {like.sample_shape}"
+            f"but those of {like.path} have shape {like.sample_shape}",
+            on_all_ranks=True,
         )
-        error.on_all_ranks = True
-        raise error
     return source
 
 
