@@ -31,10 +31,13 @@ class Account:
 
     def __init__(self) -> None:
         """Begin with nothing."""
+        self._is_muted = False
+        self._forget()
+
+    def _forget(self) -> None:
         self.left_out: dict[str, list[str]] = {}
         self._notes: dict[str, tuple[int, list[str]]] = {}
         self.low, self.high = np.inf, -np.inf
-        self._is_muted = False
 
     def note(self, what: str, name: str = "", count: int = 1) -> None:
         """Note that something was done with ``count`` samples, of which ``name`` is the first."""
@@ -70,13 +73,13 @@ class Account:
     def keep_on_root(self, world: World) -> None:
         """Forget on other ranks what all have noted alike, when the source has been opened."""
         if not world.is_root:
-            self.__init__()  # type: ignore[misc]
+            self._forget()
 
     def gather(self, world: World) -> None:
         """Add up on all ranks what each has noted. All ranks must call it."""
         own = [self._notes, self.left_out, float(self.low), float(self.high)]
         every: list[list[Any]] = world.gather_json(own)
-        self.__init__()  # type: ignore[misc]
+        self._forget()
         for notes, left_out, low, high in every:
             self.low, self.high = min(self.low, low), max(self.high, high)
             for why, names in left_out.items():

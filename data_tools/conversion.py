@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,9 @@ class Conversion:
 
 def named_file(words: str) -> tuple[Path, str | None] | None:
     """Return the file and the array in it that ``--labels`` names, or None if it names no file."""
-    whole = Path(expanded(words))
-    if whole.is_file():
-        return whole, None
-    begin, colon, name = words.rpartition(":")
-    if colon and name and Path(expanded(begin)).is_file():
-        return Path(expanded(begin)), name
+    begin, _, end = words.rpartition(":")
+    for file, name in ((words, None), (begin, end)):
+        # Not by Path, which raises where a name is longer than any of a file.
+        if file and name != "" and os.path.isfile(expanded(file)):  # noqa: PTH113
+            return Path(expanded(file)), name
     return None

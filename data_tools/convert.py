@@ -16,7 +16,7 @@ import numpy as np
 from data_tools import axes, datasets, label_files, labels, numbers, writer
 from data_tools.account import BROKEN, Account
 from data_tools.conversion import Conversion, named_file
-from data_tools.formats import Format, Images
+from data_tools.formats import Format, Images, readable
 from data_tools.formats.archive import TAR, ZIP
 from data_tools.formats.arrays import NPY, NPZ
 from data_tools.formats.cifar import CIFAR10, CIFAR100, STL10
@@ -135,12 +135,8 @@ def _check_strict(conversion: Conversion, account: Account) -> None:
 
 def _open(conversion: Conversion, account: Account, world: World) -> Images:
     """Open the source in its format. All ranks must call it."""
-    kind = world.all_or_raise(lambda: _format(conversion))
-    try:
-        images = kind.open(conversion, account, world)
-    except OSError as error:  # mostly: it may not be read
-        path = error.filename or conversion.source
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    kind = world.all_or_raise(lambda: readable(conversion.source, lambda: _format(conversion)))
+    images = kind.open(conversion, account, world)
     if not len(images):
         raise DataError(f"{conversion.source}: there are no samples in it", on_all_ranks=True)
     return images
@@ -180,10 +176,7 @@ def _format(conversion: Conversion) -> Format:
 
 def _found_out(source: Path) -> Format:
     """Find out a source's format by what is in it."""
-    try:
-        found = next((each for each in FORMATS.values() if each.recognises(source)), None)
-    except OSError as error:
-        raise DataError(f"{error.filename or source}: cannot be read: {error.strerror}") from None
+    found = next((each for each in FORMATS.values() if each.recognises(source)), None)
     if found is None:
         what = "a picture alone; give its folder" if _is_picture(source) else "unknown"
         raise DataError(f"{source}: its format is {what}; set --format: {', '.join(FORMATS)}")

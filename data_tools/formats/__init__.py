@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from data_tools.conversion import Conversion
 from hpcgan.errors import DataError
 from hpcgan.world import World
 
+T = TypeVar("T")
 _MOST_LABEL_VALUES = 10_000  # of a sample
 
 
@@ -83,13 +84,28 @@ class Format:
     options: frozenset[str] = frozenset()
 
 
+def readable(source: Path, function: Callable[[], T]) -> T:
+    """Call a function that reads a source.
+
+    Raises:
+        DataError: the system does not let it, mostly since the user may not read there.
+    """
+    try:
+        return function()
+    except OSError as error:
+        path = error.filename or source
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def on_each_rank(
     opened: Callable[[Conversion, Account], Images],
 ) -> Callable[[Conversion, Account, World], Images]:
     """Return the ``Format.open`` of a format of which each rank opens the source by itself."""
 
     def open_together(conversion: Conversion, account: Account, world: World) -> Images:
-        return world.all_or_raise(lambda: opened(conversion, account))
+        return world.all_or_raise(
+            lambda: readable(conversion.source, lambda: opened(conversion, account))
+        )
 
     return open_together
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from data_tools.account import Account
 from data_tools.conversion import Conversion
-from data_tools.formats import Format, Images, is_hidden
+from data_tools.formats import Format, Images, is_hidden, readable
 from data_tools.formats.collection import DAMAGE, Held, images_of
 from data_tools.formats.folder import OPTIONS
 from hpcgan.errors import DataError
@@ -86,7 +86,7 @@ def _open_tar(conversion: Conversion, account: Account, world: World) -> Images:
         else:
             _add(entries, name, place, account)
     below = _common_folder(list(entries), account)
-    stream = world.all_or_raise(lambda: _uncompressed(source))
+    stream = world.all_or_raise(lambda: readable(source, lambda: _uncompressed(source)))
 
     def opened(name: str) -> IO[bytes]:
         first, size = entries[below + name]

@@ -14,7 +14,7 @@ import numpy as np
 
 from data_tools.account import Account
 from data_tools.conversion import Conversion
-from data_tools.formats import Images, is_hidden
+from data_tools.formats import Images, is_hidden, readable
 from data_tools.formats.hdf5_rows import contents, labels_of, rows_of
 from data_tools.formats.known import choose
 from hpcgan.errors import DataError
@@ -47,7 +47,9 @@ def is_universe(datasets: Sequence[str], conversion: Conversion) -> bool:
 def open_files(conversion: Conversion, account: Account, world: World) -> Images:
     """Open a universe, or a folder of them. All ranks must call it; they share the files."""
     source = conversion.source
-    files = world.all_or_raise(lambda: [source] if source.is_file() else _files(source))
+    files = world.all_or_raise(
+        lambda: [source] if source.is_file() else readable(source, lambda: _files(source))
+    )
     labels = world.all_or_raise(lambda: _chosen_labels(files[0], conversion, account))
     own = files[world.rank :: world.size]
     every = world.gather_json(world.all_or_raise(lambda: [_header(each, labels) for each in own]))

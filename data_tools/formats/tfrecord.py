@@ -18,7 +18,7 @@ import numpy as np
 
 from data_tools.account import Account
 from data_tools.conversion import Conversion
-from data_tools.formats import Format, Images
+from data_tools.formats import Format, Images, readable
 from data_tools.formats.arrays import read_npy_labels
 from data_tools.formats.collection import Held, images_of
 from data_tools.formats.examples import Features, Fields, Label, parse
@@ -31,7 +31,9 @@ from hpcgan.world import World
 def _open_tfrecord(conversion: Conversion, account: Account, world: World) -> Images:
     """Open the files of a source. All ranks must call it."""
     source = str(conversion.source)
-    paths = world.all_or_raise(lambda: files(conversion, account))
+    paths = world.all_or_raise(
+        lambda: readable(conversion.source, lambda: files(conversion, account))
+    )
     fields = world.all_or_raise(lambda: _of_first(paths, conversion, account))
     own = paths[world.rank :: world.size]
     found = world.gather_json(world.all_or_raise(lambda: [_index(path, fields) for path in own]))

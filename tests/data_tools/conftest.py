@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,10 @@ def failure(done: subprocess.CompletedProcess[str], status: int = 2) -> str:
 @pytest.fixture
 def failure_line() -> Callable[[subprocess.CompletedProcess[str]], str]:
     return failure
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the directory in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

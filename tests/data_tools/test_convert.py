@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -19,7 +20,9 @@ import pytest
 from conversions import refusal
 from PIL import Image
 
-from data_tools import cli
+from data_tools import cli, convert
+from data_tools.conversion import Conversion
+from hpcgan.errors import DataError
 
 RNG = np.random.default_rng(4)
 COUNT = 11
@@ -175,13 +178,6 @@ def test_nothing_else_is_left_and_classes_are_reported(converted) -> None:
         assert list(file["labels"].attrs["classes"]) == ["ant", "bee", "cow"]
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the directory in which the commands run."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
     assert refusal(capsys, "none", "o.h5") == "none: there is no such file or folder"
     Path("i").write_bytes(idx(GREYS)[:-1])
@@ -201,6 +197,24 @@ def test_files_that_are_not_what_they_say(here: Path, capsys) -> None:
         "l: the labels have shape (5,); for 11 images they must be (11,), (11, K) conditions or "
         "(11, K) of one-hot classes, or --labels none"
     )
+
+
+def test_what_the_system_refuses_is_one_error_of_all_ranks(
+    here: Path, world, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = 300 * "a"
+    assert refusal(capsys, long, "o.h5") == f"{long}: cannot be read: File name too long"
+    np.savez("n.npz", images=GREYS)
+    assert refusal(capsys, "n.npz", "o.h5", "--labels", long).startswith("n.npz: there is no array")
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "c.bin")
+
+    Path("c.bin").write_bytes(bytes(3073))
+    monkeypatch.setattr(np, "memmap", refused)
+    with pytest.raises(DataError, match=r"^c\.bin: cannot be read: Permission denied$") as caught:
+        convert.convert(Path("o.h5"), Conversion(Path("c.bin")), world)
+    assert caught.value.on_all_ranks
 
 
 class Trap:

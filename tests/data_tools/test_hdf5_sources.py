@@ -196,12 +196,6 @@ def test_one_process_and_three_write_what_the_source_holds(converted, name: str)
     converted.check(name)
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_sources_that_are_no_images(here: Path, capsys) -> None:
     write(here / "j.hdf5", particle_features=np.zeros((2, 30, 4)), jet_features=CLASSES).close()
     assert refusal(capsys, "j.hdf5", "o.h5") == (

@@ -195,12 +195,6 @@ def test_one_process_and_three_write_what_the_source_holds(converted, name: str)
     converted.check(name)
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_splits_that_are_not_there(here: Path, capsys) -> None:
     write_mnist(here)
     assert refusal(capsys, ".", "o.h5", "--strict") == (
