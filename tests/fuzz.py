@@ -10,12 +10,9 @@ again after it was damaged.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
-import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +21,7 @@ from hpcgan import hdf5
 from hpcgan.errors import UserError
 from tests import fuzz_reads
 from tests.fuzz_files import KINDS, make_cases
-from tests.fuzz_worker import Worker
+from tests.fuzzing import Counts, Worker, run
 
 RESULTS = ("error", "correct", "undetectable", "WRONG", "exception", "hang", "crash")
 BAD = RESULTS[3:]
@@ -64,13 +61,13 @@ def _result(
     return ("WRONG" if is_covered else "undetectable"), "another content"
 
 
-def fuzz(directory: Path, files: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
+def fuzz(directory: Path, files: int, seed: int) -> tuple[Counts, list[str]]:
     """Make, damage and read files.
 
     Returns:
         The counts of results by kind and by tool, and what is to be looked at.
     """
-    counts: dict[str, Counter[str]] = {row: Counter() for row in (*KINDS, *fuzz_reads.TOOLS)}
+    counts: Counts = {row: Counter() for row in (*KINDS, *fuzz_reads.TOOLS)}
     odd = []
     worker = Worker("tests.fuzz")
     for case in make_cases(directory, files, seed):
@@ -91,7 +88,7 @@ def fuzz(directory: Path, files: int, seed: int) -> tuple[dict[str, Counter[str]
     return counts, odd
 
 
-def table(counts: dict[str, Counter[str]]) -> str:
+def table(counts: Counts) -> str:
     """Return the counts as text."""
     names = ("reads", *RESULTS, "HDF5 crashed", "HDF5 hung")
     lines = [f"{'kind':<26}" + "".join(f"{name:>14}" for name in names)]
@@ -104,25 +101,5 @@ def table(counts: dict[str, Counter[str]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.work:
-        work()
-        return 0
-    directory = Path(tempfile.mkdtemp(prefix="hpcgan-fuzz-"))
-    counts, odd = fuzz(directory, words.files, words.seed)
-    print(table(counts))
-    for line in odd:
-        print(line)
-    if not odd:
-        shutil.rmtree(directory)
-    return 1 if odd else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, work, fuzz, table))

@@ -10,13 +10,10 @@ raised another exception or was written wrongly without a word.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import resource
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -31,7 +28,7 @@ from hpcgan.errors import UserError
 from hpcgan.world import World
 from tests.fuzz_files import mutate
 from tests.fuzz_formats import COLOURS, FORMATS, Content, is_same
-from tests.fuzz_worker import Worker
+from tests.fuzzing import Counts, Worker, run
 
 RESULTS = ("error", "right", "WRONG", "exception", "hang", "crash")
 BAD = RESULTS[2:]
@@ -81,14 +78,14 @@ def _whole(kind: str, source: Path) -> Content:
     return (COLOURS, None) if kind == "lmdb" else FORMATS[kind].read(source)
 
 
-def fuzz(directory: Path, files: int, seed: int) -> tuple[dict[str, Counter[str]], list[str]]:
+def fuzz(directory: Path, files: int, seed: int) -> tuple[Counts, list[str]]:
     """Make, damage and convert sources.
 
     Returns:
         The counts of results by format, and what is to be looked at.
     """
     chance = np.random.default_rng(seed)
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in FORMATS}
+    counts: Counts = {kind: Counter() for kind in FORMATS}
     odd = []
     worker = Worker("tests.fuzz_sources")
     whole = {kind: made.make(directory / "whole" / kind) for kind, made in FORMATS.items()}
@@ -118,7 +115,7 @@ def _damaged(whole: Path, place: Path, chance: np.random.Generator) -> Path:
     return source
 
 
-def table(counts: dict[str, Counter[str]]) -> str:
+def table(counts: Counts) -> str:
     """Return the counts as text."""
     lines = [f"{'format':<26}" + "".join(f"{name:>12}" for name in ("sources", *RESULTS))]
     total: Counter[str] = Counter()
@@ -130,26 +127,5 @@ def table(counts: dict[str, Counter[str]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.work:
-        work()
-        return 0
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    directory = Path(tempfile.mkdtemp(prefix="hpcgan-fuzz-"))
-    counts, odd = fuzz(directory, words.files, words.seed)
-    print(table(counts))
-    for line in odd:
-        print(line)
-    if not odd:
-        shutil.rmtree(directory)
-    return 1 if odd else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, work, fuzz, table))

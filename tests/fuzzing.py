@@ -1,13 +1,20 @@
-"""A process that reads damaged files for a fuzzer, until one kills it."""
+"""What fuzzers share: a process that reads damaged files until one kills it, and the command."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+Counts = dict[str, Counter[str]]  # of results, by what was read
 
 # Longer than a reader's tenfold on the clock, and than a busy machine takes to start one.
 SECONDS = 120.0
@@ -52,3 +59,34 @@ class Worker:
             process.kill()
         process.communicate()
         return process.returncode
+
+
+def run(
+    description: str | None,
+    work: Callable[[], None],
+    fuzz: Callable[[Path, int, int], tuple[Counts, list[str]]],
+    table: Callable[[Counts], str],
+) -> int:
+    """Run a fuzzer from the command line; return the exit status, 1 if there is what is odd.
+
+    Args:
+        description: for ``--help``.
+        work: replies to the questions of a ``Worker``.
+        fuzz: makes and reads a number of files in a directory, of a seed; returns the counts and
+            what is odd, whose files stay.
+        table: the counts as text.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--files", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    words = parser.parse_args()
+    if words.work:
+        work()
+        return 0
+    directory = Path(tempfile.mkdtemp(prefix="hpcgan-fuzz-"))
+    counts, odd = fuzz(directory, words.files, words.seed)
+    print("\n".join([table(counts), *odd]))
+    if not odd:
+        shutil.rmtree(directory)
+    return 1 if odd else 0
