@@ -27,7 +27,7 @@ from hpcgan import hdf5
 from hpcgan.errors import UserError
 from hpcgan.world import World
 from tests.fuzz_files import mutate
-from tests.fuzz_formats import COLOURS, FORMATS, Content, is_same
+from tests.fuzz_formats import FORMATS, Content, is_same
 from tests.fuzzing import Counts, Worker, run
 
 RESULTS = ("error", "right", "WRONG", "exception", "hang", "crash")
@@ -75,7 +75,7 @@ def _result(kind: str, source: Path, whole: Path, world: World) -> tuple[str, st
 @cache
 def _whole(kind: str, source: Path) -> Content:
     """Return what is in the source that has not been damaged."""
-    return (COLOURS, None) if kind == "lmdb" else FORMATS[kind].read(source)
+    return FORMATS[kind].read(source)
 
 
 def fuzz(directory: Path, files: int, seed: int) -> tuple[Counts, list[str]]:
