@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcgan import checkpoint, layouts, pictures
+from hpcgan.blocks import BLOCK
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.data.values import inverse
 from hpcgan.devices import prepare_tensorflow
@@ -145,7 +146,6 @@ def blocks(world: World, found: Checkpoint, wanted: Wanted) -> Iterator[Block]:
     """
     label = world.all_or_raise(lambda: _checked_label(found, wanted))
     world.all_or_raise(lambda: prepare_tensorflow(world))
-    from hpcgan.gan import noise
     from hpcgan.gan.sampling import sampling_inputs
     from hpcgan.gan.state import State
 
@@ -154,11 +154,11 @@ def blocks(world: World, found: Checkpoint, wanted: Wanted) -> Iterator[Block]:
     drawn = (found.samples.counts, wanted.draw, label)
     model, seed, count = found.config.model, wanted.seed, wanted.count
     # Rank r makes blocks r, r + size, ...; all make as many, so that each round can be gathered.
-    for first in range(0, -(-count // noise.BLOCK), world.size):
+    for first in range(0, -(-count // BLOCK), world.size):
         inputs, _ = sampling_inputs(model, seed, first + world.rank, *drawn)
         own = np.array(state.sampler(inputs, training=False))
         for block, images in enumerate(world.arrays_in_turn(own), start=first):
-            here = min(noise.BLOCK, count - block * noise.BLOCK)
+            here = min(BLOCK, count - block * BLOCK)
             if here > 0:
                 labels = sampling_inputs(model, seed, block, *drawn)[1]
                 yield images[:here], None if labels is None else labels[:here]

@@ -18,7 +18,8 @@ from hpcgan import errors
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_ARRAY_TAG = 32001  # of the messages of ``arrays_in_turn``: nothing else has it
+# Of the messages of ``arrays_in_turn`` and ``around``: nothing else has them.
+_ARRAY_TAG, _RING_TAG = 32001, 32002
 
 # MPI counts in 32 bits what a message holds: larger arrays go in pieces.
 MESSAGE_BYTES = 2**30
@@ -199,6 +200,45 @@ class Group:
             for piece in _pieces(other):
                 self._comm.Recv(piece, rank, _ARRAY_TAG)
             yield other
+
+    @meeting
+    def sum_arrays(self, array: np.ndarray) -> np.ndarray:
+        """Give all ranks the sum of every rank's ``array``, float64 or int64.
+
+        All ranks must call it, with arrays of one shape and dtype.
+        """
+        own = np.ascontiguousarray(array)
+        total = np.empty_like(own)
+        self._comm.Allreduce(own, total)
+        return total
+
+    def around(self, array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the number of each rank of the group and its ``array``, this rank's first.
+
+        The arrays travel round a ring, so that a rank holds two others' at a time. All ranks must
+        call it, with arrays that agree in dtype and in all axes but the first, and take all that it
+        gives.
+        """
+        array = np.ascontiguousarray(array)
+        for turn in range(self.size):
+            yield (self.rank - turn) % self.size, array
+            if turn < self.size - 1:
+                array = self._pass_on(array)
+
+    @meeting
+    def _pass_on(self, array: np.ndarray) -> np.ndarray:
+        """Send an array to the next rank, and return the one before's. All ranks must call it."""
+        after, before = (self.rank + 1) % self.size, (self.rank - 1) % self.size
+        length = np.array([len(array)], np.int64)
+        sent = [self._comm.Isend(each, after, _RING_TAG) for each in (length, *_pieces(array))]
+        theirs = np.empty(1, np.int64)
+        self._comm.Recv(theirs, before, _RING_TAG)
+        other = np.empty((int(theirs[0]), *array.shape[1:]), array.dtype)
+        for piece in _pieces(other):
+            self._comm.Recv(piece, before, _RING_TAG)
+        for each in sent:
+            each.Wait()
+        return other
 
     @meeting
     def barrier(self) -> None:

@@ -14,14 +14,13 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from hpcgan.blocks import BLOCK
+
 # The first word of a key that comes from the seed: keys of two purposes never meet.
 _TRAINING, _SAMPLING, _LABELS = 0, 1, 2
 
 # Random operations take their seeds from the processor: made on a GPU, they would be waited for.
 _SEEDS_ON = "CPU:0"
-
-# Latents are drawn in blocks of this many, so that sample i is the same in any batch.
-BLOCK = 256
 
 
 def streams(seed: int, batches: int, shards: range) -> tf.Tensor:
@@ -116,7 +115,10 @@ def is_seed(variable: keras.Variable) -> bool:
 
 
 def sampling_latents(seed: int, block: int, latent_dim: int) -> tf.Tensor:
-    """Return latents number block * BLOCK to (block + 1) * BLOCK - 1 for sampling, (BLOCK, dim)."""
+    """Return latents number block * BLOCK to (block + 1) * BLOCK - 1 for sampling, (BLOCK, dim).
+
+    So sample i is the same in any batch.
+    """
     key = tf.random.fold_in(tf.constant([_SAMPLING, seed]), block)
     return latents(key[tf.newaxis], BLOCK, latent_dim)
 

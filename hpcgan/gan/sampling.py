@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from hpcgan.blocks import BLOCK
 from hpcgan.config import ModelConfig
 from hpcgan.gan import conditions, noise
 from hpcgan.gan.conditions import Draw
@@ -22,7 +23,7 @@ def sampling_inputs(
 ) -> tuple[tf.Tensor | list[tf.Tensor], np.ndarray | None]:
     """Return G's inputs for the samples of a block, and their labels as they are in the data.
 
-    Sample i is in block i // noise.BLOCK. All get the ``label``; without, they get those of
+    Sample i is in block i // BLOCK. All get the ``label``; without, they get those of
     ``conditions.for_sampling``, which ``counts`` and ``draw`` are for. ``model`` is resolved.
 
     Returns:
@@ -34,7 +35,7 @@ def sampling_inputs(
         return latents, None
     shape = conditions.label_shape(model)
     values = np.array(noise.sampling_values(seed, block, *shape))
-    labels = conditions.for_sampling(model, block * noise.BLOCK, values, counts, draw)
+    labels = conditions.for_sampling(model, block * BLOCK, values, counts, draw)
     if label is not None:
         labels[:] = label
     return [latents, tf.constant(conditions.as_input(model, labels))], labels

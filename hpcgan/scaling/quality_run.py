@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcgan import checkpoint
+from hpcgan.blocks import BLOCK
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.source import Source
 from hpcgan.errors import RunError
@@ -74,12 +75,11 @@ class Evaluator:
 
     def distance(self) -> float:
         """Return the Fréchet distance of the generator; raise ``RunError`` if it is not finite."""
-        from hpcgan.gan import noise
         from hpcgan.gan.sampling import sampling_inputs
 
         config, state = self._given.plan.config, self._given.state
         drawn = []
-        for block in range(-(-self._number // noise.BLOCK)):
+        for block in range(-(-self._number // BLOCK)):
             counts = self._given.plan.samples.counts
             inputs, _ = sampling_inputs(config.model, config.seed, block, counts)
             drawn.append(self._space.project(np.array(state.sampler(inputs, training=False))))

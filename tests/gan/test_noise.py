@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpcgan.blocks import BLOCK
 from hpcgan.gan import noise
 
 
@@ -69,7 +70,7 @@ def test_a_shards_stream_does_not_depend_on_its_neighbours():
 
 def test_latents_are_standard_normal():
     latents = np.concatenate([noise.sampling_latents(0, block, 100) for block in range(40)])
-    assert latents.shape == (40 * noise.BLOCK, 100)
+    assert latents.shape == (40 * BLOCK, 100)
     # A million draws: the standard error of the mean is 0.001.
     assert abs(latents.mean()) < 0.005
     assert abs(latents.std() - 1) < 0.005
@@ -165,7 +166,7 @@ def test_without_random_layers_there_are_no_seeds():
 
 def test_values_for_labels_are_uniform_and_their_own():
     values = np.concatenate([noise.sampling_values(0, block) for block in range(400)])
-    assert values.shape == (400 * noise.BLOCK,)
+    assert values.shape == (400 * BLOCK,)
     assert (values >= 0).all()
     assert (values < 1).all()
     # 100,000 draws: the standard error of the mean is 0.001, that of a tenth's share too.
@@ -177,7 +178,7 @@ def test_values_for_labels_are_uniform_and_their_own():
 def test_several_values_of_labels_are_independent_and_the_first_is_the_same():
     drawn = np.concatenate([noise.sampling_values(3, block, 3) for block in range(100)])
     alone = np.concatenate([noise.sampling_values(3, block) for block in range(100)])
-    assert drawn.shape == (100 * noise.BLOCK, 3)
+    assert drawn.shape == (100 * BLOCK, 3)
     assert (drawn[:, 0] == alone).all()
     # 25,600 draws: the standard error of a correlation is 0.006.
     assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 0.03

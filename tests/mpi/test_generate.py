@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hpcgan import checkpoint, generate
+from hpcgan.blocks import BLOCK
 from hpcgan.errors import ConfigError
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
@@ -18,7 +19,7 @@ from tests.mpi.small_runs import train, write_config
 def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path, small_run):
     path = checkpoint.path_of(small_run.directory / "checkpoints", 5)
     found = checkpoint.read(path)
-    count = 2 * noise.BLOCK + 3
+    count = 2 * BLOCK + 3
     drawn = generate.sample(
         world, checkpoint.read_together(world, lambda: checkpoint.read(path)), Wanted(count, seed=9)
     )
@@ -68,14 +69,14 @@ def test_networks_of_several_values_learn_and_make_what_they_are_asked_for(world
     train(world, config, shared_path / "run", "--data.labels=labels", "--train.steps=2")
     path = checkpoint.path_of(shared_path / "run" / "checkpoints", 2)
     out = shared_path / "samples.h5"
-    generate.generate(world, path, Wanted(noise.BLOCK + 2), out, "flat")
+    generate.generate(world, path, Wanted(BLOCK + 2), out, "flat")
     if world.is_root:
         found = checkpoint.read(path)
         assert found.config.model.label_range == [10, 50, -1, 1]
         assert (found.samples.values, found.samples.counts) == ("scale:0.01,0", ())
         with h5py.File(out) as file:
             images, labels = file["images"][:], file["labels"][:]
-        assert (images.shape, images.dtype) == ((noise.BLOCK + 2, 512), np.float32)
+        assert (images.shape, images.dtype) == ((BLOCK + 2, 512), np.float32)
         drawn = np.concatenate([noise.sampling_values(0, block, 2) for block in range(2)])
         expected = np.array([10, -1]) + np.array([40, 2]) * drawn[: len(labels)]
         np.testing.assert_allclose(labels, expected, rtol=1e-6, atol=1e-6)

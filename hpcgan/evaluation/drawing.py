@@ -1,0 +1,111 @@
+"""The samples that are compared: chosen from the data, or made by a generator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpcgan import pictures
+from hpcgan.blocks import BLOCK, own_blocks
+from hpcgan.config import Config
+from hpcgan.data.chunks import ChunkReader
+from hpcgan.data.source import Source
+from hpcgan.errors import RunError
+from hpcgan.evaluation.samples import Samples
+from hpcgan.gan.conditions import Draw
+from hpcgan.group import Group
+
+if TYPE_CHECKING:
+    from hpcgan.gan.state import State
+
+
+def choose(seed: int, total: int, *counts: int) -> list[np.ndarray]:
+    """Return disjoint random choices of the numbers 0 to ``total`` - 1, each ascending.
+
+    They depend on the arguments alone: on any number of ranks they are the same.
+
+    Args:
+        seed: at least 0.
+        total: at least the sum of ``counts``.
+        counts: numbers of each choice.
+    """
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(total)
+    return [np.sort(each) for each in np.split(order, np.cumsum(counts))[:-1]]
+
+
+def read(
+    group: Group, source: Source, numbers: np.ndarray, labels: np.ndarray | None = None
+) -> Samples:
+    """Return samples of the data, without features. All ranks must call it.
+
+    Args:
+        group: the ranks.
+        source: the data.
+        numbers: of the samples, ascending, so that a rank reads no piece of a file twice.
+        labels: of all samples of the data, if they are wanted.
+
+    Raises:
+        DataError: they cannot be read (on all ranks).
+    """
+    own = [numbers[block] for block in own_blocks(group.rank, group.size, len(numbers))]
+    images = group.all_or_raise(lambda: _images(source, own))
+    chosen = None if labels is None else labels[np.concatenate([numbers[:0], *own])]
+    return Samples(group, len(numbers), images, np.zeros((len(images), 0)), chosen)
+
+
+def _images(source: Source, blocks: list[np.ndarray]) -> np.ndarray:
+    """Return the samples of some blocks of numbers, (n, *sample_shape)."""
+    reader = ChunkReader(source, range(len(source.files)))
+    found = [np.zeros((0, *source.sample_shape), source.dtype)]
+    for numbers in blocks:
+        chunk = np.searchsorted(source.chunk_offsets, numbers, "right")
+        pieces = np.split(numbers, np.flatnonzero(np.diff(chunk)) + 1)
+        found += [reader.read(piece).copy() for piece in pieces]
+    return np.concatenate(found)
+
+
+def generate(
+    group: Group,
+    state: State,
+    config: Config,
+    like: Samples,
+    class_counts: tuple[int, ...],
+    count: int,
+    seed: int,
+) -> Samples:
+    """Return samples of the (averaged) generator, without features. All ranks must call it.
+
+    Sample i depends on the networks, the seed and i alone; classes come as often as in the data.
+
+    Args:
+        group: the ranks.
+        state: the networks.
+        config: of the run, resolved.
+        like: samples of the data, for shape and dtype.
+        class_counts: samples of each class in the data; empty if not known.
+        count: how many, by all ranks together.
+        seed: of the latents, at least 0.
+
+    Raises:
+        RunError: a sample is not finite (on all ranks).
+    """
+    from hpcgan.gan.sampling import sampling_inputs
+
+    shape, dtype = like.images.shape[1:], like.images.dtype.name
+    images, labels = [np.zeros((0, *shape), dtype)], []
+    draw: Draw = "data" if class_counts else "turn"
+    is_finite = True
+    for block in own_blocks(group.rank, group.size, count):
+        model, number = config.model, block.start // BLOCK
+        inputs, drawn = sampling_inputs(model, seed, number, class_counts, draw)
+        made = np.array(state.sampler(inputs, training=False))[: len(block)]
+        is_finite = is_finite and bool(np.isfinite(made).all())
+        images.append(pictures.to_dtype(made, dtype))
+        labels += [] if drawn is None else [drawn[: len(block)]]
+    if not all(group.gather_json(is_finite)):
+        raise RunError(f"after step {state.step} samples are no longer finite", on_all_ranks=True)
+    own = np.concatenate(images)
+    return Samples(
+        group, count, own, np.zeros((len(own), 0)), np.concatenate(labels) if labels else None
+    )

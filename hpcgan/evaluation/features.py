@@ -1,0 +1,42 @@
+"""What maps samples to the feature vectors in which sets of them are compared."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+
+from hpcgan.evaluation.samples import Samples
+
+
+class Extractor(Protocol):
+    """Maps samples to features; the same on all ranks.
+
+    Attributes:
+        name: part of the figures' names, such as pca64.
+        dimension: d, of the features.
+        identity: text that differs where the features do: of files a hash of their content.
+    """
+
+    name: str
+    dimension: int
+    identity: str
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the features, (n, d) float64, of samples (n, *sample_shape) in the data's dtype.
+
+        Needs no other rank.
+        """
+        ...
+
+
+def with_features(extractor: Extractor, samples: Samples) -> Samples:
+    """Return samples with their features."""
+    return dataclasses.replace(samples, features=extractor.features(samples.images))
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Return samples as (n, values) float64; uint8 scaled to [-1, 1]."""
+    rows = images.reshape(len(images), int(np.prod(images.shape[1:]))).astype(np.float64)
+    return rows / 127.5 - 1 if images.dtype == np.uint8 else rows
