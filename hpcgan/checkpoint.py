@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -100,6 +101,20 @@ def write(checkpoint: Checkpoint) -> None:
             opened = file.create_group(group)
             for name, array in named.items():
                 opened.create_dataset(name, data=array)
+
+
+def is_one(path: Path) -> bool:
+    """Return whether a file begins as checkpoints do; it may be damaged.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    beginning = f"{FORMAT}\n".encode()
+    try:
+        with path.open("rb") as file:
+            return file.read(len(beginning)) == beginning
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None
 
 
 def check_seal(path: Path) -> None:

@@ -101,15 +101,22 @@ def _check(wanted: Wanted, out: Path, layout: str | None) -> None:
         raise ConfigError(f"--label {wanted.label} is of all samples, so that none is to --draw")
 
 
+def check_trusted(found: Checkpoint, command: str) -> None:
+    """Refuse a checkpoint that names functions for its networks: they would be run."""
+    model = found.config.model
+    named = [each for each in (model.generator, model.discriminator) if each is not None]
+    if named:
+        raise ConfigError(
+            f"{found.path}: its networks are built by {' and '.join(named)}; if you trust that "
+            f"code and the file, use hpcgan {command} with --trust-networks"
+        )
+
+
 def _checked_label(found: Checkpoint, wanted: Wanted) -> np.ndarray | None:
     """Return the label of all samples, if any; refuse one that is not there, and a file's code."""
     model = found.config.model
-    named = [each for each in (model.generator, model.discriminator) if each is not None]
-    if named and not wanted.trusted:
-        raise ConfigError(
-            f"{found.path}: its networks are built by {' and '.join(named)}; if you trust that "
-            "code and the file, use hpcgan generate with --trust-networks"
-        )
+    if not wanted.trusted:
+        check_trusted(found, "generate")
     if wanted.draw == "data" and not found.samples.counts:
         raise ConfigError(f"--draw data: {found.path} does not know how often each class was there")
     if wanted.label is None:
