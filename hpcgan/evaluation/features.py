@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -40,3 +41,18 @@ def flat(images: np.ndarray) -> np.ndarray:
     """Return samples as (n, values) float64; uint8 scaled to [-1, 1]."""
     rows = images.reshape(len(images), int(np.prod(images.shape[1:]))).astype(np.float64)
     return rows / 127.5 - 1 if images.dtype == np.uint8 else rows
+
+
+def in_batches(
+    function: Callable[[np.ndarray], Any], images: np.ndarray, size: int, dimension: int
+) -> np.ndarray:
+    """Return a network's features, (n, dimension) float64, of samples, ``size`` at a time.
+
+    The last ones are repeated up to ``size``: the network is compiled for one shape.
+    """
+    rows = [np.zeros((0, dimension))]
+    for begin in range(0, len(images), size):
+        batch = images[begin : begin + size]
+        found = np.asarray(function(np.resize(batch, (size, *batch.shape[1:]))), np.float64)
+        rows.append(found[: len(batch)])
+    return np.concatenate(rows)

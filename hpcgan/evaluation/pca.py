@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from hpcgan.evaluation.features import flat
 from hpcgan.evaluation.samples import Samples
 
 MOST = 64  # components, unless asked for another number
+
+_MOST_EXACT = 4096  # values of a sample up to which the covariance has 128 MiB or less
+# Of the random subspace: columns beyond the components, and products with the covariance.
+_EXTRA_COLUMNS = 16
+_POWER = 6
 
 
 class PrincipalComponents:
@@ -35,18 +41,56 @@ class PrincipalComponents:
 def fit(samples: Samples, most: int = MOST) -> PrincipalComponents:
     """Return the first min(most, values, n - 1) principal components of samples.
 
-    Moments are summed over the ranks. All ranks must call it.
+    Moments are summed over the ranks. Above ``_MOST_EXACT`` values a sample the components are
+    those of a random subspace that holds nearly all of theirs, since a matrix of values x values
+    would not fit. All ranks must call it.
     """
-    group = samples.group
     values = int(np.prod(samples.images.shape[1:]))
     number = max(1, min(most, values, samples.count - 1))
-    parts = [samples.images[at : at + BLOCK] for at in range(0, len(samples.images), BLOCK)]
-    total = sum((flat(part).sum(axis=0) for part in parts), np.zeros(values))
-    mean = group.sum_arrays(total) / samples.count
-    squares = np.zeros((values, values))
-    for part in parts:
-        rows = flat(part) - mean
-        squares += rows.T @ rows
-    _, axes = np.linalg.eigh(group.sum_arrays(squares) / samples.count)
+    total = sum((rows.sum(axis=0) for rows in _blocks(samples, 0.0)), np.zeros(values))
+    mean = samples.group.sum_arrays(total) / samples.count
+    find = _exact if values <= _MOST_EXACT else _randomised
     # Each axis is an eigenvector or its negative, by the last bits of the sums: take rank 0's.
-    return PrincipalComponents(mean, group.broadcast_array(axes[:, ::-1][:, :number]))
+    return PrincipalComponents(mean, samples.group.broadcast_array(find(samples, mean, number)))
+
+
+def _blocks(samples: Samples, mean: np.ndarray | float) -> Iterator[np.ndarray]:
+    """Yield this rank's samples minus ``mean``, (n, values), at most ``BLOCK`` at a time."""
+    for at in range(0, len(samples.images), BLOCK):
+        yield flat(samples.images[at : at + BLOCK]) - mean
+
+
+def _exact(samples: Samples, mean: np.ndarray, number: int) -> np.ndarray:
+    """Return the first axes, (values, number), from the whole covariance."""
+    squares = np.zeros((len(mean), len(mean)))
+    for rows in _blocks(samples, mean):
+        squares += rows.T @ rows
+    _, axes = np.linalg.eigh(samples.group.sum_arrays(squares) / samples.count)
+    return axes[:, ::-1][:, :number]
+
+
+def _randomised(samples: Samples, mean: np.ndarray, number: int) -> np.ndarray:
+    """Return the first axes, (values, number), from products of the covariance with thin matrices.
+
+    Algorithm 4.4 of Halko, Martinsson and Tropp, 2011 (https://arxiv.org/abs/0909.4061), on the
+    covariance: its power times random columns spans nearly the space of its first axes. The
+    columns depend on their number alone.
+    """
+    group = samples.group
+    columns = [
+        np.random.Generator(np.random.Philox(key=column)).standard_normal(len(mean))
+        for column in range(min(number + _EXTRA_COLUMNS, len(mean)))
+    ]
+    basis = np.stack(columns, axis=1)
+    for _ in range(_POWER):
+        product = np.zeros_like(basis)
+        for rows in _blocks(samples, mean):
+            product += rows.T @ (rows @ basis)
+        basis, _ = np.linalg.qr(group.sum_arrays(product))
+        basis = group.broadcast_array(basis)
+    squares = np.zeros((basis.shape[1], basis.shape[1]))
+    for rows in _blocks(samples, mean):
+        within = rows @ basis
+        squares += within.T @ within
+    _, axes = np.linalg.eigh(group.sum_arrays(squares) / samples.count)
+    return basis @ axes[:, ::-1][:, :number]
