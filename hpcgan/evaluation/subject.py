@@ -70,7 +70,7 @@ def open_subject(world: World, named: Named) -> Subject:
     Raises:
         UserError: something is missing or damaged, or cannot be compared; the same on all ranks.
     """
-    is_run = world.on_root(named.path.is_dir)
+    is_run = world.on_root(lambda: _is_directory(named.path))
     if named.which and not is_run:
         world.all_or_raise(lambda: _refuse_choice(named))
     found = checkpoint.read_together(world, lambda: find_checkpoint(named.path, named.which))
@@ -91,6 +91,14 @@ def open_subject(world: World, named: Named) -> Subject:
     return subject
 
 
+def _is_directory(path: Path) -> bool:
+    """Return whether it is one; of what one may not look at, ``check_is_file`` says so."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _refuse_choice(named: Named) -> None:
     check_is_file(named.path, "run, checkpoint or file of samples", DataError)
     raise ConfigError(f"--checkpoint {named.which} is for a run directory, not {named.path}")
@@ -102,7 +110,7 @@ def find_checkpoint(path: Path, which: str | None = None) -> Checkpoint | None:
     Raises:
         CheckpointError, DataError: there is none, or it is damaged.
     """
-    if not path.is_dir():
+    if not _is_directory(path):
         check_is_file(path, "run, checkpoint or file of samples", DataError)
         return checkpoint.read(path) if checkpoint.is_one(path) else None
     directory = path / "checkpoints"
