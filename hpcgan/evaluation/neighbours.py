@@ -25,13 +25,13 @@ class Distances(NamedTuple):
 
     Attributes:
         rows: which of this rank's samples, n of them.
-        columns: the numbers of the reference's samples among those of all ranks, m of them.
+        columns: which of the reference's samples, by number among those of all ranks, m of them.
         squared: (n, m) float64.
         beside: what belongs to the reference's samples, (m, ...).
     """
 
     rows: slice
-    columns: range
+    columns: slice
     squared: np.ndarray
     beside: np.ndarray
 
@@ -55,7 +55,7 @@ def distances(
     loaded = dataclasses.replace(reference, features=np.hstack([reference.features, beside]))
     for theirs in loaded.all_tiles():
         features = np.ascontiguousarray(theirs.features[:, :dimension])
-        columns = range(theirs.first, theirs.first + len(features))
+        columns = slice(theirs.first, theirs.first + len(features))
         for place, ours in enumerate(samples.own_tiles()):
             squared = squared_distances(ours.features, features)
             if samples is reference and ours.first == theirs.first:
