@@ -24,7 +24,8 @@ from hpcgan.evaluation.auc import auc
 from hpcgan.evaluation.diversity import vendi
 from hpcgan.evaluation.frechet import frechet, moments
 from hpcgan.evaluation.kernel import kernel
-from hpcgan.evaluation.neighbours import nearest, prdc
+from hpcgan.evaluation.neighbours import nearest
+from hpcgan.evaluation.precision_recall import precision_recall
 from hpcgan.evaluation.samples import Samples
 from hpcgan.gan.conditions import as_input
 from hpcgan.training.plan import Plan
@@ -91,7 +92,7 @@ class Evaluator:
     def _compare(self, samples: Samples) -> Figures:
         """Return the figures of samples with features."""
         found = {**frechet(samples, self._reference), **kernel(samples, self._reference)}
-        neighbours = prdc(samples, self._reference)
+        neighbours = precision_recall(samples, self._reference)
         spread = float(np.trace(moments(samples).covariance))
         distances = np.sqrt(self._gathered(nearest(samples, samples, 1)[:, 0]))
         return {
