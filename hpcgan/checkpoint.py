@@ -83,6 +83,11 @@ def path_of(directory: Path, step: int) -> Path:
     return directory / f"step_{step:08d}.h5"
 
 
+def best_path(directory: Path) -> Path:
+    """Return the name of the best checkpoint of a run, by its evaluations."""
+    return directory / "best.h5"
+
+
 def write(checkpoint: Checkpoint) -> None:
     """Write a checkpoint to its path, which is whole or absent at any instant; rank 0 alone.
 

@@ -2,7 +2,8 @@
 
 A key has its type, default, bounds, help and whether it may change on resuming here and nowhere
 else (``config_keys``): the YAML file, the options of ``hpcgan train`` and their help, and the table
-in docs/training.md follow. ``config_checks`` has what must fit together across keys.
+in docs/training.md follow. ``config_checks`` has what must fit together across keys. Here is what
+defines the training; what happens beside it is in ``config_beside``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from hpcgan.config_beside import (
+    CheckpointConfig,
+    EvaluateConfig,
+    LogConfig,
+    RunConfig,
+    WatchConfig,
+)
 from hpcgan.config_keys import Bounds, Key, OnResume, keys_of
 
 
@@ -197,80 +205,6 @@ class ParallelConfig:
 
 
 @dataclass(frozen=True)
-class CheckpointConfig:
-    """The checkpoints.
-
-    Args:
-        every_steps: steps between two checkpoints; null for not by steps. The first and last step
-            have one in any case.
-        every_minutes: minutes between two checkpoints; null for not by time; auto for what loses
-            the least time, by their cost and mtbf_hours (Young, 1974; Daly, 2006).
-        mtbf_hours: mean time between two failures of the machine, for every_minutes auto.
-        keep: number of the newest checkpoints that are kept; older ones are deleted.
-        keep_every: checkpoints of steps that are multiples of it are never deleted; null for none.
-        failures: failed attempts in a row to write a checkpoint after which the run ends.
-    """
-
-    every_steps: Annotated[int | None, Bounds(at_least=1)] = 500
-    every_minutes: Annotated[float | Literal["auto"] | None, Bounds(greater_than=0)] = None
-    mtbf_hours: Annotated[float, Bounds(greater_than=0)] = 24.0
-    keep: Annotated[int, Bounds(at_least=1)] = 3
-    keep_every: Annotated[int | None, Bounds(at_least=1)] = None
-    failures: Annotated[int, Bounds(at_least=1)] = 3
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What ends a run before its last step.
-
-    Args:
-        time_limit: minutes after which the run writes a checkpoint and stops with status 85, to be
-            resumed; null for none. The end of a Slurm job stops it in the same way.
-        stall_seconds: time in which each rank must make progress, or the run ends; longer than a
-            step, the first one's compilation or a checkpoint take.
-        restarts: how often a run that failed is started again from its newest checkpoint; under
-            mpirun on one machine.
-    """
-
-    time_limit: Annotated[float | None, Bounds(greater_than=0)] = None
-    stall_seconds: Annotated[float, Bounds(at_least=5)] = 1800.0
-    restarts: Annotated[int, Bounds(at_least=0, at_most=10_000)] = 0
-
-
-@dataclass(frozen=True)
-class WatchConfig:
-    """What is watched for: numbers that are not finite, ranks whose networks differ.
-
-    Args:
-        nonfinite: what happens when losses or gradients are not finite: stop (the run ends), skip
-            (the update is left out), or rollback (the run resumes from the newest checkpoint with
-            half the learning rates and with samples and noise that come after those that it has
-            used). With mixed_float16 up to skips such updates in a row are left out first.
-        skips: most updates in a row that may be left out.
-        rollbacks: most rollbacks of a run.
-        drift_steps: steps between two comparisons of the ranks' networks; null for none.
-    """
-
-    nonfinite: Literal["stop", "skip", "rollback"] = "stop"
-    skips: Annotated[int, Bounds(at_least=0)] = 10
-    rollbacks: Annotated[int, Bounds(at_least=0)] = 3
-    drift_steps: Annotated[int | None, Bounds(at_least=1)] = 1000
-
-
-@dataclass(frozen=True)
-class LogConfig:
-    """The logs.
-
-    Args:
-        every_steps: steps between two lines of metrics.
-        samples_every_steps: steps between two sample grids; null for checkpoint.every_steps.
-    """
-
-    every_steps: Annotated[int, Bounds(at_least=1)] = 50
-    samples_every_steps: Annotated[int | None, Bounds(at_least=1)] = None
-
-
-@dataclass(frozen=True)
 class Config:
     """All that defines a run.
 
@@ -291,6 +225,7 @@ class Config:
     log: Annotated[LogConfig, OnResume.FREE] = field(default_factory=LogConfig)
     run: Annotated[RunConfig, OnResume.FREE] = field(default_factory=RunConfig)
     watch: Annotated[WatchConfig, OnResume.FREE] = field(default_factory=WatchConfig)
+    evaluate: Annotated[EvaluateConfig, OnResume.FREE] = field(default_factory=EvaluateConfig)
 
 
 KEYS: dict[str, Key] = keys_of(Config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.source import Source
 from hpcgan.errors import RunError
 from hpcgan.evaluation.samples import Samples
+from hpcgan.gan import conditions
 from hpcgan.gan.conditions import Draw
 from hpcgan.group import Group
 
@@ -65,6 +67,50 @@ def _images(source: Source, blocks: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(found)
 
 
+def generated(
+    group: Group,
+    state: State,
+    config: Config,
+    class_counts: tuple[int, ...],
+    count: int,
+    seed: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Yield this rank's blocks of samples of the (averaged) generator, and their labels.
+
+    Sample i depends on the networks, the seed and i alone; classes come as often as in the data.
+    As many go through the generator at once as in training, for which its memory suffices. Needs no
+    other rank.
+
+    Args:
+        group: the ranks.
+        state: the networks.
+        config: of the run, resolved.
+        class_counts: samples of each class in the data; empty if not known.
+        count: samples of all ranks together.
+        seed: of the latents, at least 0.
+
+    Yields:
+        (n, *sample_shape) float32 as the generator makes them, and (n,) or (n, K) as in the data;
+        None for networks without labels.
+    """
+    import tensorflow as tf
+
+    from hpcgan.gan.sampling import sampling_inputs
+
+    draw: Draw = "data" if class_counts else "turn"
+    most = config.train.batch_size // config.train.accumulate
+    for block in own_blocks(group.rank, group.size, count):
+        inputs, labels = sampling_inputs(
+            config.model, seed, block.start // BLOCK, class_counts, draw
+        )
+        made = []
+        for begin in range(0, len(block), most):
+            part = slice(begin, min(begin + most, len(block)))
+            few = tf.nest.map_structure(lambda each, part=part: each[part], inputs)
+            made.append(np.array(state.sampler(few, training=False), np.float32))
+        yield np.concatenate(made), None if labels is None else labels[: len(block)]
+
+
 def generate(
     group: Group,
     state: State,
@@ -74,38 +120,29 @@ def generate(
     count: int,
     seed: int,
 ) -> Samples:
-    """Return samples of the (averaged) generator, without features. All ranks must call it.
+    """Return samples of the (averaged) generator in the data's dtype, without features.
 
-    Sample i depends on the networks, the seed and i alone; classes come as often as in the data.
-
-    Args:
-        group: the ranks.
-        state: the networks.
-        config: of the run, resolved.
-        like: samples of the data, for shape and dtype.
-        class_counts: samples of each class in the data; empty if not known.
-        count: how many, by all ranks together.
-        seed: of the latents, at least 0.
+    All ranks must call it. The arguments are those of ``generated``, and samples of the data, for
+    shape and dtype.
 
     Raises:
         RunError: a sample is not finite (on all ranks).
     """
-    from hpcgan.gan.sampling import sampling_inputs
-
     shape, dtype = like.images.shape[1:], like.images.dtype.name
     images, labels = [np.zeros((0, *shape), dtype)], []
-    draw: Draw = "data" if class_counts else "turn"
     is_finite = True
-    for block in own_blocks(group.rank, group.size, count):
-        model, number = config.model, block.start // BLOCK
-        inputs, drawn = sampling_inputs(model, seed, number, class_counts, draw)
-        made = np.array(state.sampler(inputs, training=False))[: len(block)]
+    for made, drawn in generated(group, state, config, class_counts, count, seed):
         is_finite = is_finite and bool(np.isfinite(made).all())
         images.append(pictures.to_dtype(made, dtype))
-        labels += [] if drawn is None else [drawn[: len(block)]]
+        labels += [] if drawn is None else [drawn]
     if not all(group.gather_json(is_finite)):
         raise RunError(f"after step {state.step} samples are no longer finite", on_all_ranks=True)
     own = np.concatenate(images)
-    return Samples(
-        group, count, own, np.zeros((len(own), 0)), np.concatenate(labels) if labels else None
-    )
+    return Samples(group, count, own, np.zeros((len(own), 0)), _joined(labels, config))
+
+
+def _joined(labels: list[np.ndarray], config: Config) -> np.ndarray | None:
+    """Return the labels of a rank's blocks, of which there may be none."""
+    if config.model.condition == "none":
+        return None
+    return np.concatenate([np.zeros((0, *conditions.label_shape(config.model))), *labels])

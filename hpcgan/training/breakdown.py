@@ -36,6 +36,7 @@ class StepBreakdown(NamedTuple):
         input_wait_seconds: waiting for samples; the mean of the ranks.
         checkpoint_seconds: of rank 0, for which the others wait; not in wait_seconds.
         journal_seconds: the same, for lines and grids.
+        evaluate_seconds: of evaluations, which all ranks make together.
         slowest_rank: the one with the most computation and waiting for samples.
         slowest_rank_behind: how much more these are than the median of the other ranks, as a part
             of it; 0 with one rank.
@@ -47,6 +48,7 @@ class StepBreakdown(NamedTuple):
     input_wait_seconds: float
     checkpoint_seconds: float
     journal_seconds: float
+    evaluate_seconds: float
     slowest_rank: int
     slowest_rank_behind: float
 
@@ -124,7 +126,7 @@ def break_down(table: np.ndarray, count: int) -> StepBreakdown:
     ``count`` all-reduces were made on each rank.
     """
     ranks = len(table)
-    given, update, checkpoint, journal, exchanging = table[:, : len(PARTS) + 1].T
+    given, update, checkpoint, journal, evaluate, exchanging = table[:, : len(PARTS) + 1].T
     sampled = table[:, len(PARTS) + 1 :]
     own = count * float(sampled.min(axis=0).mean()) if count else 0.0
     own = min(own, float(exchanging.min()))
@@ -138,6 +140,7 @@ def break_down(table: np.ndarray, count: int) -> StepBreakdown:
         input_wait_seconds=float(given.mean()),
         checkpoint_seconds=float(checkpoint[0]),
         journal_seconds=float(journal[0]),
+        evaluate_seconds=float(evaluate[0]),
         slowest_rank=slowest,
         slowest_rank_behind=behind,
     )

@@ -8,7 +8,7 @@ from hpcgan.errors import Stopped
 from hpcgan.parallel import Strategy
 from hpcgan.training.breakdown import Breakdowns
 from hpcgan.training.callback import Call, Callback
-from hpcgan.training.calls import is_due, samples_period
+from hpcgan.training.calls import evaluations_period, is_due, samples_period
 from hpcgan.training.checkpoint_manager import CheckpointManager
 from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan
@@ -26,12 +26,14 @@ class Logging(Callback):
         self._logger = logger
         self._steps = plan.config.train.steps
         self._every, self._samples = plan.config.log.every_steps, samples_period(plan.config)
+        self._evaluations = evaluations_period(plan.config)
         self._breakdowns = Breakdowns(world, timer)
         self.periods = (self._every, self._samples)
 
     def after_call(self, call: Call) -> None:
         """Count the call, and write what is due."""
-        is_line = is_due(self._every, call.last, self._steps)
+        periods = (self._every, self._evaluations)
+        is_line = any(is_due(each, call.last, self._steps) for each in periods)
         breakdown = self._breakdowns.at_line() if is_line else None
         if not self._logger:
             return
@@ -47,8 +49,18 @@ class Logging(Callback):
 class Checkpointing(Callback):
     """Checkpoints that are due, by rank 0."""
 
-    def __init__(self, plan: Plan, timer: Timer, manager: CheckpointManager | None) -> None:
-        """Have rank 0's ``manager`` write them; other ranks have none."""
+    def __init__(
+        self,
+        plan: Plan,
+        timer: Timer,
+        manager: CheckpointManager | None,
+        is_best: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Have rank 0's ``manager`` write them; other ranks have none.
+
+        ``is_best`` returns whether an evaluation has just found the state the best of the run.
+        """
+        self._is_best = is_best
         self._timer = timer
         self._manager = manager
         self._steps = plan.config.train.steps
@@ -63,7 +75,8 @@ class Checkpointing(Callback):
             if call.stops:
                 self._manager.save_now()
             else:
-                self._manager.maybe_save(is_due(self._every, call.last, self._steps))
+                due = is_due(self._every, call.last, self._steps)
+                self._manager.maybe_save(due, self._is_best())
 
 
 class StopOnRequest(Callback):

@@ -11,6 +11,8 @@ from hpcgan.config import Config
 _SECONDS = 0.5
 # Where they take a millisecond, these are enough for that; more need memory for their samples.
 _MOST_STEPS = 100
+# Lines of the log between two evaluations, where checkpoints are made by the clock.
+_LINES = 10
 
 
 def steps_per_call(seconds: float) -> int:
@@ -39,6 +41,14 @@ def calls(
 def is_due(period: int | None, step: int, last: int) -> bool:
     """Return whether what happens every ``period`` steps and after the last happens now."""
     return step == last or (period is not None and step % period == 0)
+
+
+def evaluations_period(config: Config) -> int | None:
+    """Return the steps between two evaluations while training; None for none."""
+    every = config.evaluate.every_steps
+    if every != "auto":
+        return every
+    return config.checkpoint.every_steps or _LINES * config.log.every_steps
 
 
 def samples_period(config: Config) -> int | None:

@@ -7,11 +7,13 @@ then.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from hpcgan import checkpoint, checkpoint_directory
 from hpcgan.checkpoint import Checkpoint
@@ -61,22 +63,35 @@ class CheckpointManager:
         self.wait()
         self._refuse_failure()
 
-    def maybe_save(self, due: bool) -> None:
+    def maybe_save(self, due: bool, is_best: bool = False) -> None:
         """Save if it is time, be it by the number of steps (``due``) or by the clock.
 
-        A checkpoint that is due waits for the last one to be written.
+        A checkpoint that is due, or the best of the run, waits for the last one to be written.
         """
-        if self._writing and (due or self._writing.done()):
+        if self._writing and (due or is_best or self._writing.done()):
             self.wait()
         if self._writing is None and self._is_time(due):
-            self.save()
+            self.save(is_best)
+        elif is_best:
+            self._write_copy([checkpoint.best_path(self._plan.checkpoints)])
 
-    def save(self) -> None:
-        """Copy the state and let the thread write it, when it has written the last one."""
+    def save(self, is_best: bool = False) -> None:
+        """Copy the state and let the thread write it, when it has written the last one.
+
+        One that ``is_best`` is written under that name, too.
+        """
         self.wait()
         began = self._clock()
+        paths = [checkpoint.path_of(self._plan.checkpoints, self._state.step)]
+        paths += [checkpoint.best_path(self._plan.checkpoints)] if is_best else []
+        self._write_copy(paths)
+        self._saved_at = self._clock()
+        self._cost = self._saved_at - began
+
+    def _write_copy(self, paths: list[Path]) -> None:
+        """Copy the state, and let the thread write it under some names."""
         copied = Checkpoint(
-            path=checkpoint.path_of(self._plan.checkpoints, self._state.step),
+            path=paths[0],
             step=self._state.step,
             images=self._state.step * self._plan.images_per_step,
             config=self._plan.config,
@@ -89,9 +104,7 @@ class CheckpointManager:
             fingerprints=self._plan.fingerprints,
             samples=self._plan.samples,
         )
-        self._saved_at = self._clock()
-        self._cost = self._saved_at - began
-        self._writing = self._thread.submit(self._write, copied)
+        self._writing = self._thread.submit(self._write, copied, paths)
 
     def wait(self) -> None:
         """Wait until nothing is being written, and raise what must end the run."""
@@ -142,12 +155,15 @@ class CheckpointManager:
             return _FIRST_INTERVAL
         return best_interval(self._cost, 3600 * config.mtbf_hours)
 
-    def _write(self, copied: Checkpoint) -> None:
-        """Write a checkpoint and delete old ones; the thread's work."""
+    def _write(self, copied: Checkpoint, paths: list[Path]) -> None:
+        """Write a checkpoint under some names and delete old ones; the thread's work."""
         config = self._plan.config.checkpoint
         try:
-            checkpoint.write(copied)
-            checkpoint_directory.prune(copied.path, config.keep, config.keep_every)
+            for path in paths:
+                checkpoint.write(dataclasses.replace(copied, path=path))
+            written = checkpoint.path_of(self._plan.checkpoints, copied.step)
+            if written in paths:
+                checkpoint_directory.prune(written, config.keep, config.keep_every)
         except UserError as error:
             self._retry_at = self._clock() + RETRY_SECONDS
             self._failed.append(error)

@@ -66,20 +66,35 @@ def _resume_now(resume: str, run_dir: Path, environment: Mapping[str, str]) -> s
     return "auto"
 
 
-def go_back(checkpoints: Path) -> Checkpoint:
-    """Return the newest whole checkpoint of a run under way, and set aside what is newer.
+def go_back(checkpoints: Path, to_best: bool, step: int) -> Checkpoint:
+    """Return a checkpoint of a run under way after ``step``, and set aside what is newer.
+
+    It is the newest whole one, or the best: what came after that is not to be used again. A best
+    one of a later step is from before the run went back to an earlier one.
 
     Raises:
         CheckpointError: there is none.
         RunError: something cannot be renamed.
     """
-    found, warnings = checkpoint.newest(checkpoints)
+    best = checkpoint.best_path(checkpoints)
+    found, warnings = None, []
+    if to_best and best.exists():
+        try:
+            found = checkpoint.read(best)
+        except CheckpointError as error:
+            warnings.append(f"{error}; trying the newest")
+        if found and found.step > step:
+            found = None
+    why = "superseded" if found else "damaged"
+    if found is None:
+        found, further = checkpoint.newest(checkpoints)
+        warnings += further
     for warning in warnings:
         print(f"hpcgan: warning: {warning}", flush=True)
     if found is None:
         raise CheckpointError(f"{checkpoints}: there is no whole checkpoint")
     with _renaming():
-        _print(set_aside_after(checkpoints, found, "damaged"))
+        _print(set_aside_after(checkpoints, found, why))
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from hpcgan import __version__, pictures, ring
+from hpcgan.checkpoint import best_path
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
 from hpcgan.files import json_lines, write_whole, writing
@@ -86,6 +88,7 @@ class Logger:
         self._line_step = self._first_step = state.step
         self._losses: list[np.ndarray] = []
         self._skipped = 0
+        self._evaluation: Mapping[str, float] = {}
 
     def check_place(self) -> None:
         """End a run whose directory was moved or deleted: what it writes would be lost.
@@ -129,20 +132,31 @@ class Logger:
             "generator_loss": float(means[1]),
             "skipped_updates": self._skipped,
             **({k: round(v, 4) for k, v in breakdown._asdict().items()} if breakdown else {}),
+            **({"evaluation": self._evaluation} if self._evaluation else {}),
         }
         with writing(self._directory / "metrics.jsonl"):
             self._metrics.write(json.dumps(line) + "\n")
             self._metrics.flush()
         with self._board.as_default(step=step):
-            for name in list(line)[3:]:
-                tf.summary.scalar(name, line[name])
+            for name, value in [*list(line.items())[3:], *self._evaluation.items()]:
+                if name != "evaluation":
+                    tf.summary.scalar(name, value)
         self._board.flush()
         self._show(line, self._lag(breakdown) if breakdown else "")
         self._lines.append({key: line[key] for key in _IN_RESULT})
         if breakdown:
             self._breakdowns.append(breakdown)
-        self._losses, self._skipped = [], 0
+        self._losses, self._skipped, self._evaluation = [], 0, {}
         self._line_time, self._line_step = now, step
+
+    def take_evaluation(self, figures: Mapping[str, float]) -> None:
+        """Write the figures of an evaluation with the next line."""
+        self._evaluation = figures
+
+    def warn(self, why: str) -> None:
+        """Print that the GAN has gone wrong, and note it in the history."""
+        self.note("warning", why=why)
+        self._print(f"hpcgan: warning: {why} (watch.collapse); {_best(self._plan)}")
 
     def write_samples(self) -> None:
         """Write a grid of samples from the run's fixed latents."""
@@ -201,7 +215,7 @@ class Logger:
         with writing(self._directory / "metrics.jsonl"):
             _cut(self._directory / "metrics.jsonl", self._state.step)
             self._metrics = (self._directory / "metrics.jsonl").open("a", encoding="utf-8")
-        self._losses, self._skipped = [], 0
+        self._losses, self._skipped, self._evaluation = [], 0, {}
         self._line_time, self._line_step = time.monotonic(), self._state.step
         self._progress.n = self._state.step
         self.note("rolled back", why=why)
@@ -250,6 +264,12 @@ def _opening(plan: Plan, world: World, step: int, strategy: str) -> str:
         *(f"data: {each}" for each in plan.remarks),
     ]
     return "\n".join(f"hpcgan: {line}" for line in lines)
+
+
+def _best(plan: Plan) -> str:
+    """Return in words where the best checkpoint is."""
+    best = best_path(plan.checkpoints)
+    return f"the best checkpoint is {best}" if best.exists() else "there is no best checkpoint yet"
 
 
 def _placement(world: World) -> str:

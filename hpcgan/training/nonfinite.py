@@ -5,13 +5,22 @@ What it looks at is an average over all shards, the same on all ranks, so all of
 
 from __future__ import annotations
 
-from hpcgan.config import WatchConfig
+from hpcgan.config_beside import WatchConfig
 from hpcgan.errors import RunError
 from hpcgan.training.callback import Call, Callback
 
 
 class RollbackRequired(Exception):
-    """The run must go back to a checkpoint; all ranks raise it after the same step."""
+    """The run must go back to a checkpoint; all ranks raise it after the same step.
+
+    Attributes:
+        to_best: whether to the best checkpoint, if there is one, and not to the newest.
+    """
+
+    def __init__(self, why: str, to_best: bool = False) -> None:
+        """Say ``why``."""
+        super().__init__(why)
+        self.to_best = to_best
 
 
 class NonFinitePolicy(Callback):

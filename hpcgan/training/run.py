@@ -10,9 +10,11 @@ from hpcgan.errors import RunError, UserError
 from hpcgan.gan.state import State
 from hpcgan.parallel import synchronous
 from hpcgan.parallel.timer import CollectiveTimer
-from hpcgan.training import directory, timeline
+from hpcgan.training import directory, evaluating, timeline
+from hpcgan.training.callback import Callback
 from hpcgan.training.callbacks import Checkpointing, Logging, StopOnRequest
 from hpcgan.training.checkpoint_manager import CheckpointManager
+from hpcgan.training.evaluating import Evaluating, Watching
 from hpcgan.training.heartbeat import Heartbeat
 from hpcgan.training.logger import Logger
 from hpcgan.training.nonfinite import NonFinitePolicy, RollbackRequired
@@ -95,14 +97,20 @@ class Run:
             self._manager.save_now()
         self._nonfinite = NonFinitePolicy(config.watch, config.train.precision)
         self._replicas = ReplicaCheck(world, state, config.watch.drift_steps)
-        callbacks = [
+        callbacks: list[Callback] = [
             heartbeat,  # closest to the call: what stands still elsewhere is this rank's own fault
             self._nonfinite,
             self._replicas,
             Logging(world, plan, self._timer, self._logger),
-            Checkpointing(plan, self._timer, self._manager),
+            Checkpointing(plan, self._timer, self._manager, self._is_best),
             StopOnRequest(world, plan, self._strategy, request, self._stop),
         ]
+        self._evaluating: Evaluating | None = None
+        if evaluating.is_wanted(plan):
+            self._evaluating = Evaluating(world, plan, state, self._timer, self._logger)
+            self._watching = Watching(plan, self._evaluating, self._logger, self._save)
+            callbacks.insert(3, self._evaluating)  # before the line that has its figures
+            callbacks.insert(-1, self._watching)  # after the checkpoint, from which a run goes on
         self._trainer = Trainer(world, plan, state, self._strategy, shards, self._timer, callbacks)
 
     def fit(self) -> None:
@@ -117,7 +125,7 @@ class Run:
             try:
                 self._trainer.fit(last)
             except RollbackRequired as trouble:
-                self._roll_back(str(trouble))
+                self._roll_back(str(trouble), trouble.to_best)
 
     def close(self) -> None:
         """Wait for the last checkpoint and close the log."""
@@ -139,8 +147,19 @@ class Run:
         if self._logger:
             self._logger.stop(why)
 
-    def _roll_back(self, why: str) -> None:
-        """Go on from the newest checkpoint, with other samples and noise and lower learning rates.
+    def _is_best(self) -> bool:
+        """Return whether an evaluation has just found the state the best of the run."""
+        return self._evaluating is not None and self._evaluating.is_best
+
+    def _save(self) -> None:
+        """Write a checkpoint and wait for it. All ranks may call it."""
+        if self._manager:
+            self._manager.save_now()
+
+    def _roll_back(self, why: str, to_best: bool) -> None:
+        """Go on from a checkpoint, with other samples and noise and lower learning rates.
+
+        It is the newest one, or the best.
 
         What was not finite comes from few batches, or from rates that are too high: large language
         models are trained through both in this way (Chowdhery et al., PaLM: Scaling language
@@ -151,7 +170,7 @@ class Run:
         """
         state = self._state
         rollbacks, drawn = state.rollbacks + 1, state.discarded + state.step
-        found = checkpoint.read_together(self._world, self._last_good)
+        found = checkpoint.read_together(self._world, lambda: self._good(to_best))
         assert found is not None
         checkpoint.restore(self._world, state, found)
         state.rollbacks, state.discarded = rollbacks, drawn - state.step
@@ -159,17 +178,20 @@ class Run:
         self._strategy.take_rollbacks()
         self._nonfinite.reset()
         self._replicas.reset()
+        if self._evaluating:
+            self._evaluating.rewind()
+            self._watching.reset()
         self._timer.reset()
         if self._logger:
             self._logger.rewind(why)
         if self._manager:
             self._manager.save_now()  # a run that is killed now must not try the same again
 
-    def _last_good(self) -> checkpoint.Checkpoint:
-        """Return the newest whole checkpoint; rank 0 alone."""
+    def _good(self, best: bool) -> checkpoint.Checkpoint:
+        """Return the checkpoint to go back to; rank 0 alone."""
         assert self._manager is not None
         self._manager.wait()
-        return directory.go_back(self._plan.checkpoints)
+        return directory.go_back(self._plan.checkpoints, best, self._state.step)
 
     def _check_rollbacks(self, why: str) -> None:
         """Refuse to go back once more than the configuration allows."""

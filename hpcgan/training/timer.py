@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hpcgan.parallel.timer import CollectiveTimer
 
 # What a rank does, one after the other.
-PARTS = ("input", "update", "checkpoint", "journal")
+PARTS = ("input", "update", "checkpoint", "journal", "evaluate")
 # Seconds; what is shorter would not be seen in a timeline.
 _SHORTEST = 2e-5
 

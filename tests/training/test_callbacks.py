@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpcgan.config import CheckpointConfig, Config, DataConfig, LogConfig, TrainConfig
+from hpcgan.config import Config, DataConfig, TrainConfig
+from hpcgan.config_beside import CheckpointConfig, LogConfig
 from hpcgan.errors import Stopped
 from hpcgan.parallel.timer import CollectiveTimer
 from hpcgan.training.breakdown import StepBreakdown

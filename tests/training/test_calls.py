@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hpcgan.config import CheckpointConfig, Config, DataConfig, LogConfig
+from hpcgan.config import Config, DataConfig
+from hpcgan.config_beside import CheckpointConfig, LogConfig
 from hpcgan.training.calls import calls, is_due, samples_period, steps_per_call
 
 

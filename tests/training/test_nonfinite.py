@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcgan.config import WatchConfig
+from hpcgan.config_beside import WatchConfig
 from hpcgan.errors import RunError
 from hpcgan.training.callback import Call
 from hpcgan.training.nonfinite import NonFinitePolicy, RollbackRequired
