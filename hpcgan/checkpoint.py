@@ -13,8 +13,11 @@ broadcasts the state to the others.
 from __future__ import annotations
 
 import dataclasses
+<<<<<<< HEAD
 import hashlib
 import os
+=======
+>>>>>>> evF
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,12 +27,12 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from hpcgan import __version__, checkpoint_content
+from hpcgan import __version__, checkpoint_content, sealed
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
 from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import CheckpointError, ConfigError
-from hpcgan.files import USER_BLOCK, check_is_file, whole_hdf5, writing
+from hpcgan.files import whole_hdf5, writing
 from hpcgan.hdf5 import Hdf5Error, call
 from hpcgan.world import World
 
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
 FORMAT = "hpcgan-checkpoint-1"
 # Those of every checkpoint; a run's averages and loss scale have groups of their own.
 GROUPS = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
-_READ_BYTES = 2**20
 _NAME = re.compile(r"step_(\d{8,})\.h5")
 
 
@@ -129,16 +131,7 @@ def check_seal(path: Path) -> None:
         CheckpointError: it is so, or there is no such file.
         OSError: it cannot be read.
     """
-    check_is_file(path, "checkpoint", CheckpointError)
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        block = file.read(USER_BLOCK)
-        while content := file.read(_READ_BYTES):
-            digest.update(content)
-    if not block.startswith(f"{FORMAT}\n".encode()):
-        raise CheckpointError(f"{path}: damaged, or not a checkpoint of hpcgan ({FORMAT})")
-    if block != _user_block(digest.hexdigest()):
-        raise CheckpointError(f"{path}: damaged: its content does not fit its checksum")
+    sealed.check(path, FORMAT, "checkpoint", CheckpointError)
 
 
 def read(path: Path) -> Checkpoint:
@@ -271,9 +264,4 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def seal(content: memoryview) -> bytes:
     """Return the user block of a checkpoint: its format and the SHA-256 of ``content``."""
-    return _user_block(hashlib.sha256(content).hexdigest())
-
-
-def _user_block(digest: str) -> bytes:
-    """Return a user block that is readable as text."""
-    return f"{FORMAT}\nsha256 {digest}\n".encode().ljust(USER_BLOCK, b"\0")
+    return sealed.seal(FORMAT, content)
