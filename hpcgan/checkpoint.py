@@ -13,11 +13,7 @@ broadcasts the state to the others.
 from __future__ import annotations
 
 import dataclasses
-<<<<<<< HEAD
-import hashlib
 import os
-=======
->>>>>>> evF
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
