@@ -65,11 +65,15 @@ def separation_power(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _extremes(group: Group, parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the least and the largest value of each quantity, (2, m), of all ranks.
+    """Return the least and the largest finite value of each quantity, (2, m), of all ranks.
 
     All ranks must call it.
     """
-    own = [[part.min(axis=0).tolist(), part.max(axis=0).tolist()] for part in parts if len(part)]
+    own = []
+    for part in parts:
+        values, is_finite = part.astype(np.float64), np.isfinite(part)
+        least = values.min(axis=0, where=is_finite, initial=np.inf)
+        own.append([least.tolist(), values.max(axis=0, where=is_finite, initial=-np.inf).tolist()])
     extremes = np.array([each for rank in group.gather_json(own) for each in rank], float)
     return np.stack([extremes[:, 0].min(axis=0), extremes[:, 1].max(axis=0)])
 

@@ -139,7 +139,6 @@ def quantities(cells: np.ndarray, asked: np.ndarray, threshold: float) -> Quanti
 
     Centres and widths are weighted by the energies above 0, and 0 in a layer that has none.
     """
-    count, depth = cells.shape[:2]
     energy = np.maximum(cells, 0)
     in_layer = energy.sum(axis=(2, 3))
     weight = np.where(in_layer > 0, in_layer, 1)
@@ -160,7 +159,7 @@ def quantities(cells: np.ndarray, asked: np.ndarray, threshold: float) -> Quanti
         "layer_energies": cells.sum(axis=(2, 3)),
         "centres": np.hstack(centres),
         "widths": np.hstack(widths),
-        "sparsity": 1 - has_energy.reshape(count, depth, -1).mean(axis=2),
+        "sparsity": 1 - has_energy.mean(axis=(2, 3)),
     }
 
 

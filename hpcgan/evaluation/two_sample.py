@@ -22,7 +22,9 @@ REPEATS = 5
 _WIDTH, _HIDDEN = 512, 3
 _RATE, _BATCH, _EPOCHS = 2e-4, 1000, 50
 _TRAINED, _CHOOSING = 0.6, 0.2
-_REAL = 4  # bytes of a float32
+_REAL_BYTES = 4  # of a float32
+# Whether samples and reference are real.
+_KINDS = np.array([0, 1], np.float32)
 
 
 class Part(NamedTuple):
@@ -63,7 +65,7 @@ def memory(samples: int, reference: int, dimension: int) -> int:
     both = 2 * min(samples, reference)
     weights = _WIDTH * (dimension + (_HIDDEN - 1) * _WIDTH)
     # All features and a shuffled copy; weights, the best so far, the gradient and two moments.
-    return _REAL * ((samples + reference + both) * dimension + 5 * weights)
+    return _REAL_BYTES * ((samples + reference + both) * dimension + 5 * weights)
 
 
 def _all_features(samples: Samples) -> np.ndarray:
@@ -111,7 +113,7 @@ def _divide(random: np.random.Generator, ours: np.ndarray, theirs: np.ndarray) -
     ends = np.cumsum([int(_TRAINED * count), int(_CHOOSING * count)])
     pieces = [np.split(random.permutation(each)[:count], ends) for each in (ours, theirs)]
     return [
-        Part(np.concatenate(both), np.repeat(np.float32([0, 1]), [len(each) for each in both]))
+        Part(np.concatenate(both), np.repeat(_KINDS, [len(each) for each in both]))
         for both in zip(*pieces, strict=True)
     ]
 
