@@ -13,11 +13,13 @@ from hpcgan.evaluation.copies import copies
 from hpcgan.evaluation.diversity import diversity
 from hpcgan.evaluation.frechet import frechet, frechet_limit
 from hpcgan.evaluation.kernel import kernel
+from hpcgan.evaluation.physics import physics
 from hpcgan.evaluation.precision_recall import precision_recall
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.sliced import sliced
+from hpcgan.evaluation.two_sample import two_sample
 
-# Returns figures by name. All ranks must call it.
+# Returns figures by name, those that there are for such samples. All ranks must call it.
 Figure = Callable[[Samples, Samples], Mapping[str, float]]
 
 FIGURES: dict[str, Figure] = {
@@ -27,7 +29,10 @@ FIGURES: dict[str, Figure] = {
     "precision_recall": precision_recall,
     "diversity": diversity,
     "sliced": sliced,
-    "copies": copies,
+    "copies": copies,  # of the second set, which must be the training data
+    "physics": physics,
+    "two_sample": two_sample,
 }
 
-DEFAULT = tuple(FIGURES)
+# All but the one that trains networks.
+DEFAULT = tuple(name for name in FIGURES if name != "two_sample")

@@ -97,7 +97,7 @@ def _nested_distances(samples: Samples, sizes: np.ndarray, reference: Moments) -
     centred = samples.features - reference.mean  # so that the sums keep their digits
     sums, squares = np.zeros(dimension), np.zeros((dimension, dimension))
     distances = np.zeros(len(sizes))
-    mine: Moments | None = None
+    mine, at = None, 0
     for place, size in enumerate(sizes):
         rows = centred[(order >= (sizes[place - 1] if place else 0)) & (order < size)]
         sums += group.sum_arrays(rows.sum(axis=0))
@@ -108,7 +108,7 @@ def _nested_distances(samples: Samples, sizes: np.ndarray, reference: Moments) -
             covariance = (squares - size * np.outer(mean, mean)) / (size - 1)
             mine, at = Moments(mean + reference.mean, covariance), place
         # All compute at the same time, and a rank holds one covariance.
-        if mine and (turn == group.size - 1 or place == len(sizes) - 1):
+        if mine is not None and (turn == group.size - 1 or place == len(sizes) - 1):
             distances[at] = _distance(reference, root, mine)
             mine = None
     return group.sum_arrays(distances)

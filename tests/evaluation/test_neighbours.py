@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluation.made import spread
 from scipy.spatial.distance import cdist
 
 from hpcgan.evaluation.auc import auc
 from hpcgan.evaluation.neighbours import nearest, squared_distances
 from hpcgan.world import World
+from tests.evaluation.made import spread
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
