@@ -5,7 +5,6 @@ By all ranks, none of which holds more than its share of the samples.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,13 +18,14 @@ from hpcgan.evaluation import drawing, extractors, parts
 from hpcgan.evaluation.copies import nearest_pairs
 from hpcgan.evaluation.features import Extractor, with_features
 from hpcgan.evaluation.figures import DEFAULT, FIGURES
+from hpcgan.evaluation.physics import physics
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, Subject, open_subject
+from hpcgan.evaluation.two_sample import memory
 from hpcgan.generate import check_trusted
+from hpcgan.memory import format_bytes
 from hpcgan.world import World
 
-# Figures of the samples themselves, whatever the features.
-WITHOUT_FEATURES = ("physics",)
 _PAIRS = 16  # of a sample and the training sample that is nearest to it
 
 
@@ -113,7 +113,7 @@ def evaluate(world: World, named: Named, wanted: Wanted) -> Evaluation:
     count, notes = world.all_or_raise(lambda: parts.count(subject, wanted.samples))
     reference, second = parts.read_real(world, subject, count, wanted.seed)
     from_file = parts.read_source(world, subject, count, wanted.seed)
-    if found or wanted.features != "pca":
+    if found or wanted.features != "pca" or "two_sample" in wanted.metrics:
         world.all_or_raise(lambda: prepare_tensorflow(world))
     known = second if subject.held_out else parts.both(reference, second)
     extractor = extractors.make(world, wanted.features, known, wanted.input_range)
@@ -149,6 +149,9 @@ def _warnings(count: int, extractor: Extractor, metrics: Sequence[str]) -> list[
             f"{count} samples are not more than the {extractor.dimension} dimensions of "
             f"{extractor.name}: the Fréchet distance is too large by far; take more samples"
         )
+    if "two_sample" in metrics:
+        need = format_bytes(memory(count, count, extractor.dimension))
+        notes.append(f"two_sample: every rank holds all features, and needs {need}")
     return notes
 
 
@@ -166,7 +169,7 @@ def _figures(
         if not found:
             notes.append(f"{name}: left out: it is not for such samples or features")
         metrics |= found
-        in_features |= set() if name in WITHOUT_FEATURES else set(found)
+        in_features |= set() if name == "physics" else set(found)
     return metrics, in_features
 
 
@@ -180,10 +183,9 @@ def _beside_floors(name: str, compared: Compared, subject: Subject) -> dict[str,
     if name == "copies" and subject.held_out:
         # Copies are of training samples, which a held-out reference has none of.
         found, floors = figure(generated, second), figure(reference, second)
-    elif name in WITHOUT_FEATURES:
+    elif name == "physics":
         mapping = values.parse(subject.real.values)
-        ours, other, theirs = (_in_source_units(each, mapping) for each in compared)
-        found, floors = figure(ours, other), figure(theirs, other)
+        found, floors = (physics(each, reference, mapping) for each in (generated, second))
     else:
         found, floors = figure(generated, reference), figure(second, reference)
     return {key: Figure(value, floors.get(key)) for key, value in found.items()}
@@ -192,8 +194,3 @@ def _beside_floors(name: str, compared: Compared, subject: Subject) -> dict[str,
 def _trained_on(compared: Compared, subject: Subject) -> Samples:
     """Return real samples that the networks were trained on."""
     return compared.second if subject.held_out else compared.reference
-
-
-def _in_source_units(samples: Samples, mapping: values.Values) -> Samples:
-    """Return samples whose values are no longer mapped."""
-    return dataclasses.replace(samples, images=values.inverse(mapping, samples.images))

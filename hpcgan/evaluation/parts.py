@@ -28,7 +28,9 @@ def count(subject: Subject, asked: int) -> tuple[int, list[str]]:
         _check_enough(source, len(source), FEWEST)
         if len(source) < count:
             count = len(source)
-            notes.append(f"{source.files[0]}: has {count} samples: as many of each are compared, not {asked}")
+            notes.append(
+                f"{source.files[0]}: has {count} samples: as many of each are compared, not {asked}"
+            )
     if held_out is None:
         _check_enough(real, len(real), 2 * FEWEST)
         if len(real) < 2 * count:
