@@ -50,7 +50,8 @@ demo: .venv/ready
 	hpcgan-data digits demo/digits.h5 --held-out 0.2
 	mpirun -np $(RANKS)$(OVERSUBSCRIBE) hpcgan train digits \
 		--data.files [demo/digits.h5] --run-dir demo/run
-	python -m hpcgan.metrics.digits demo/run --real demo/digits.h5 --held-out demo/digits-held-out.h5
+	mpirun -np $(RANKS)$(OVERSUBSCRIBE) python -m hpcgan.evaluation.digits demo/run \
+		--real demo/digits.h5 --held-out demo/digits-held-out.h5
 
 test: lint
 	$(BIN)/python tests/run.py

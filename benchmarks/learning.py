@@ -16,20 +16,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from benchmarks.measure import MPIRUN, run
 from data_tools import digits
 from hpcgan import checkpoint
-from hpcgan.generate import Wanted, sample
-from hpcgan.metrics.digits import Evaluator, read_lines
-from hpcgan.pictures import to_dtype
+from hpcgan.config import DataConfig
+from hpcgan.data.source import open_source
+from hpcgan.evaluation import digits as digits_figures
 from hpcgan.world import World
 
 RANKS = 2
 IMAGES = 51_200
-SAMPLES = 1000
 
 _LABELS = "--data.labels=labels"
 
@@ -85,7 +83,7 @@ def main() -> None:
         parser.error(f"no such case: {', '.join(unknown)}; there are: {', '.join(CASES)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     world = World()
-    print(f"{IMAGES} real images seen by {RANKS} ranks; {SAMPLES} samples")
+    print(f"{IMAGES} real images seen by {RANKS} ranks")
     with tempfile.TemporaryDirectory() as directory:
         data = Path(directory) / "digits.h5"
         digits.write(data, 28, 0.2, 0)
@@ -106,21 +104,21 @@ def train(data: Path, run_dir: Path, overrides: list[str]) -> None:
 
 def report(world: World, data: Path, run_dir: Path) -> str:
     """Return the figures of a finished run."""
-    with h5py.File(data) as file, h5py.File(data.with_stem("digits-held-out")) as other:
-        evaluator = Evaluator([file["images"][:]], file["labels"][:], [other["images"][:]])
+    real = open_source(world, DataConfig([str(data)], labels="labels"))
+    held_out = open_source(world, DataConfig([str(data.with_stem("digits-held-out"))]))
+    evaluator = digits_figures.read(world, real, held_out)
     last, _ = checkpoint.newest(run_dir / "checkpoints")
     assert last is not None
     assert last.images == IMAGES
     distances = []
     for found in (checkpoint.read(checkpoint.path_of(run_dir / "checkpoints", 0)), last):
-        drawn = sample(world, found, Wanted(SAMPLES, seed=1))
-        assert drawn is not None
-        images = to_dtype(drawn[0], "uint8")
-        distances.append(evaluator.evaluate(images)[0])
-    speed = statistics.median(line["images_per_second"] for line in read_lines(run_dir))
+        samples = digits_figures.sample(world, found, held_out)
+        distances.append(evaluator.evaluate(samples)[0])
+    lines = digits_figures.read_lines(run_dir)
+    speed = statistics.median(line["images_per_second"] for line in lines)
     text = f"Fréchet {distances[0]:6.1f} -> {distances[1]:5.1f}   {speed:5.0f} images/s"
-    if drawn[1] is not None:
-        text += f"   {np.mean(evaluator.classify(images) == drawn[1]):.1%} have their label"
+    if samples.labels is not None:
+        text += f"   {np.mean(evaluator.classify(samples) == samples.labels):.1%} have their label"
     return text
 
 

@@ -5,7 +5,7 @@
 
 ``hpcgan scale weak|strong --quality IMAGES`` starts it. It makes the same steps as ``hpcgan
 train`` with this configuration, without log and checkpoints. At each quality point all ranks
-wait while rank 0 evaluates the samples: that, the start and the compilation are not counted.
+evaluate the samples: that, the start and the compilation are not counted.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcgan import checkpoint
-from hpcgan.blocks import BLOCK
-from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.source import Source
-from hpcgan.errors import RunError
-from hpcgan.metrics.frechet import frechet_distance, principal_components
+from hpcgan.evaluation import drawing, pca
+from hpcgan.evaluation.features import with_features
+from hpcgan.evaluation.frechet import frechet
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Given
 from hpcgan.scaling.runs import Quality, QualityPoint
@@ -49,53 +48,47 @@ def train(world: World, given: Given, images: float) -> dict[str, Any]:
     plan, state = given.plan, given.state
     checkpoint.restore(world, state, None)
     trainer = given.trainer(given.over_ring(), Timer())
-    evaluators: list[Evaluator] = []  # rank 0 has one
-    world.on_root(lambda: evaluators.append(Evaluator(plan.source, given)))
+    evaluator = Evaluator(plan.source, given)
     most = _warm_up(given, trainer)
     seconds, points = 0.0, []
     steps = math.ceil(images / plan.images_per_step)
     for end in np.unique(np.linspace(0, steps, _POINTS + 1).round().astype(int)).tolist():
         seconds += _fit(given, trainer, end, most) if end else 0.0
-        distance = world.on_root(lambda: evaluators[0].distance())
+        distance = world.broadcast_json(evaluator.distance())
         points.append(QualityPoint(end * plan.images_per_step, seconds, distance))
     return {"points": points}
 
 
 class Evaluator:
-    """Compares the generator's samples with the data; rank 0 alone."""
+    """Compares the generator's samples with the data. All ranks must call its methods."""
 
     def __init__(self, source: Source, given: Given) -> None:
         """Read samples from all over the data; raise ``DataError`` if they cannot be read."""
         self._given = given
         values = math.prod(source.sample_shape)
         self._number = max(2 * _COMPONENTS, min(_SAMPLES, _VALUES // values))
-        real = spread(source, self._number)
-        self._space = principal_components([real], _COMPONENTS)
-        self._real = self._space.project(real)
+        real = drawing.read(given.world, source, spread(len(source), self._number))
+        self._extractor = pca.fit(real, _COMPONENTS)
+        self._real = with_features(self._extractor, real)
 
     def distance(self) -> float:
         """Return the Fréchet distance of the generator; raise ``RunError`` if it is not finite."""
-        from hpcgan.gan.sampling import sampling_inputs
+        plan, state, like = self._given.plan, self._given.state, self._real
+        samples = drawing.generate(
+            self._given.world,
+            state,
+            plan.config,
+            like,
+            plan.samples.counts,
+            self._number,
+            plan.config.seed,
+        )
+        return frechet(with_features(self._extractor, samples), self._real)["frechet"]
 
-        config, state = self._given.plan.config, self._given.state
-        drawn = []
-        for block in range(-(-self._number // BLOCK)):
-            counts = self._given.plan.samples.counts
-            inputs, _ = sampling_inputs(config.model, config.seed, block, counts)
-            drawn.append(self._space.project(np.array(state.sampler(inputs, training=False))))
-        samples = np.concatenate(drawn)[: self._number]
-        if not np.isfinite(samples).all():
-            raise RunError(f"after step {state.step} samples are no longer finite")
-        return frechet_distance(samples, self._real)
 
-
-def spread(source: Source, number: int) -> np.ndarray:
-    """Return samples in equal distances from the first on, at most ``number`` of them."""
-    wanted = np.unique(np.linspace(0, len(source) - 1, number).astype(np.int64))
-    reader = ChunkReader(source, range(len(source.files)))
-    chunk = np.searchsorted(source.chunk_offsets, wanted, "right")
-    pieces = np.split(wanted, np.flatnonzero(np.diff(chunk)) + 1)
-    return np.concatenate([reader.read(piece).copy() for piece in pieces])
+def spread(total: int, number: int) -> np.ndarray:
+    """Return numbers of samples in equal distances from 0 on, at most ``number`` of them."""
+    return np.unique(np.linspace(0, total - 1, number).astype(np.int64))
 
 
 def _warm_up(given: Given, trainer: Trainer) -> int:
