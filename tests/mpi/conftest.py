@@ -70,6 +70,12 @@ def group(request: pytest.FixtureRequest) -> Group:
 
 
 @pytest.fixture(scope="session")
+def alone(world: World) -> Group:
+    """Return the group of this rank alone."""
+    return world.split(world.rank)
+
+
+@pytest.fixture(scope="session")
 def small_run(world: World, ring: Ring, tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
     """Return a run of ten steps, with checkpoints of steps 0, 5 and 10."""
     place = Path(world.on_root(lambda: str(tmp_path_factory.mktemp("small"))))
