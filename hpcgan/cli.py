@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpcgan import __version__, command, layouts, submit
 from hpcgan.doctor import commands as doctor
+from hpcgan.evaluation import commands as features
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
 
@@ -94,6 +95,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="run the functions that the checkpoint names for its networks",
     )
     generate.set_defaults(run=_generate)
+    features.add(commands)
     scaling.add(commands)
     doctor.add(commands)
     submit.add(commands, run)
