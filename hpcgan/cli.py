@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpcgan import __version__, command, layouts, submit
 from hpcgan.doctor import commands as doctor
+from hpcgan.evaluation import commands as features
 from hpcgan.evaluation import evaluate_command as evaluate
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
@@ -96,6 +97,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     )
     generate.set_defaults(run=_generate)
     evaluate.add(commands)
+    features.add(commands)
     scaling.add(commands)
     doctor.add(commands)
     submit.add(commands, run)

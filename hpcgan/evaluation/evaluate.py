@@ -14,10 +14,13 @@ import numpy as np
 from hpcgan import checkpoint
 from hpcgan.data import values
 from hpcgan.devices import prepare_tensorflow
+from hpcgan.errors import ConfigError
 from hpcgan.evaluation import drawing, extractors, parts
+from hpcgan.evaluation.cache import cached
+from hpcgan.evaluation.class_figures import class_counts
 from hpcgan.evaluation.copies import nearest_pairs
 from hpcgan.evaluation.features import Extractor, with_features
-from hpcgan.evaluation.figures import DEFAULT, FIGURES
+from hpcgan.evaluation.figures import DEFAULT, FIGURES, OF_CLASSES
 from hpcgan.evaluation.physics import physics
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, Subject, open_subject
@@ -36,7 +39,7 @@ class Wanted:
     Attributes:
         samples: of each kind, at least ``FEWEST``; fewer where there are not as many.
         features: as ``extractors`` names them.
-        metrics: names of ``FIGURES``.
+        metrics: names of ``FIGURES``; None for all that take seconds.
         seed: of the choice of samples and of the latents, at least 0.
         input_range: of a network that makes features (``extractors.make``).
         trusted: whether the functions that a checkpoint names for its networks may be run.
@@ -45,7 +48,7 @@ class Wanted:
 
     samples: int = 10_000
     features: str = "pca"
-    metrics: Sequence[str] = DEFAULT
+    metrics: Sequence[str] | None = None
     seed: int = 0
     input_range: tuple[float, float] | None = None
     trusted: bool = False
@@ -73,6 +76,8 @@ class Evaluation:
         notes: what whoever reads the figures should know, a line each.
         pairs: on rank 0, if they are wanted, the samples nearest to a training sample, each
             followed by that one.
+        class_counts: how many of the samples, and of the reference, a classifier takes for each
+            class; None for other features.
     """
 
     subject: Subject
@@ -82,6 +87,7 @@ class Evaluation:
     in_features: set[str]
     notes: list[str]
     pairs: np.ndarray | None
+    class_counts: tuple[list[int], list[int]] | None
 
 
 class Compared(NamedTuple):
@@ -105,6 +111,7 @@ def evaluate(world: World, named: Named, wanted: Wanted) -> Evaluation:
         UserError: what is named is missing, damaged or cannot be compared (on all ranks, and
             before anything is generated).
     """
+    names = world.all_or_raise(lambda: _names(wanted))
     subject = open_subject(world, named)
     found, real = subject.found, subject.real
     if found and not wanted.trusted:
@@ -113,19 +120,34 @@ def evaluate(world: World, named: Named, wanted: Wanted) -> Evaluation:
     count, notes = world.all_or_raise(lambda: parts.count(subject, wanted.samples))
     reference, second = parts.read_real(world, subject, count, wanted.seed)
     from_file = parts.read_source(world, subject, count, wanted.seed)
-    if found or wanted.features != "pca" or "two_sample" in wanted.metrics:
+    if found or wanted.features != "pca" or "two_sample" in names:
         world.all_or_raise(lambda: prepare_tensorflow(world))
     known = second if subject.held_out else parts.both(reference, second)
     extractor = extractors.make(world, wanted.features, known, wanted.input_range)
-    reference, second = (with_features(extractor, each) for each in (reference, second))
+    of_real = with_features if wanted.features == "pca" else cached
+    reference, second = (of_real(extractor, each) for each in (reference, second))
     made = from_file or _generate(world, subject, reference, wanted.seed)
     compared = Compared(with_features(extractor, made), reference, second)
-    notes += _warnings(count, extractor, wanted.metrics)
-    metrics, in_features = _figures(compared, subject, wanted.metrics, notes)
+    notes += _warnings(count, extractor, names)
+    metrics, in_features = _figures(compared, subject, names, notes)
     pairs = None
-    if wanted.has_pairs and "copies" in wanted.metrics:
+    if wanted.has_pairs and "copies" in names:
         pairs = nearest_pairs(compared.generated, _trained_on(compared, subject), _PAIRS)
-    return Evaluation(subject, count, extractor.name, metrics, in_features, notes, pairs)
+    counts = None
+    if wanted.features.startswith("classifier:"):
+        counts = class_counts(compared.generated).tolist(), class_counts(reference).tolist()
+    return Evaluation(subject, count, extractor.name, metrics, in_features, notes, pairs, counts)
+
+
+def _names(wanted: Wanted) -> Sequence[str]:
+    """Return the names of the figures that are wanted; refuse those that need other features."""
+    has_classes = wanted.features.startswith("classifier:")
+    if wanted.metrics is None:
+        return DEFAULT + (OF_CLASSES if has_classes else ())
+    for name in wanted.metrics:
+        if name in OF_CLASSES and not has_classes:
+            raise ConfigError(f"--metrics {name} is for --features classifier:FILE alone")
+    return wanted.metrics
 
 
 def _generate(world: World, subject: Subject, like: Samples, seed: int) -> Samples:

@@ -9,14 +9,16 @@ FILE.keras        a network of one's own, saved by Keras
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 from hpcgan.errors import ConfigError
-from hpcgan.evaluation import pca
+from hpcgan.evaluation import classifier_file, imagenet, keras_file, pca
 from hpcgan.evaluation.features import Extractor
 from hpcgan.evaluation.samples import Samples
+from hpcgan.files import expanded
 from hpcgan.group import Group
 
-_CLASSIFIER = "classifier:"
+_CLASSIFIER, _KERAS = "classifier:", ".keras"
 _FORMS = ("pca", "imagenet", "classifier:FILE", "FILE.keras")
 
 
@@ -35,6 +37,15 @@ def check(features: str, sample_shape: tuple[int, ...], dtype: str) -> None:
         ConfigError: there are no such features, or they are not for such samples.
     """
     if features == "pca":
+        return
+    if features == "imagenet":
+        imagenet.check(sample_shape)
+        return
+    if features.startswith(_CLASSIFIER):
+        _check_classifier(_file(features), sample_shape, dtype)
+        return
+    if features.endswith(_KERAS):
+        keras_file.check(_file(features))
         return
     near = difflib.get_close_matches(features, _FORMS[:2], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -58,4 +69,35 @@ def make(
     Raises:
         ConfigError: the same on all ranks.
     """
-    return pca.fit(real)
+    if features == "pca":
+        return pca.fit(real)
+    return group.all_or_raise(lambda: _network(features, real, input_range or (-1.0, 1.0)))
+
+
+def _network(features: str, real: Samples, input_range: tuple[float, float]) -> Extractor:
+    """Return an extractor that is a network."""
+    from hpcgan.evaluation.classifier import ClassifierFeatures
+
+    shape, dtype = real.images.shape[1:], real.images.dtype.name
+    check(features, shape, dtype)
+    if features == "imagenet":
+        return imagenet.ImageNet()
+    file = _file(features)
+    if features.startswith(_CLASSIFIER):
+        return ClassifierFeatures(classifier_file.read(file), str(file))
+    return keras_file.KerasFeatures(file, shape, dtype, input_range)
+
+
+def _file(features: str) -> Path:
+    """Return the file that ``--features`` names."""
+    return Path(expanded(features.removeprefix(_CLASSIFIER)))
+
+
+def _check_classifier(file: Path, sample_shape: tuple[int, ...], dtype: str) -> None:
+    """Refuse a classifier of other samples."""
+    found = classifier_file.read(file)
+    if (found.sample_shape, found.dtype) != (sample_shape, dtype):
+        raise ConfigError(
+            f"{file}: is a classifier of {found.dtype} samples of shape {found.sample_shape}, and "
+            f"the data's are {dtype} of shape {sample_shape}; fit one (hpcgan features fit)"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,9 +32,26 @@ class Extractor(Protocol):
         ...
 
 
+@runtime_checkable
+class ClassifyingExtractor(Extractor, Protocol):
+    """An extractor whose features belong to classes."""
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Return the probability of each class, (n, classes) float64, by the features (n, d)."""
+        ...
+
+
 def with_features(extractor: Extractor, samples: Samples) -> Samples:
-    """Return samples with their features."""
-    return dataclasses.replace(samples, features=extractor.features(samples.images))
+    """Return samples with their features, and with probabilities if the extractor has classes."""
+    known = dataclasses.replace(samples, features=extractor.features(samples.images))
+    return with_probabilities(extractor, known)
+
+
+def with_probabilities(extractor: Extractor, samples: Samples) -> Samples:
+    """Return samples that have features with the probabilities that follow from these, if any."""
+    if not isinstance(extractor, ClassifyingExtractor):
+        return samples
+    return dataclasses.replace(samples, probabilities=extractor.probabilities(samples.features))
 
 
 def flat(images: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from hpcgan.evaluation.class_figures import missing_classes, score
 from hpcgan.evaluation.copies import copies
 from hpcgan.evaluation.diversity import diversity
 from hpcgan.evaluation.frechet import frechet, frechet_limit
@@ -32,7 +33,12 @@ FIGURES: dict[str, Figure] = {
     "copies": copies,  # of the second set, which must be the training data
     "physics": physics,
     "two_sample": two_sample,
+    "score": score,
+    "missing_classes": missing_classes,
 }
 
-# All but the one that trains networks.
-DEFAULT = tuple(name for name in FIGURES if name != "two_sample")
+# Those that need the features of a classifier.
+OF_CLASSES = ("score", "missing_classes")
+
+# All but the one that trains networks, and those.
+DEFAULT = tuple(name for name in FIGURES if name not in ("two_sample", *OF_CLASSES))

@@ -57,6 +57,8 @@ def as_json(found: Evaluation, seed: int) -> str:
             key: {"value": _number(value), "floor": _number(floor)}
             for key, (value, floor) in found.metrics.items()
         },
+        "classes": found.class_counts
+        and dict(zip(("samples", "reference"), found.class_counts, strict=True)),
         "subject": subject.name,
         "step": subject.found.step if subject.found else None,
         "images": subject.found.images if subject.found else None,
