@@ -45,7 +45,10 @@ def of_points(config: ModelConfig, sample_shape: tuple[int, ...]) -> keras.Model
     return keras.Model(latents, generator(code))
 
 
-_MLP = ["--model.name=mlp", "--train.steps=3000"]
+_MLP = [
+    *("--model.name=mlp", "--train.steps=3000", "--train.ema=null"),
+    "--optimizer.discriminator.learning_rate=0.0002",
+]
 _DCGAN = ["--model.name=dcgan", "--model.width=16", "--train.steps=1500"]
 _RESNET = [
     *("--model.name=resnet", "--model.width=8", "--loss.name=hinge", "--train.steps=800"),
@@ -59,7 +62,9 @@ BROKEN: dict[str, list[str]] = {
     "G's rate 0.02": [*_DCGAN, "--optimizer.generator.learning_rate=0.02"],
     "G blind to z": [*_MLP, "--model.generator=benchmarks.collapse:blind"],
     "G of 50 points": [*_MLP, "--model.generator=benchmarks.collapse:of_points"],
-    "WGAN without penalty": [*_DCGAN, *_WASSERSTEIN, "--loss.gradient_penalty=0"],
+    "WGAN without penalty": [
+        *(*_DCGAN, *_WASSERSTEIN, "--loss.gradient_penalty=0", "--train.discriminator_steps=5")
+    ],
     "D frozen": [*_DCGAN, "--optimizer.discriminator.learning_rate=1e-12"],
 }
 HEALTHY: dict[str, list[str]] = {
