@@ -45,10 +45,7 @@ def of_points(config: ModelConfig, sample_shape: tuple[int, ...]) -> keras.Model
     return keras.Model(latents, generator(code))
 
 
-_MLP = [
-    *("--model.name=mlp", "--train.steps=3000", "--train.ema=null"),
-    "--optimizer.discriminator.learning_rate=0.0002",
-]
+_MLP = ["--model.name=mlp", "--train.steps=3000"]
 _DCGAN = ["--model.name=dcgan", "--model.width=16", "--train.steps=1500"]
 _RESNET = [
     *("--model.name=resnet", "--model.width=8", "--loss.name=hinge", "--train.steps=800"),
@@ -63,7 +60,9 @@ BROKEN: dict[str, list[str]] = {
     "G blind to z": [*_MLP, "--model.generator=benchmarks.collapse:blind"],
     "G of 50 points": [*_MLP, "--model.generator=benchmarks.collapse:of_points"],
     "WGAN without penalty": [
-        *(*_DCGAN, *_WASSERSTEIN, "--loss.gradient_penalty=0", "--train.discriminator_steps=5")
+        *("--model.name=mlp", "--train.steps=2000", *_WASSERSTEIN, "--loss.gradient_penalty=0"),
+        "--optimizer.generator.learning_rate=0.001",
+        "--optimizer.discriminator.learning_rate=0.003",
     ],
     "D frozen": [*_DCGAN, "--optimizer.discriminator.learning_rate=1e-12"],
 }

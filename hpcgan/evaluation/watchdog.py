@@ -14,7 +14,8 @@ from typing import NamedTuple
 _SPREAD, _NEAREST = 0.05, 0.25
 # The same for few kinds of samples, both together: each alone is also low for poor samples.
 _DIVERSITY, _COVERAGE = 0.65, 0.4
-_BEGUN = 0.25  # of all steps, after which a GAN has begun to learn
+# Parts of all steps, after which a GAN has begun to learn, and makes more than a few kinds.
+_BEGUN, _HALF = 0.25, 0.5
 _NO_BETTER = 0.9  # of the Fréchet distance before training
 _WON, _LOST, _BY_HEART = 0.999, 0.52, 0.75  # of D's AUC
 _FAR = 5  # floors of the Fréchet distance
@@ -73,7 +74,8 @@ def _collapse(evaluations: Sequence[Evaluation], floors: Mapping[str, float], st
 def _not_begun(evaluations: Sequence[Evaluation], floors: Mapping[str, float], steps: int) -> str:
     """After a part of the steps samples are as they were, or have been a few points all the time.
 
-    Few kinds of samples are what many a healthy generator makes at first, for long.
+    Few kinds of samples are what many a healthy generator makes for long: of those after half of
+    the steps only very few show something.
     """
     if not evaluations or evaluations[-1].step < _BEGUN * steps or evaluations[0].step > 0:
         return ""
@@ -81,7 +83,11 @@ def _not_begun(evaluations: Sequence[Evaluation], floors: Mapping[str, float], s
     if now > _NO_BETTER * first:
         return f"a Fréchet distance of {now:.4g}, and {first:.4g} before training"
     looks = [_as_points(each, floors) for each in evaluations]
-    return looks[-1] if all(looks) else ""
+    if all(looks):
+        return looks[-1]
+    kinds = [_few_kinds(each, floors) for each in evaluations]
+    is_late = evaluations[-1].step >= _HALF * steps
+    return kinds[-1] if is_late and all(kinds) and _few_kinds(evaluations[-1], floors, 0.5) else ""
 
 
 def _as_points(evaluation: Evaluation, floors: Mapping[str, float]) -> str:
@@ -97,10 +103,10 @@ def _as_points(evaluation: Evaluation, floors: Mapping[str, float]) -> str:
     return ""
 
 
-def _few_kinds(evaluation: Evaluation, floors: Mapping[str, float]) -> str:
-    """Say how samples are of few kinds."""
+def _few_kinds(evaluation: Evaluation, floors: Mapping[str, float], threshold: float = 1.0) -> str:
+    """Say how samples are of few kinds, by a part of the thresholds."""
     diversity, coverage = (_ratio(name, evaluation, floors) for name in ("diversity", "coverage"))
-    if diversity >= _DIVERSITY or coverage >= _COVERAGE:
+    if diversity >= threshold * _DIVERSITY or coverage >= threshold * _COVERAGE:
         return ""
     return (
         f"the samples are of few kinds: {diversity:.2g} of the real ones' diversity, "

@@ -105,9 +105,23 @@ def test_a_generator_that_never_looks_better_has_not_begun_to_learn() -> None:
     assert found is not None
     assert found.kind == "the generator has not begun to learn"
     # Few kinds of samples are what many make at first, for long.
-    few = {**better, "spread": 10.0}
+    few = {**better, "spread": 10.0, "diversity": 5.0, "coverage": 0.3}
     evaluations = [Evaluation(0, UNTRAINED), *(Evaluation(50 * n, few) for n in range(1, 20))]
     assert signal(evaluations, FLOORS, STEPS) is None
+
+
+def test_very_few_kinds_after_half_of_the_steps_are_none_that_were_learned() -> None:
+    few = {**UNTRAINED, "frechet": 100.0, "spread": 10.0, "diversity": 5.0, "coverage": 0.1}
+    evaluations = [Evaluation(0, UNTRAINED), *(Evaluation(50 * n, few) for n in range(1, 12))]
+    assert signal(evaluations[:11], FLOORS, STEPS) is None  # to step 500
+    found = signal(evaluations, FLOORS, STEPS)
+    assert found is not None
+    assert "0.25 of the real ones' diversity, 0.11 of their coverage" in found.words
+    # Once there were more, it has begun, and these are a collapse.
+    evaluations[5] = Evaluation(250, HEALTHY)
+    found = signal(evaluations, FLOORS, STEPS)
+    assert found is not None
+    assert found.kind == "the generator has collapsed"
 
 
 def test_a_distance_as_before_training_is_none_that_was_learned() -> None:
