@@ -32,26 +32,23 @@ _MOST_WEIGHTS = 2**32
 _MEMBERS = {"metadata.json": _MOST_CONFIG, "config.json": _MOST_CONFIG}
 _MEMBERS |= {"model.weights.h5": _MOST_WEIGHTS}
 
-# With the number of dimensions at the end of their names.
+# Layers whose names have # where they say of how many dimensions they are, and others.
 _IN_DIMENSIONS = """
-    Conv Conv#Transpose SeparableConv DepthwiseConv MaxPooling AveragePooling GlobalMaxPooling
-    GlobalAveragePooling Cropping ZeroPadding UpSampling SpatialDropout
-""".split()
-_LAYERS = {
-    f"{name.replace('#', f'{n}D')}{'' if '#' in name else f'{n}D'}"
-    for name in _IN_DIMENSIONS
-    for n in (1, 2, 3)
-} | set(
-    """
+    Conv#D Conv#DTranspose SeparableConv#D DepthwiseConv#D MaxPooling#D AveragePooling#D
+    GlobalMaxPooling#D GlobalAveragePooling#D Cropping#D ZeroPadding#D UpSampling#D
+    SpatialDropout#D
+"""
+_OTHERS = """
     InputLayer Dense EinsumDense Activation ReLU LeakyReLU PReLU ELU Softmax BatchNormalization
     LayerNormalization GroupNormalization UnitNormalization Normalization Rescaling Flatten Reshape
     Permute RepeatVector Identity Add Subtract Multiply Average Maximum Minimum Concatenate Dot
     Dropout GaussianNoise GaussianDropout ActivityRegularization MultiHeadAttention
-    """.split()
-)
+"""
+LAYERS = {name.replace("#", n) for name in _IN_DIMENSIONS.split() for n in "123"}
+LAYERS |= set(_OTHERS.split())
 # Modules as a file names them, and what it may take from each; None for all classes.
 _ALLOWED: dict[str, set[str] | None] = {
-    "keras.layers": _LAYERS,
+    "keras.layers": LAYERS,
     "keras": {"Sequential", "Model", "DTypePolicy"},
     "keras.models": {"Sequential", "Model", "Functional"},
     "keras.src.models.functional": {"Functional"},
