@@ -188,10 +188,10 @@ def _dimension(
         raise ConfigError(
             f"{path}: takes {', '.join(map(str, takes))}, and the samples have shape {sample_shape}"
         )
-    zeros: tf.Tensor = np.zeros((_BATCH, *sample_shape), dtype)
+    if len(network.outputs) != 1:
+        raise ConfigError(f"{path}: gives {len(network.outputs)} outputs; features are one")
     try:
-        found = features(zeros)
-        shape = found.shape
+        shape = features(np.zeros((_BATCH, *sample_shape), dtype)).shape
     except Exception as error:
         raise ConfigError(f"{path}: does not take the samples: {_reason(error)}") from None
     if len(shape) != 2 or shape[0] != _BATCH or not 1 <= shape[1] <= MOST_DIMENSIONS:
