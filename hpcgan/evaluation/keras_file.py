@@ -105,9 +105,8 @@ def _check_object(path: Path, described: dict[str, Any]) -> None:
     name, module = described["class_name"], described.get("module")
     if name == "__keras_tensor__":
         return
-    is_known = isinstance(name, str) and isinstance(module, str) and module in _ALLOWED
-    names = _ALLOWED[module] if is_known else set()
-    is_class = is_known and name[:1].isupper()
+    names = _ALLOWED.get(module, set()) if isinstance(module, str) else set()
+    is_class = isinstance(name, str) and name[:1].isupper()
     registered = described.get("registered_name")
     if is_class and (names is None or name in names) and registered in (None, name):
         return

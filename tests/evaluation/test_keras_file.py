@@ -52,8 +52,12 @@ def last_layer(described):
 
 @pytest.mark.parametrize(
     ("dtype", "input_range", "expected"),
-    [("uint8", (0.0, 255.0), [0, 51, 255]), ("uint8", (-1.0, 1.0), [-1, -0.6, 1])]
-    + [("float32", (-1.0, 1.0), [-1, 0.5, 3]), ("float32", (0.0, 1.0), [0, 0.75, 2])],
+    [
+        ("uint8", (0.0, 255.0), [0, 51, 255]),
+        ("uint8", (-1.0, 1.0), [-1, -0.6, 1]),
+        ("float32", (-1.0, 1.0), [-1, 0.5, 3]),
+        ("float32", (0.0, 1.0), [0, 0.75, 2]),
+    ],
 )
 def test_samples_are_given_in_the_range_that_is_asked_for(
     tmp_path, dtype, input_range, expected
