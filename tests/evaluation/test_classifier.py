@@ -21,6 +21,12 @@ from hpcgan.files import USER_BLOCK
 from tests.evaluation.making import spread
 
 
+@pytest.fixture(autouse=True)
+def _is_prepared(monkeypatch):
+    """TensorFlow may be in use already, by other tests of this process."""
+    monkeypatch.setattr(classifier_fit, "prepare_tensorflow", lambda world: None)
+
+
 def small(sample_shape=(4, 4, 1), dtype="uint8") -> Classifier:
     weights = flattened(build(sample_shape, 3))
     return Classifier(sample_shape, dtype, 3, ("a", "b", "c"), -0.25, 2.0, 0.75, weights)
