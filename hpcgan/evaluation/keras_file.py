@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
-from hpcgan.errors import ConfigError
+from hpcgan import hdf5_limits
+from hpcgan.data import checks
+from hpcgan.errors import ConfigError, DataError
 from hpcgan.evaluation.features import in_batches
 from hpcgan.files import check_is_file
+from hpcgan.hdf5 import Hdf5Error, call
 
 if TYPE_CHECKING:
     import keras
@@ -27,70 +34,29 @@ if TYPE_CHECKING:
 
 MOST_DIMENSIONS = 4096
 _BATCH = 32
+_MOST_GROUPS = 10_000  # of the weights
 _MOST_CONFIG = 2**24  # bytes
 _MOST_WEIGHTS = 2**32
 _MEMBERS = {"metadata.json": _MOST_CONFIG, "config.json": _MOST_CONFIG}
 _MEMBERS |= {"model.weights.h5": _MOST_WEIGHTS}
 
-# With the number of dimensions at the end of their names.
-_IN_DIMENSIONS = [
-    "Conv",
-    "Conv#Transpose",
-    "SeparableConv",
-    "DepthwiseConv",
-    "MaxPooling",
-    "AveragePooling",
-    "GlobalMaxPooling",
-    "GlobalAveragePooling",
-    "Cropping",
-    "ZeroPadding",
-    "UpSampling",
-    "SpatialDropout",
-]
-_LAYERS = {
-    f"{name.replace('#', f'{n}D')}{'' if '#' in name else f'{n}D'}"
-    for name in _IN_DIMENSIONS
-    for n in (1, 2, 3)
-} | set(
-    [
-        "InputLayer",
-        "Dense",
-        "EinsumDense",
-        "Activation",
-        "ReLU",
-        "LeakyReLU",
-        "PReLU",
-        "ELU",
-        "Softmax",
-        "BatchNormalization",
-        "LayerNormalization",
-        "GroupNormalization",
-        "UnitNormalization",
-        "Normalization",
-        "Rescaling",
-        "Flatten",
-        "Reshape",
-        "Permute",
-        "RepeatVector",
-        "Identity",
-        "Add",
-        "Subtract",
-        "Multiply",
-        "Average",
-        "Maximum",
-        "Minimum",
-        "Concatenate",
-        "Dot",
-        "Dropout",
-        "GaussianNoise",
-        "GaussianDropout",
-        "ActivityRegularization",
-        "MultiHeadAttention",
-    ]
-)
+# Layers whose names have # where they say of how many dimensions they are, and others.
+_IN_DIMENSIONS = """
+    Conv#D Conv#DTranspose SeparableConv#D DepthwiseConv#D MaxPooling#D AveragePooling#D
+    GlobalMaxPooling#D GlobalAveragePooling#D Cropping#D ZeroPadding#D UpSampling#D
+    SpatialDropout#D
+"""
+_OTHERS = """
+    InputLayer Dense EinsumDense Activation ReLU LeakyReLU PReLU ELU Softmax BatchNormalization
+    LayerNormalization GroupNormalization UnitNormalization Normalization Rescaling Flatten Reshape
+    Permute RepeatVector Identity Add Subtract Multiply Average Maximum Minimum Concatenate Dot
+    Dropout GaussianNoise GaussianDropout ActivityRegularization MultiHeadAttention
+"""
+LAYERS = {name.replace("#", n) for name in _IN_DIMENSIONS.split() for n in "123"}
+LAYERS |= set(_OTHERS.split())
 # Modules as a file names them, and what it may take from each; None for all classes.
 _ALLOWED: dict[str, set[str] | None] = {
-    "keras.layers": _LAYERS,
+    "keras.layers": LAYERS,
     "keras": {"Sequential", "Model", "DTypePolicy"},
     "keras.models": {"Sequential", "Model", "Functional"},
     "keras.src.models.functional": {"Functional"},
@@ -127,6 +93,44 @@ def check(path: Path) -> None:
     found.pop("compile_config", None)  # of a training, which is not loaded
     for each in _objects(found):
         _check_object(path, each)
+    _check_weights(path)
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse weights that HDF5 cannot read, or would take from other files.
+
+    The process that damage may kill reads them once, before Keras does in this one.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(suffix=".h5") as copy, zipfile.ZipFile(path) as archive:
+            with archive.open("model.weights.h5") as weights:
+                shutil.copyfileobj(weights, copy)
+            copy.flush()
+            call(read_weights, copy.name)
+    except (KeyError, OSError, zipfile.BadZipFile, zlib.error, Hdf5Error, DataError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: its weights are damaged: {reason}") from None
+
+
+@hdf5_limits.served
+def read_weights(file: str) -> Iterator[Any]:
+    """Read all datasets of a file; yield nothing of them."""
+    with h5py.File(file, "r", locking=False) as opened:
+        groups: list[h5py.Group] = [opened]
+        for group in groups:
+            for name in group:
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError("a link")
+                item = group[name]
+                if isinstance(item, h5py.Group) and len(groups) < _MOST_GROUPS:
+                    groups.append(item)
+                elif isinstance(item, h5py.Dataset) and not (item.external or item.is_virtual):
+                    checks.check_claim(item, file)
+                    hdf5_limits.allow(checks.array_bytes(item))
+                    item[()]
+                else:
+                    raise ValueError("what is no array of its own")
+        yield True
 
 
 def _objects(found: Any) -> Iterator[dict[str, Any]]:
@@ -147,9 +151,8 @@ def _check_object(path: Path, described: dict[str, Any]) -> None:
     name, module = described["class_name"], described.get("module")
     if name == "__keras_tensor__":
         return
-    is_known = isinstance(name, str) and isinstance(module, str) and module in _ALLOWED
-    names = _ALLOWED[module] if is_known else set()
-    is_class = is_known and name[:1].isupper()
+    names = _ALLOWED.get(module, set()) if isinstance(module, str) else set()
+    is_class = isinstance(name, str) and name[:1].isupper()
     registered = described.get("registered_name")
     if is_class and (names is None or name in names) and registered in (None, name):
         return
@@ -230,10 +233,10 @@ def _dimension(
         raise ConfigError(
             f"{path}: takes {', '.join(map(str, takes))}, and the samples have shape {sample_shape}"
         )
-    zeros: tf.Tensor = np.zeros((_BATCH, *sample_shape), dtype)
+    if len(network.outputs) != 1:
+        raise ConfigError(f"{path}: gives {len(network.outputs)} outputs; features are one")
     try:
-        found = features(zeros)
-        shape = found.shape
+        shape = features(np.zeros((_BATCH, *sample_shape), dtype)).shape
     except Exception as error:
         raise ConfigError(f"{path}: does not take the samples: {_reason(error)}") from None
     if len(shape) != 2 or shape[0] != _BATCH or not 1 <= shape[1] <= MOST_DIMENSIONS:
