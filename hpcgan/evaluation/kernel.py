@@ -53,18 +53,20 @@ def _sums(a: Samples, b: Samples, parts: int) -> np.ndarray:
     """
     sums = np.zeros(1 + parts)
     for theirs in b.all_tiles():
-        theirs_of_part = _membership(theirs, parts)
         for ours in a.own_tiles():
-            base = ours.features @ theirs.features.T / ours.features.shape[1] + 1
+            base = ours.features @ theirs.features.T
+            base /= ours.features.shape[1]
+            base += 1
             values = base * base * base
             if a is b and ours.first == theirs.first:
                 np.fill_diagonal(values, 0)
-            to_part = values @ theirs_of_part
-            sums[0] += to_part.sum()
-            sums[1:] += np.sum(to_part * _membership(ours, parts), axis=0)
+            sums[0] += values.sum()
+            for part in range(parts):
+                rows, columns = (_of_part(each, part, parts) for each in (ours, theirs))
+                sums[1 + part] += values[rows, columns].sum()
     return a.group.sum_arrays(sums)
 
 
-def _membership(tile: Tile, parts: int) -> np.ndarray:
-    """Return 1 where a sample of a tile belongs to a part and 0 elsewhere, (n, parts)."""
-    return np.eye(parts)[(tile.first + np.arange(len(tile.features))) % parts]
+def _of_part(tile: Tile, part: int, parts: int) -> slice:
+    """Return which samples of a tile belong to a part."""
+    return slice((part - tile.first) % parts, None, parts)
