@@ -59,7 +59,11 @@ BROKEN: dict[str, list[str]] = {
     "G's rate 0.02": [*_DCGAN, "--optimizer.generator.learning_rate=0.02"],
     "G blind to z": [*_MLP, "--model.generator=benchmarks.collapse:blind"],
     "G of 50 points": [*_MLP, "--model.generator=benchmarks.collapse:of_points"],
-    "WGAN without penalty": [*_DCGAN, *_WASSERSTEIN, "--loss.gradient_penalty=0"],
+    "WGAN without penalty": [
+        *("--model.name=mlp", "--train.steps=2000", *_WASSERSTEIN, "--loss.gradient_penalty=0"),
+        "--optimizer.generator.learning_rate=0.001",
+        "--optimizer.discriminator.learning_rate=0.003",
+    ],
     "D frozen": [*_DCGAN, "--optimizer.discriminator.learning_rate=1e-12"],
 }
 HEALTHY: dict[str, list[str]] = {

@@ -131,7 +131,7 @@ def test_a_key_that_makes_another_run_is_a_difference(key: str, value: object) -
 
 def test_all_other_keys_make_another_run() -> None:
     """What the same run may change is listed here again: a new key is fixed unless meant not to."""
-    sections = ("checkpoint.", "log.", "run.", "watch.")
+    sections = ("checkpoint.", "evaluate.", "log.", "run.", "watch.")
     same = {"name", "train.steps"} | {f"data.{key}" for key in ("files", "labels")}
     same |= {f"data.{key}" for key in ("residency", "threads", "stage")}
     same |= {key for key in KEYS if key.startswith(sections)}

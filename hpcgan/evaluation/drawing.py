@@ -132,7 +132,9 @@ def generate(
     images, labels = [np.zeros((0, *shape), dtype)], []
     is_finite = True
     for made, drawn in generated(group, state, config, class_counts, count, seed):
-        is_finite = is_finite and bool(np.isfinite(made).all())
+        if not np.isfinite(made).all():
+            is_finite = False
+            break
         images.append(pictures.to_dtype(made, dtype))
         labels += [] if drawn is None else [drawn]
     if not all(group.gather_json(is_finite)):

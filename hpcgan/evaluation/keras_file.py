@@ -33,13 +33,60 @@ _MEMBERS = {"metadata.json": _MOST_CONFIG, "config.json": _MOST_CONFIG}
 _MEMBERS |= {"model.weights.h5": _MOST_WEIGHTS}
 
 # With the number of dimensions at the end of their names.
-_IN_DIMENSIONS = ["Conv", "Conv#Transpose", "SeparableConv", "DepthwiseConv", "MaxPooling", "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling", "Cropping", "ZeroPadding", "UpSampling", "SpatialDropout"]
+_IN_DIMENSIONS = [
+    "Conv",
+    "Conv#Transpose",
+    "SeparableConv",
+    "DepthwiseConv",
+    "MaxPooling",
+    "AveragePooling",
+    "GlobalMaxPooling",
+    "GlobalAveragePooling",
+    "Cropping",
+    "ZeroPadding",
+    "UpSampling",
+    "SpatialDropout",
+]
 _LAYERS = {
     f"{name.replace('#', f'{n}D')}{'' if '#' in name else f'{n}D'}"
     for name in _IN_DIMENSIONS
     for n in (1, 2, 3)
 } | set(
-    ["InputLayer", "Dense", "EinsumDense", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Normalization", "Rescaling", "Flatten", "Reshape", "Permute", "RepeatVector", "Identity", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Dropout", "GaussianNoise", "GaussianDropout", "ActivityRegularization", "MultiHeadAttention"]
+    [
+        "InputLayer",
+        "Dense",
+        "EinsumDense",
+        "Activation",
+        "ReLU",
+        "LeakyReLU",
+        "PReLU",
+        "ELU",
+        "Softmax",
+        "BatchNormalization",
+        "LayerNormalization",
+        "GroupNormalization",
+        "UnitNormalization",
+        "Normalization",
+        "Rescaling",
+        "Flatten",
+        "Reshape",
+        "Permute",
+        "RepeatVector",
+        "Identity",
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+        "Concatenate",
+        "Dot",
+        "Dropout",
+        "GaussianNoise",
+        "GaussianDropout",
+        "ActivityRegularization",
+        "MultiHeadAttention",
+    ]
 )
 # Modules as a file names them, and what it may take from each; None for all classes.
 _ALLOWED: dict[str, set[str] | None] = {

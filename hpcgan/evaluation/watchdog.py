@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-# Of the real samples', below which the generator's have collapsed: to a point, or to a few points
-# that each come again and again.
+# Of the real samples' figures, below which the generator's samples are a point, or a few points.
 _SPREAD, _NEAREST = 0.05, 0.25
-# The same for few kinds of samples, both together: each alone is also low where samples are poor.
+# The same for few kinds of samples, both together: each alone is also low for poor samples.
 _DIVERSITY, _COVERAGE = 0.65, 0.4
-_BEGUN = 0.25  # of all steps, after which a GAN has begun to learn
+# Parts of all steps, after which a GAN has begun to learn, and makes more than a few kinds.
+_BEGUN, _HALF = 0.25, 0.5
 _NO_BETTER = 0.9  # of the Fréchet distance before training
 _WON, _LOST, _BY_HEART = 0.999, 0.52, 0.75  # of D's AUC
 _FAR = 5  # floors of the Fréchet distance
@@ -59,47 +59,64 @@ def signal(
 
 
 def _collapse(evaluations: Sequence[Evaluation], floors: Mapping[str, float], steps: int) -> str:
-    """An untrained generator looks collapsed: one that never looked better has not collapsed."""
-    if not _was_armed(evaluations, floors):
+    """What has not looked better since training began has not collapsed: it looks so at first."""
+    if not evaluations:
         return ""
-    return _collapsed(evaluations[-1].figures, floors)
-
-
-def _was_armed(evaluations: Sequence[Evaluation], floors: Mapping[str, float]) -> bool:
-    """Return whether the samples ever looked as if nothing had collapsed."""
-    return any(not _collapsed(each.figures, floors) for each in evaluations)
-
-
-def _collapsed(figures: Mapping[str, float], floors: Mapping[str, float]) -> str:
-    """Say how samples have collapsed."""
-    ratio = {name: figures[name] / max(floors[name], 1e-12) for name in _RATIOS}
-    if ratio["spread"] < _SPREAD:
-        return f"the samples have {ratio['spread']:.2g} of the real ones' variance"
-    if ratio["nearest"] < _NEAREST:
-        return (
-            f"the samples repeat: their nearest neighbours are at {ratio['nearest']:.2g} of the "
-            "real ones' distance"
-        )
-    if ratio["diversity"] < _DIVERSITY and ratio["coverage"] < _COVERAGE:
-        return (
-            f"the samples are of few kinds: {ratio['diversity']:.2g} of the real ones' diversity, "
-            f"{ratio['coverage']:.2g} of their coverage"
-        )
-    return ""
-
-
-_RATIOS = ("spread", "nearest", "diversity", "coverage")
+    *before, now = evaluations
+    points, kinds = _as_points(now, floors), _few_kinds(now, floors)
+    trained = [each for each in before if each.step]
+    spread_out = [each for each in trained if not _as_points(each, floors)]
+    if points and spread_out:
+        return points
+    return kinds if any(not _few_kinds(each, floors) for each in spread_out) else ""
 
 
 def _not_begun(evaluations: Sequence[Evaluation], floors: Mapping[str, float], steps: int) -> str:
+    """After a part of the steps samples are as they were, or have been a few points all the time.
+
+    Few kinds of samples are what many a healthy generator makes for long: of those after half of
+    the steps only very few show something.
+    """
     if not evaluations or evaluations[-1].step < _BEGUN * steps or evaluations[0].step > 0:
         return ""
-    first, now = (each.figures["frechet"] for each in (evaluations[0], evaluations[-1]))
+    first, now = _frechet(evaluations[0]), _frechet(evaluations[-1])
     if now > _NO_BETTER * first:
         return f"a Fréchet distance of {now:.4g}, and {first:.4g} before training"
-    if not _was_armed(evaluations, floors):
-        return _collapsed(evaluations[-1].figures, floors)
+    looks = [_as_points(each, floors) for each in evaluations]
+    if all(looks):
+        return looks[-1]
+    kinds = [_few_kinds(each, floors) for each in evaluations]
+    is_late = evaluations[-1].step >= _HALF * steps
+    return kinds[-1] if is_late and all(kinds) and _few_kinds(evaluations[-1], floors, 0.5) else ""
+
+
+def _as_points(evaluation: Evaluation, floors: Mapping[str, float]) -> str:
+    """Say how samples are a point, or a few points that each come again and again."""
+    spread, nearest = (_ratio(name, evaluation, floors) for name in ("spread", "nearest"))
+    if spread < _SPREAD:
+        return f"the samples have {spread:.2g} of the real ones' variance"
+    if nearest < _NEAREST:
+        return (
+            f"the samples repeat: their nearest neighbours are at {nearest:.2g} of the real ones' "
+            "distance"
+        )
     return ""
+
+
+def _few_kinds(evaluation: Evaluation, floors: Mapping[str, float], threshold: float = 1.0) -> str:
+    """Say how samples are of few kinds, by a part of the thresholds."""
+    diversity, coverage = (_ratio(name, evaluation, floors) for name in ("diversity", "coverage"))
+    if diversity >= threshold * _DIVERSITY or coverage >= threshold * _COVERAGE:
+        return ""
+    return (
+        f"the samples are of few kinds: {diversity:.2g} of the real ones' diversity, "
+        f"{coverage:.2g} of their coverage"
+    )
+
+
+def _ratio(name: str, evaluation: Evaluation, floors: Mapping[str, float]) -> float:
+    """Return a figure as a part of that of real samples."""
+    return evaluation.figures[name] / max(floors[name], 1e-12)
 
 
 def _won(evaluations: Sequence[Evaluation], floors: Mapping[str, float], steps: int) -> str:
@@ -114,9 +131,11 @@ def _won(evaluations: Sequence[Evaluation], floors: Mapping[str, float], steps: 
 
 
 def _lost(evaluations: Sequence[Evaluation], floors: Mapping[str, float], steps: int) -> str:
-    if not evaluations or evaluations[-1].step == 0:
+    """D no longer tells samples apart that are far from real: before training it never did."""
+    trained = [each.figures["auc_real_fake"] for each in evaluations if each.step]
+    if not trained or max(trained) < _LOST:
         return ""
-    auc, distance = evaluations[-1].figures["auc_real_fake"], _frechet(evaluations[-1])
+    auc, distance = trained[-1], _frechet(evaluations[-1])
     if auc >= _LOST or distance <= _FAR * floors["frechet"]:
         return ""
     return f"its AUC is {auc:.3f}, at a Fréchet distance of {distance:.4g}"

@@ -113,7 +113,9 @@ class Evaluator:
         for made, labels in drawing.generated(
             self._world, state, plan.config, plan.samples.counts, count, _SEED
         ):
-            is_finite = is_finite and bool(np.isfinite(made).all())
+            if not np.isfinite(made).all():
+                is_finite = False
+                break
             features.append(self._pca.features(pictures.to_dtype(made, plan.source.dtype)))
             if number < _JUDGED:
                 logits.append(self._judge(made, labels))

@@ -44,6 +44,7 @@ def write_config(world: World, place: Path, **sections: Any) -> str:
             "train": {"steps": 10, "batch_size": 5},
             "checkpoint": {"every_steps": 5, "keep": 10},
             "log": {"every_steps": 5},
+            "evaluate": {"every_steps": None},  # but in the tests of it
             **sections,
         }
         # JSON is YAML.

@@ -13,7 +13,7 @@ from hpcgan.training.callback import Call
 from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan
 
-BREAKDOWN = StepBreakdown(0.5, 0.25, 0.125, 0.0625, 0.03125, 0.0, 0, 0.0)
+BREAKDOWN = StepBreakdown(0.5, 0.25, 0.125, 0.0625, 0.03125, 0.0, 0.0, 0, 0.0)
 
 
 def metrics(plan: Plan) -> list[dict[str, Any]]:

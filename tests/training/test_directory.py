@@ -223,12 +223,35 @@ def test_going_back_takes_the_newest_whole_checkpoint_and_sets_newer_ones_aside(
 ) -> None:
     place = runs.save(5).parent
     runs.save(7).write_bytes(b"damaged")
-    assert go_back(place).step == 5
+    assert go_back(place, False, 8).step == 5
     assert runs.names() == ["step_00000005.h5", "step_00000007.h5.damaged"]
     assert capsys.readouterr().out.count("step_00000007.h5") == 2
     runs.save(5).write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="there is no whole checkpoint"):
-        go_back(place)
+        go_back(place, False, 8)
+
+
+def test_going_back_to_the_best_sets_aside_what_came_after_it(runs: Runs) -> None:
+    place = runs.save(5).parent
+    runs.save(7)
+    best = runs.save(3).rename(place / "best.h5")
+    runs.save(3)
+    assert go_back(place, True, 7).path == best
+    names = [f"step_0000000{step}.h5.superseded" for step in (3, 5, 7)]
+    assert runs.names() == ["best.h5", *names]
+
+
+def test_a_best_checkpoint_that_is_damaged_or_of_a_later_step_is_not_gone_back_to(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = runs.save(5).parent
+    best = runs.save(6).rename(place / "best.h5")
+    assert go_back(place, True, 5).step == 5
+    assert capsys.readouterr().out == ""
+    best.write_bytes(b"damaged")
+    assert go_back(place, True, 7).step == 5
+    assert capsys.readouterr().out.count("best.h5: damaged") == 1
+    assert runs.names() == ["best.h5", "step_00000005.h5"]
 
 
 @pytest.mark.parametrize("first", ["never", "PATH"])

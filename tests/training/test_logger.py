@@ -48,13 +48,14 @@ def test_speed_and_breakdown_are_those_since_the_line_before(
     assert [line["wall_seconds"] for line in lines] == [2.0, 2.5]
     assert [line["images_per_second"] for line in lines] == [12.0, 72.0]
     assert [line["wait_seconds"] for line in lines] == [0.3333, 0.125]
-    assert list(lines[1].items())[-8:] == [
+    assert list(lines[1].items())[-9:] == [
         ("compute_seconds", 0.5),
         ("exchange_seconds", 0.25),
         ("wait_seconds", 0.125),
         ("input_wait_seconds", 0.0625),
         ("checkpoint_seconds", 0.0312),
         ("journal_seconds", 0.0),
+        ("evaluate_seconds", 0.0),
         ("slowest_rank", 0),
         ("slowest_rank_behind", 0.0),
     ]

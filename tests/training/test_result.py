@@ -13,7 +13,7 @@ def _facts(*lines):
         for speed, loss, _ in lines
     ]
     breakdowns = [
-        StepBreakdown(3.0, 0.5, 0.25, 0.0, 0.25, 0.0, rank, 0.1 * rank) for *_, rank in lines
+        StepBreakdown(3.0, 0.5, 0.25, 0.0, 0.25, 0.0, 0.0, rank, 0.1 * rank) for *_, rank in lines
     ]
     line = result_line(["a", "b", "a"], 96, (10, 60), 25.0, metrics, breakdowns)
     program, *facts = line.split(" ")
@@ -38,6 +38,7 @@ def test_the_first_line_in_which_the_update_is_compiled_does_not_count():
         "input_wait": "0.0000",
         "checkpoint": "0.0625",
         "journal": "0.0000",
+        "evaluate": "0.0000",
         "slowest_rank": "2",
         "slowest_rank_behind": "0.2000",
         "discriminator_loss": "0.5",
