@@ -26,8 +26,8 @@ def build(sample_shape: tuple[int, ...], classes: int, seed: int = 0) -> keras.M
     """Return the network: samples, (batch, *sample_shape) float32, to features and logits.
 
     A convolution 3x3 (3x3x3 for volumes) with ReLU, and more of stride 2 until the longest side is
-    4 or less; then the mean over the places, a dense layer with ReLU, which gives the features
-    (batch, 128), and one that gives the logits (batch, classes).
+    4 or less; then a dense layer with ReLU, which gives the features (batch, 128), and one that
+    gives the logits (batch, classes).
     """
     import keras
     from keras import layers
@@ -43,11 +43,10 @@ def build(sample_shape: tuple[int, ...], classes: int, seed: int = 0) -> keras.M
         if sides <= _COARSEST:
             break
         sides, width, stride = (sides + 1) // 2, min(2 * width, _WIDEST), 2
-    pool = (
-        layers.GlobalAveragePooling3D if len(sample_shape) == 4 else layers.GlobalAveragePooling2D
-    )
     start = keras.initializers.HeNormal(seeds)
-    features = layers.Dense(DIMENSION, activation="relu", kernel_initializer=start)(pool()(x))
+    features = layers.Dense(DIMENSION, activation="relu", kernel_initializer=start)(
+        layers.Flatten()(x)
+    )
     start = keras.initializers.GlorotUniform(seeds)
     logits = layers.Dense(classes, kernel_initializer=start)(features)
     return keras.Model(inputs, [features, logits])

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from hpcgan.gan.vector import Vector
+
 _HELD_OUT = 0.1  # share of the samples
 _LEAST_SAMPLES = 20
 _BATCH = 64
 _EPOCHS = 5
-_STEPS = (600, 50_000)  # at least and at most
+_STEPS = (400, 50_000)  # at least and at most
 _LEARNING_RATE = 1e-3  # at the start; it falls to 0 along a cosine
 _PIECE = 256  # held-out samples at a time
 
@@ -106,29 +108,26 @@ def train(
     Raises:
         DataError: samples are not finite (on all ranks).
     """
-    import keras
+    from hpcgan.gan.vector import Vector
 
     group = training.group
     mean, deviation = _mean_and_deviation(training)
     shape, dtype = training.images.shape[1:], training.images.dtype.name
     network = build(shape, classes, seed)
     network.set_weights([group.broadcast_array(each) for each in network.get_weights()])
-    gradients = _gradients(network, mean, deviation)
     own = np.full(training.count, -1)  # where this rank has a sample, if it has it
     own[training.numbers] = np.arange(len(training.images))
     assert training.labels is not None
     labels = training.labels.astype(np.int32)
     steps = int(np.clip(_EPOCHS * training.count // _BATCH, *_STEPS))
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps))
-    shapes = [tuple(each.shape) for each in network.weights]
-    ends = np.cumsum([int(np.prod(each)) for each in shapes])
+    vector = Vector([tuple(each.shape) for each in network.weights])
+    gradients = _gradients(network, vector, mean, deviation)
+    update = _update(network, vector, steps)
     for batch in itertools.islice(_batches(training.count, seed), steps):
         here = own[batch]
         here = here[here >= 0]
-        total = group.sum_arrays(gradients(training.images[here], labels[here])) / len(batch)
-        parts = np.split(total.astype(np.float32), ends[:-1])
-        mean_gradients = [part.reshape(to) for part, to in zip(parts, shapes, strict=True)]
-        optimizer.apply(mean_gradients, network.weights)
+        total = group.sum_arrays(gradients(training.images[here], labels[here]))
+        update((total / len(batch)).astype(np.float32))
     accuracy = _accuracy(network, mean, deviation, held_out)
     return Classifier(shape, dtype, classes, names, mean, deviation, accuracy, flattened(network))
 
@@ -159,9 +158,12 @@ def _mean_and_deviation(samples: Samples) -> tuple[float, float]:
 
 
 def _gradients(
-    network: keras.Model, mean: float, deviation: float
+    network: keras.Model, vector: Vector, mean: float, deviation: float
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return a function that sums the loss's gradients over some samples, (weights,) float64."""
+    """Return a function that sums the loss's gradients over some samples, as one vector, float64.
+
+    The loss is the cross-entropy.
+    """
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
@@ -170,14 +172,30 @@ def _gradients(
             _, logits = network(standardised(images, mean, deviation), training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(losses)
-        return tf.concat([tf.reshape(g, [-1]) for g in tape.gradient(loss, network.weights)], 0)
+        return vector.join(tape.gradient(loss, [each.value for each in network.weights]))
 
     def summed(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         if not len(images):
-            return np.zeros(sum(int(np.prod(each.shape)) for each in network.weights))
+            return np.zeros(vector.length)
         return np.asarray(computed(images, labels), np.float64)
 
     return summed
+
+
+def _update(network: keras.Model, vector: Vector, steps: int) -> Callable[[np.ndarray], None]:
+    """Return a function that applies mean gradients, one vector, to the network: Adam's update."""
+    import keras
+    import tensorflow as tf
+
+    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
+    optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(network.weights)
+
+    @tf.function
+    def update(gradients: tf.Tensor) -> None:
+        optimizer.apply(vector.split(gradients), network.weights)
+
+    return update
 
 
 def _accuracy(network: keras.Model, mean: float, deviation: float, samples: Samples) -> float:

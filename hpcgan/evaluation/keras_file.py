@@ -32,65 +32,23 @@ _MOST_WEIGHTS = 2**32
 _MEMBERS = {"metadata.json": _MOST_CONFIG, "config.json": _MOST_CONFIG}
 _MEMBERS |= {"model.weights.h5": _MOST_WEIGHTS}
 
-# With the number of dimensions at the end of their names.
-_IN_DIMENSIONS = [
-    "Conv",
-    "Conv#Transpose",
-    "SeparableConv",
-    "DepthwiseConv",
-    "MaxPooling",
-    "AveragePooling",
-    "GlobalMaxPooling",
-    "GlobalAveragePooling",
-    "Cropping",
-    "ZeroPadding",
-    "UpSampling",
-    "SpatialDropout",
-]
-_LAYERS = {
-    f"{name.replace('#', f'{n}D')}{'' if '#' in name else f'{n}D'}"
-    for name in _IN_DIMENSIONS
-    for n in (1, 2, 3)
-} | set(
-    [
-        "InputLayer",
-        "Dense",
-        "EinsumDense",
-        "Activation",
-        "ReLU",
-        "LeakyReLU",
-        "PReLU",
-        "ELU",
-        "Softmax",
-        "BatchNormalization",
-        "LayerNormalization",
-        "GroupNormalization",
-        "UnitNormalization",
-        "Normalization",
-        "Rescaling",
-        "Flatten",
-        "Reshape",
-        "Permute",
-        "RepeatVector",
-        "Identity",
-        "Add",
-        "Subtract",
-        "Multiply",
-        "Average",
-        "Maximum",
-        "Minimum",
-        "Concatenate",
-        "Dot",
-        "Dropout",
-        "GaussianNoise",
-        "GaussianDropout",
-        "ActivityRegularization",
-        "MultiHeadAttention",
-    ]
-)
+# Layers whose names have # where they say of how many dimensions they are, and others.
+_IN_DIMENSIONS = """
+    Conv#D Conv#DTranspose SeparableConv#D DepthwiseConv#D MaxPooling#D AveragePooling#D
+    GlobalMaxPooling#D GlobalAveragePooling#D Cropping#D ZeroPadding#D UpSampling#D
+    SpatialDropout#D
+"""
+_OTHERS = """
+    InputLayer Dense EinsumDense Activation ReLU LeakyReLU PReLU ELU Softmax BatchNormalization
+    LayerNormalization GroupNormalization UnitNormalization Normalization Rescaling Flatten Reshape
+    Permute RepeatVector Identity Add Subtract Multiply Average Maximum Minimum Concatenate Dot
+    Dropout GaussianNoise GaussianDropout ActivityRegularization MultiHeadAttention
+"""
+LAYERS = {name.replace("#", n) for name in _IN_DIMENSIONS.split() for n in "123"}
+LAYERS |= set(_OTHERS.split())
 # Modules as a file names them, and what it may take from each; None for all classes.
 _ALLOWED: dict[str, set[str] | None] = {
-    "keras.layers": _LAYERS,
+    "keras.layers": LAYERS,
     "keras": {"Sequential", "Model", "DTypePolicy"},
     "keras.models": {"Sequential", "Model", "Functional"},
     "keras.src.models.functional": {"Functional"},
@@ -230,10 +188,10 @@ def _dimension(
         raise ConfigError(
             f"{path}: takes {', '.join(map(str, takes))}, and the samples have shape {sample_shape}"
         )
-    zeros: tf.Tensor = np.zeros((_BATCH, *sample_shape), dtype)
+    if len(network.outputs) != 1:
+        raise ConfigError(f"{path}: gives {len(network.outputs)} outputs; features are one")
     try:
-        found = features(zeros)
-        shape = found.shape
+        shape = features(np.zeros((_BATCH, *sample_shape), dtype)).shape
     except Exception as error:
         raise ConfigError(f"{path}: does not take the samples: {_reason(error)}") from None
     if len(shape) != 2 or shape[0] != _BATCH or not 1 <= shape[1] <= MOST_DIMENSIONS:
