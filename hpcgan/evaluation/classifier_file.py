@@ -28,6 +28,7 @@ from hpcgan.hdf5 import Hdf5Error, call
 FORMAT = "hpcgan-classifier-1"
 MOST_CLASSES = 10_000
 _WEIGHTS, _DESCRIPTION = "weights", "description"
+_NUMBERS = ("mean", "deviation", "accuracy")
 _MOST_TEXT = 2**20  # bytes of the description
 
 
@@ -129,7 +130,7 @@ def _parsed(text: str, weights: np.ndarray) -> Classifier:
     """
     found = json.loads(text)
     shape, names = tuple(found["sample_shape"]), tuple(found["names"])
-    numbers = [float(found[name]) for name in ("mean", "deviation", "accuracy")]
+    mean, deviation, accuracy = (float(found[name]) for name in _NUMBERS)
     is_right = (
         len(shape) in (3, 4)
         and all(type(each) is int and 0 < each < 2**31 for each in shape)
@@ -138,10 +139,11 @@ def _parsed(text: str, weights: np.ndarray) -> Classifier:
         and 2 <= found["classes"] <= MOST_CLASSES
         and len(names) in (0, found["classes"])
         and all(isinstance(each, str) for each in names)
-        and all(map(math.isfinite, numbers))
-        and numbers[1] > 0
+        and all(map(math.isfinite, (mean, deviation, accuracy)))
+        and deviation > 0
         and bool(np.isfinite(weights).all())
     )
     if not is_right:
         raise ValueError("its description contradicts itself")
-    return Classifier(shape, found["dtype"], found["classes"], names, *numbers, weights)
+    classes, dtype = found["classes"], found["dtype"]
+    return Classifier(shape, dtype, classes, names, mean, deviation, accuracy, weights)

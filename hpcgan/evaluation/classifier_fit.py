@@ -69,7 +69,8 @@ def fit(world: World, data: str, labels: str, out: Path, seed: int) -> None:
     names = source.classes or ()
     classes = max(len(names), int(numbers.max()) + 1)
     names = names if len(names) == classes else ()
-    fitted = train(training, held_out, classes, names, seed)
+    steps = int(np.clip(_EPOCHS * len(trained) // _BATCH, *_STEPS))
+    fitted = train(training, held_out, classes, names, seed, steps)
     world.on_root(lambda: classifier_file.write(out, fitted))
     if world.is_root:
         print(
@@ -101,9 +102,14 @@ def _labels(source: Source) -> np.ndarray:
 
 
 def train(
-    training: Samples, held_out: Samples, classes: int, names: tuple[str, ...], seed: int
+    training: Samples,
+    held_out: Samples,
+    classes: int,
+    names: tuple[str, ...],
+    seed: int,
+    steps: int,
 ) -> Classifier:
-    """Return a classifier trained on labelled samples. All ranks must call it.
+    """Return a classifier trained on labelled samples for ``steps``. All ranks must call it.
 
     Raises:
         DataError: samples are not finite (on all ranks).
@@ -119,7 +125,6 @@ def train(
     own[training.numbers] = np.arange(len(training.images))
     assert training.labels is not None
     labels = training.labels.astype(np.int32)
-    steps = int(np.clip(_EPOCHS * training.count // _BATCH, *_STEPS))
     vector = Vector([tuple(each.shape) for each in network.weights])
     gradients = _gradients(network, vector, mean, deviation)
     update = _update(network, vector, steps)

@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
-from hpcgan.errors import ConfigError
+from hpcgan import hdf5_limits
+from hpcgan.data import checks
+from hpcgan.errors import ConfigError, DataError
 from hpcgan.evaluation.features import in_batches
 from hpcgan.files import check_is_file
+from hpcgan.hdf5 import Hdf5Error, call
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_DIMENSIONS = 4096
 _BATCH = 32
+_MOST_GROUPS = 10_000  # of the weights
 _MOST_CONFIG = 2**24  # bytes
 _MOST_WEIGHTS = 2**32
 _MEMBERS = {"metadata.json": _MOST_CONFIG, "config.json": _MOST_CONFIG}
@@ -85,6 +93,44 @@ def check(path: Path) -> None:
     found.pop("compile_config", None)  # of a training, which is not loaded
     for each in _objects(found):
         _check_object(path, each)
+    _check_weights(path)
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse weights that HDF5 cannot read, or would take from other files.
+
+    The process that damage may kill reads them once, before Keras does in this one.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(suffix=".h5") as copy, zipfile.ZipFile(path) as archive:
+            with archive.open("model.weights.h5") as weights:
+                shutil.copyfileobj(weights, copy)
+            copy.flush()
+            call(read_weights, copy.name)
+    except (KeyError, OSError, zipfile.BadZipFile, zlib.error, Hdf5Error, DataError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: its weights are damaged: {reason}") from None
+
+
+@hdf5_limits.served
+def read_weights(file: str) -> Iterator[Any]:
+    """Read all datasets of a file; yield nothing of them."""
+    with h5py.File(file, "r", locking=False) as opened:
+        groups: list[h5py.Group] = [opened]
+        for group in groups:
+            for name in group:
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError("a link")
+                item = group[name]
+                if isinstance(item, h5py.Group) and len(groups) < _MOST_GROUPS:
+                    groups.append(item)
+                elif isinstance(item, h5py.Dataset) and not (item.external or item.is_virtual):
+                    checks.check_claim(item, file)
+                    hdf5_limits.allow(checks.array_bytes(item))
+                    item[()]
+                else:
+                    raise ValueError("what is no array of its own")
+        yield True
 
 
 def _objects(found: Any) -> Iterator[dict[str, Any]]:
@@ -105,9 +151,8 @@ def _check_object(path: Path, described: dict[str, Any]) -> None:
     name, module = described["class_name"], described.get("module")
     if name == "__keras_tensor__":
         return
-    is_known = isinstance(name, str) and isinstance(module, str) and module in _ALLOWED
-    names = _ALLOWED[module] if is_known else set()
-    is_class = is_known and name[:1].isupper()
+    names = _ALLOWED.get(module, set()) if isinstance(module, str) else set()
+    is_class = isinstance(name, str) and name[:1].isupper()
     registered = described.get("registered_name")
     if is_class and (names is None or name in names) and registered in (None, name):
         return

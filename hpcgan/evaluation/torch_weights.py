@@ -67,8 +67,9 @@ def _described(file: io.BytesIO) -> Any:
         del stack[begin:]
         return items
 
-    for opcode, argument, _ in pickletools.genops(file):
-        name = opcode.name
+    operation: tuple[Any, Any, Any]
+    for operation in pickletools.genops(file):
+        name, argument = operation[0].name, operation[1]
         if name in _PUSHES:
             stack.append(argument)
         elif name in _EMPTY:

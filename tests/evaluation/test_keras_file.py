@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -52,8 +53,12 @@ def last_layer(described):
 
 @pytest.mark.parametrize(
     ("dtype", "input_range", "expected"),
-    [("uint8", (0.0, 255.0), [0, 51, 255]), ("uint8", (-1.0, 1.0), [-1, -0.6, 1])]
-    + [("float32", (-1.0, 1.0), [-1, 0.5, 3]), ("float32", (0.0, 1.0), [0, 0.75, 2])],
+    [
+        ("uint8", (0.0, 255.0), [0, 51, 255]),
+        ("uint8", (-1.0, 1.0), [-1, -0.6, 1]),
+        ("float32", (-1.0, 1.0), [-1, 0.5, 3]),
+        ("float32", (0.0, 1.0), [0, 0.75, 2]),
+    ],
 )
 def test_samples_are_given_in_the_range_that_is_asked_for(
     tmp_path, dtype, input_range, expected
@@ -164,6 +169,24 @@ def test_what_keras_did_not_save_is_refused(tmp_path) -> None:
     assert "damaged, or not saved by Keras" in refusal(path)
     nothing = rewritten(saved(path, layers.Flatten()), lambda d: d.clear())
     assert "Keras does not load it" in refusal(nothing)
+
+
+@pytest.mark.parametrize("damage", ["external link", "external data", "bytes"])
+def test_weights_that_are_damaged_or_elsewhere_are_refused(tmp_path, damage) -> None:
+    path = saved(tmp_path / "a.keras", layers.Flatten(), layers.Dense(2))
+    weights = tmp_path / "model.weights.h5"
+    with h5py.File(weights, "w") as file:
+        if damage == "external link":
+            file["a"] = h5py.ExternalLink("/etc/passwd", "/")
+        elif damage == "external data":
+            file.create_dataset("a", (4,), "u1", external=[("/etc/passwd", 0, 4)])
+    content = weights.read_bytes() if damage != "bytes" else b"no HDF5"
+    changed = tmp_path / "changed.keras"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in ("metadata.json", "config.json"):
+            new.writestr(name, old.read(name))
+        new.writestr("model.weights.h5", content)
+    assert "its weights are damaged" in refusal(changed)
 
 
 def test_check_alone_lets_a_right_file_through(tmp_path) -> None:
