@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpcgan import cli
 from hpcgan.checkpoint import GROUPS, Checkpoint, path_of, write
 from hpcgan.config import Config, DataConfig, ModelConfig
 from hpcgan.data.sample_info import SampleInfo
@@ -213,19 +212,16 @@ def share_of_copies(samples: np.ndarray, known: np.ndarray) -> float:
     return float(np.mean(to_known.min(1) <= own.min(1)[to_known.argmin(1)]))
 
 
-def test_what_is_printed_and_written(
-    world: World, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_what_is_printed_and_written(python, place: Path) -> None:
     write_samples(place / "real.h5", 2000, seed=7)
-    found = run_command(
-        world, "fake.h5 --real real.h5 --seed 2 --metrics frechet,physics,copies --out made/f.json"
-    )
-    printed, warned = capsys.readouterr()
+    words = "--real real.h5 --seed 2 --metrics frechet,physics,copies --out made/f.json"
+    done = python("-m", "hpcgan", "evaluate", "fake.h5", *words.split())
+    assert done.returncode == 0, done.stderr
+    printed, warned = done.stdout, done.stderr
     content = json.loads(Path("made/f.json").read_text())
     assert list(content["metrics"])[:2] == ["frechet", "histogram"]
     assert (content["samples"], content["features"], content["seed"]) == (40, "pca20", 2)
     assert (content["step"], content["subject"], content["real"]) == (None, "fake.h5", ["real.h5"])
-    assert found is None
     first, head, *rows, line = printed.splitlines()
     assert first == "40 samples of fake.h5 against as many real ones of real.h5"
     assert head.split() == ["figure", "value", "floor", "ratio"]
@@ -250,12 +246,6 @@ def test_too_few_samples_for_the_features_are_warned_of(world: World, place: Pat
     )
     (note,) = found.notes
     assert note.startswith("12 samples are not more than the 20 dimensions of pca20: ")
-
-
-def run_command(world: World, words: str) -> None:
-    """Run a command line on the ranks that there are."""
-    arguments = cli._parse(["evaluate", *words.split()])
-    arguments.run(world, arguments)
 
 
 def test_infinite_figures_are_null_in_json(world: World, place: Path) -> None:
