@@ -15,8 +15,9 @@ from hpcgan import __version__
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```\w*\n.*?^```|^(?: {4}[^\n]*\n)+", re.MULTILINE | re.DOTALL)
 _PROGRAM = re.compile(
-    r"(python3? -m [\w.]+|\bhpcgan-data [a-z]+|\bhpcgan (?:(?:scale|features) )?[a-z]+"
-    r"|\btensorboard(?= --)|\bmpirun(?= )|^ *make [a-z.][\w./-]*)"
+    r"(python3? -m [\w.]+|\bhpcgan-data [a-z]+"
+    r"|\bhpcgan (?:scale |features )?[a-z]+|\btensorboard(?= --)"
+    r"|\bmpirun(?= )|^ *make [a-z.][\w./-]*)"
 )
 _OPTION = re.compile(r"--[a-z][a-z-]*(?![\w.-])")  # and no key of a configuration
 

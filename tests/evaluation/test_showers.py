@@ -82,7 +82,8 @@ def test_the_same_showers_are_not_told_apart(world: World) -> None:
 def test_more_energy_is_seen_in_the_energies_alone(world: World) -> None:
     cells, asked = made(2, 300)
     labels = np.stack([asked, np.zeros_like(asked)], axis=1)  # the first is the energy
-    found = showers(samples(world, 1.5 * cells, labels), samples(world, cells, labels))
+    more = samples(world, np.tile(1.5 * cells, (2, 1, 1, 1, 1)), np.tile(labels, (2, 1)))
+    found = showers(more, samples(world, cells, labels))
     assert found["longitudinal"] == pytest.approx(0.5, rel=1e-5)
     assert found["radial"] == pytest.approx(0.5, rel=1e-5)
     ratios = [

@@ -81,12 +81,16 @@ def test_twice_the_contrast_is_4_times_the_power_and_its_spread(
 def test_the_mean_and_the_spread_by_hand(world: World) -> None:
     wave = np.cos(np.pi * np.arange(2)).reshape(1, 1, 2, 1) * np.ones((1, 2, 1, 1))  # one band
     ours, theirs = (
-        spread(world, np.zeros((3, 1)), wave * np.sqrt(np.reshape(power, (3, 1, 1, 1))))
-        for power in ([1.0, 2, 6], [2.0, 3, 4])
+        spread(
+            world,
+            np.zeros((len(power), 1)),
+            wave * np.sqrt(power)[:, np.newaxis, np.newaxis, np.newaxis],
+        )
+        for power in ([1.0, 2, 6], [2.0, 4])
     )
-    found = spectrum(ours, theirs)  # sample deviations sqrt(7) and 1, means 3 and 3
+    found = spectrum(ours, theirs)  # sample deviations sqrt(7) and sqrt(2), means 3 and 3
     assert found["spectrum"] == pytest.approx(0, abs=1e-12)
-    assert found["spectrum_spread"] == pytest.approx(math.log(7) / 2, rel=1e-9)
+    assert found["spectrum_spread"] == pytest.approx(math.log(7 / 2) / 2, rel=1e-9)
 
 
 def test_values_that_were_mapped_are_compared_in_the_units_of_their_source(world: World) -> None:

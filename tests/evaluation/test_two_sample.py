@@ -19,7 +19,7 @@ def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_far_apart_is_told_apart_in_any_units(world: World) -> None:
     random = np.random.default_rng(0)
-    scales = np.array([1e-6, 1, 1e6, 0])
+    scales = np.array([1e-6, 1e-7, 0, 2e-6])
     ours, theirs = (random.normal(shift, 1, (n, 4)) * scales for shift, n in ((4, 150), (0, 140)))
     found = two_sample(spread(world, ours), spread(world, theirs))
     assert found["two_sample"] > 0.97
