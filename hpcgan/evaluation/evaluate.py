@@ -20,7 +20,7 @@ from hpcgan.evaluation.cache import cached
 from hpcgan.evaluation.class_figures import class_counts
 from hpcgan.evaluation.copies import nearest_pairs
 from hpcgan.evaluation.features import Extractor, with_features
-from hpcgan.evaluation.figures import DEFAULT, FIGURES, OF_CLASSES
+from hpcgan.evaluation.figures import DEFAULT, FIGURES, OF_CLASSES, TOGETHER
 from hpcgan.evaluation.physics import physics
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, Subject, open_subject
@@ -39,7 +39,7 @@ class Wanted:
     Attributes:
         samples: of each kind, at least ``FEWEST``; fewer where there are not as many.
         features: as ``extractors`` names them.
-        metrics: names of ``FIGURES``; None for all that take seconds.
+        metrics: names of ``FIGURES`` and ``TOGETHER``; None for all that take seconds.
         seed: of the choice of samples and of the latents, at least 0.
         input_range: of a network that makes features (``extractors.make``).
         trusted: whether the functions that a checkpoint names for its networks may be run.
@@ -186,8 +186,10 @@ def _figures(
     """
     metrics: dict[str, Figure] = {}
     in_features: set[str] = set()
-    for name in names:
+    for name in dict.fromkeys(TOGETHER.get(each, each) for each in names):
         found = _beside_floors(name, compared, subject)
+        if name not in names:
+            found = {key: figure for key, figure in found.items() if key in names}
         if not found:
             notes.append(f"{name}: left out: it is not for such samples or features")
         metrics |= found

@@ -16,7 +16,7 @@ import numpy as np
 from hpcgan import command, pictures
 from hpcgan.errors import ConfigError
 from hpcgan.evaluation.evaluate import Wanted, evaluate
-from hpcgan.evaluation.figures import FIGURES
+from hpcgan.evaluation.figures import FIGURES, TOGETHER
 from hpcgan.evaluation.report import as_json, line, table
 from hpcgan.evaluation.subject import FEWEST, Named
 from hpcgan.files import write_whole, writing
@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
         "--metrics",
         type=_metrics,
         metavar="LIST",
-        help=f"of {','.join(FIGURES)} (default: all but two_sample)",
+        help=f"of {','.join([*FIGURES, *TOGETHER])} (default: all but two_sample)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -88,10 +88,11 @@ def add(commands: Any) -> None:
 def _metrics(text: str) -> tuple[str, ...]:
     """Return the names of a list of figures, each once."""
     names = tuple(dict.fromkeys(text.split(",")))
+    known = [*FIGURES, *TOGETHER]
     for name in names:
-        if name not in FIGURES:
-            near = difflib.get_close_matches(name, FIGURES, 1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(FIGURES)}"
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise argparse.ArgumentTypeError(f"there is no figure {name!r}; {hint}")
     return names
 

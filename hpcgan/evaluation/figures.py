@@ -37,6 +37,9 @@ FIGURES: dict[str, Figure] = {
     "missing_classes": missing_classes,
 }
 
+# Figures that are computed together, and each may be asked for.
+TOGETHER = dict.fromkeys(("precision", "recall", "density", "coverage"), "precision_recall")
+
 # Those that need the features of a classifier.
 OF_CLASSES = ("score", "missing_classes")
 

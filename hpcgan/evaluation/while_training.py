@@ -34,7 +34,6 @@ from hpcgan.world import World
 if TYPE_CHECKING:
     from hpcgan.gan.state import State
 
-FEWEST = 12  # samples of a set: twice the neighbours of coverage, and 2
 # Samples of a set that D judges, at most: real ones stay in memory.
 _JUDGED = 512
 _SEED = 0  # of the choice of samples, and of the latents: the same at each evaluation

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hpcgan.errors import RunError
+from hpcgan.evaluation.subject import FEWEST
 from hpcgan.evaluation.watchdog import Evaluation, signal
-from hpcgan.evaluation.while_training import FEWEST, Evaluator, samples_each
+from hpcgan.evaluation.while_training import Evaluator, samples_each
 from hpcgan.files import json_lines
 from hpcgan.gan.state import State
 from hpcgan.training.callback import Call, Callback

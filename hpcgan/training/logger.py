@@ -18,7 +18,6 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from hpcgan import __version__, pictures, ring
-from hpcgan.checkpoint import best_path
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
 from hpcgan.files import json_lines, write_whole, writing
@@ -156,7 +155,7 @@ class Logger:
     def warn(self, why: str) -> None:
         """Print that the GAN has gone wrong, and note it in the history."""
         self.note("warning", why=why)
-        self._print(f"hpcgan: warning: {why} (watch.collapse); {_best(self._plan)}")
+        self._print(f"hpcgan: warning: {why} (watch.collapse)")
 
     def write_samples(self) -> None:
         """Write a grid of samples from the run's fixed latents."""
@@ -264,12 +263,6 @@ def _opening(plan: Plan, world: World, step: int, strategy: str) -> str:
         *(f"data: {each}" for each in plan.remarks),
     ]
     return "\n".join(f"hpcgan: {line}" for line in lines)
-
-
-def _best(plan: Plan) -> str:
-    """Return in words where the best checkpoint is."""
-    best = best_path(plan.checkpoints)
-    return f"the best checkpoint is {best}" if best.exists() else "there is no best checkpoint yet"
 
 
 def _placement(world: World) -> str:

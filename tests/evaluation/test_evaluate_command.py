@@ -98,6 +98,7 @@ CASES = {
     "run --metrics frechet,kernal": (
         "argument --metrics: there is no figure 'kernal'; did you mean kernel?"
     ),
+    "run --metrics recal": "argument --metrics: there is no figure 'recal'; did you mean recall?",
     "run --metrics fid": "argument --metrics: there is no figure 'fid'; there are frechet, ",
     "run --metrics score": "--metrics score is for --features classifier:FILE alone",
     "run --features pcaa": "--features pcaa: is none of pca, imagenet, classifier:FILE, FILE.keras",
@@ -188,7 +189,8 @@ def test_of_a_held_out_reference_copies_are_of_the_training_samples(
 ) -> None:
     write_samples(place / "held.h5", 40, seed=5)
     named = subject_of(world, "fake.h5", "fake.h5", "held.h5")  # all samples are copies
-    found = evaluate.evaluate(world, named, Wanted(metrics=["copies", "frechet"]))
+    found = evaluate.evaluate(world, named, Wanted(metrics=["copies", "frechet", "recall"]))
+    assert list(found.metrics) == ["copies", "frechet", "recall"]
     assert found.metrics["copies"].value == 1
     assert found.metrics["copies"].floor < 0.9
     assert found.metrics["frechet"].value == pytest.approx(found.metrics["frechet"].floor)

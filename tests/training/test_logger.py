@@ -32,6 +32,30 @@ def test_a_line_holds_what_the_contract_promises(plan: Plan, state: State, world
     assert [line["generator_loss"] for line in lines] == [2.5, 5.5]
 
 
+def test_an_evaluation_stands_in_the_line_of_its_step_and_in_no_other(
+    plan: Plan, state: State, world: World
+) -> None:
+    logger = Logger(plan, state, world)
+    logger.take_evaluation({"frechet_pca8": 2.5})
+    log_steps(logger, state, 2, 5)
+    first, second = metrics(plan)
+    assert first["evaluation"] == {"frechet_pca8": 2.5}
+    assert "evaluation" not in second
+
+
+def test_a_warning_is_printed_and_noted(
+    plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = Logger(plan, state, world)
+    logger.warn("after step 0 it collapsed")
+    logger.close()
+    assert "warning: after step 0 it collapsed (watch.collapse)\n" in capsys.readouterr().out
+    history = (plan.run_dir / "history.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in history]
+    (why,) = (line["why"] for line in events if line["event"] == "warning")
+    assert why == "after step 0 it collapsed"
+
+
 def test_speed_and_breakdown_are_those_since_the_line_before(
     plan: Plan, state: State, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
