@@ -4,8 +4,8 @@
 
 Each run has one rank and, but for the showers, trains on Fashion-MNIST (Debian's package
 dataset-fashion-mnist). It prints for each the steps until the first warning, and what it says; then
-how many of the broken and of the healthy ones were warned of. ``rollback`` is a broken run that
-goes back by itself.
+how many of the broken and of the healthy ones were warned of. Two further cases, "both rates 0.01"
+and "with rollback", show what going back to the best checkpoint makes of a run that gets worse.
 """
 
 from __future__ import annotations
@@ -74,8 +74,14 @@ HEALTHY: dict[str, list[str]] = {
     "projection": [*_DCGAN, "--model.condition=projection", "--data.labels=labels"],
     "calorimeter": ["--train.steps=600"],
 }
+# A run that gets worse from its middle on, and one that then goes back.
+_WORSE = [
+    *("--model.name=mlp", "--train.steps=2000", "--optimizer.generator.learning_rate=0.01"),
+    "--optimizer.discriminator.learning_rate=0.01",
+]
 ROLLBACK = {
-    "rollback": [*BROKEN["G's rate 0.02"], "--watch.collapse=rollback", "--watch.rollbacks=10"]
+    "both rates 0.01": _WORSE,
+    "with rollback": [*_WORSE, "--watch.collapse=rollback"],
 }
 
 
