@@ -58,7 +58,10 @@ def read(
 
 def _images(source: Source, blocks: list[np.ndarray]) -> np.ndarray:
     """Return the samples of some blocks of numbers, (n, *sample_shape)."""
-    reader = ChunkReader(source, range(len(source.files)))
+    # Of thousands of files those alone are looked into that hold some of them.
+    every = np.concatenate([np.zeros(0, np.int64), *blocks])
+    files = np.unique(np.searchsorted(source.file_offsets, every, "right") - 1)
+    reader = ChunkReader(source, files.tolist())
     found = [np.zeros((0, *source.sample_shape), source.dtype)]
     for numbers in blocks:
         chunk = np.searchsorted(source.chunk_offsets, numbers, "right")
