@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hpcgan import __version__, command, layouts, submit
 from hpcgan.doctor import commands as doctor
-from hpcgan.evaluation import commands as features
 from hpcgan.evaluation import evaluate_command as evaluate
+from hpcgan.evaluation.features import commands as features
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
 

@@ -26,9 +26,9 @@ from hpcgan.config import DataConfig
 from hpcgan.data.source import Source, open_source
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import ConfigError, DataError
-from hpcgan.evaluation import drawing, pca
-from hpcgan.evaluation.features import flat, with_features
-from hpcgan.evaluation.frechet import frechet
+from hpcgan.evaluation import drawing
+from hpcgan.evaluation.features import flat, pca, with_features
+from hpcgan.evaluation.figures.frechet import frechet
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, open_subject
 from hpcgan.files import check_is_file

@@ -15,16 +15,16 @@ from hpcgan import checkpoint
 from hpcgan.data import values
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import ConfigError
-from hpcgan.evaluation import drawing, extractors, parts
-from hpcgan.evaluation.cache import cached
-from hpcgan.evaluation.class_figures import class_counts
-from hpcgan.evaluation.copies import nearest_pairs
-from hpcgan.evaluation.features import Extractor, with_features
+from hpcgan.evaluation import drawing, parts
+from hpcgan.evaluation.features import Extractor, extractors, with_features
+from hpcgan.evaluation.features.cache import cached
 from hpcgan.evaluation.figures import DEFAULT, FIGURES, OF_CLASSES, TOGETHER
-from hpcgan.evaluation.physics import physics
+from hpcgan.evaluation.figures.class_figures import class_counts
+from hpcgan.evaluation.figures.copies import nearest_pairs
+from hpcgan.evaluation.figures.physics import physics
+from hpcgan.evaluation.figures.two_sample import memory
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, Subject, open_subject
-from hpcgan.evaluation.two_sample import memory
 from hpcgan.generate import check_trusted
 from hpcgan.memory import format_bytes
 from hpcgan.world import World

@@ -19,13 +19,14 @@ from hpcgan import pictures
 from hpcgan.blocks import BLOCK
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import DataError, RunError
-from hpcgan.evaluation import drawing, pca
-from hpcgan.evaluation.auc import auc
-from hpcgan.evaluation.diversity import vendi
-from hpcgan.evaluation.frechet import frechet, moments
-from hpcgan.evaluation.kernel import kernel
-from hpcgan.evaluation.neighbours import nearest
-from hpcgan.evaluation.precision_recall import precision_recall
+from hpcgan.evaluation import drawing
+from hpcgan.evaluation.features import pca
+from hpcgan.evaluation.figures.auc import auc
+from hpcgan.evaluation.figures.diversity import vendi
+from hpcgan.evaluation.figures.frechet import frechet, moments
+from hpcgan.evaluation.figures.kernel import kernel
+from hpcgan.evaluation.figures.neighbours import nearest
+from hpcgan.evaluation.figures.precision_recall import precision_recall
 from hpcgan.evaluation.samples import Samples
 from hpcgan.gan.conditions import as_input
 from hpcgan.training.plan import Plan

@@ -19,9 +19,9 @@ import numpy as np
 
 from hpcgan import checkpoint
 from hpcgan.data.source import Source
-from hpcgan.evaluation import drawing, pca
-from hpcgan.evaluation.features import with_features
-from hpcgan.evaluation.frechet import frechet
+from hpcgan.evaluation import drawing
+from hpcgan.evaluation.features import pca, with_features
+from hpcgan.evaluation.figures.frechet import frechet
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Given
 from hpcgan.scaling.runs import Quality, QualityPoint

@@ -1,6 +1,8 @@
-"""Sets of samples for tests of the figures."""
+"""Sets of samples, of which each rank holds its part, for tests of the evaluation."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
@@ -22,3 +24,16 @@ def spread(
     return Samples(
         group, len(features), images[own], features[own], None if labels is None else labels[own]
     )
+
+
+def spread_images(
+    group: Group,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
+) -> Samples:
+    """Return this rank's part of samples without features."""
+    samples = spread(group, np.zeros((len(images), 0)), images, labels)
+    if probabilities is None:
+        return samples
+    return dataclasses.replace(samples, probabilities=probabilities[samples.numbers])

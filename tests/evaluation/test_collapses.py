@@ -14,13 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from hpcgan.evaluation import pca
-from hpcgan.evaluation.diversity import vendi
 from hpcgan.evaluation.drawing import choose
-from hpcgan.evaluation.features import with_features
-from hpcgan.evaluation.frechet import distance, moments
-from hpcgan.evaluation.neighbours import nearest
-from hpcgan.evaluation.precision_recall import precision_recall
+from hpcgan.evaluation.features import pca, with_features
+from hpcgan.evaluation.figures.diversity import vendi
+from hpcgan.evaluation.figures.frechet import distance, moments
+from hpcgan.evaluation.figures.neighbours import nearest
+from hpcgan.evaluation.figures.precision_recall import precision_recall
 from hpcgan.evaluation.samples import Samples
 from hpcgan.world import World
 from tests.evaluation.made import spread

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hpcgan import checkpoint, generate
-from hpcgan.evaluation import drawing, pca
+from hpcgan.evaluation import drawing
 from hpcgan.evaluation.evaluate import Wanted, evaluate
-from hpcgan.evaluation.features import with_features
+from hpcgan.evaluation.features import pca, with_features
 from hpcgan.evaluation.figures import FIGURES
 from hpcgan.evaluation.report import line
 from hpcgan.evaluation.subject import Named

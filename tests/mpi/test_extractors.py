@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcgan.evaluation import pca
-from hpcgan.evaluation.class_figures import class_counts, missing_classes, score
-from tests.evaluation.making import spread
+from hpcgan.evaluation.features import pca
+from hpcgan.evaluation.figures.class_figures import class_counts, missing_classes, score
+from tests.evaluation.made import spread_images
 
 
 def data(count: int, *shape: int) -> np.ndarray:
@@ -22,7 +22,7 @@ def data(count: int, *shape: int) -> np.ndarray:
 def test_components_are_those_of_all_samples(world, shape, count):
     """With 9 samples all ranks but the first hold none."""
     images = data(count, *shape)
-    samples = spread(world, images)
+    samples = spread_images(world, images)
     found = pca.fit(samples, 6)
     centred = images.reshape(count, -1).astype(np.float64)
     centred -= centred.mean(axis=0)
@@ -37,8 +37,8 @@ def test_components_are_those_of_all_samples(world, shape, count):
 
 def test_class_figures_are_those_of_all_samples(world):
     probabilities = np.random.default_rng(1).dirichlet(np.ones(4) / 4, 700)
-    samples = spread(world, np.zeros((700, 1, 1, 1)), probabilities=probabilities)
-    reference = spread(world, np.zeros((4, 1, 1, 1)), probabilities=np.eye(4))
+    samples = spread_images(world, np.zeros((700, 1, 1, 1)), probabilities=probabilities)
+    reference = spread_images(world, np.zeros((4, 1, 1, 1)), probabilities=np.eye(4))
     expected = np.bincount(probabilities.argmax(axis=1), minlength=4)
     assert class_counts(samples).tolist() == expected.tolist()
     mean = probabilities.mean(axis=0)
@@ -49,13 +49,20 @@ def test_class_figures_are_those_of_all_samples(world):
 
 def test_a_classifier_is_that_of_one_rank(world):
     """Its gradients are summed over the ranks; one rank's are those of a group of one."""
-    from hpcgan.evaluation.classifier_fit import train
+    from hpcgan.evaluation.features.classifier_fit import train
 
     images, labels = data(300, 4, 4, 1), np.arange(300) % 3
     images += labels[:, None, None, None]
     alone = world.split(world.rank)
     found = [
-        train(spread(each, images, labels), spread(each, images[:60], labels[:60]), 3, (), 7, 12)
+        train(
+            spread_images(each, images, labels),
+            spread_images(each, images[:60], labels[:60]),
+            3,
+            (),
+            7,
+            12,
+        )
         for each in (world, alone)
     ]
     assert found[0].weights == pytest.approx(found[1].weights, abs=2e-3)

@@ -7,10 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hpcgan.evaluation import two_sample
-from hpcgan.evaluation.copies import nearest_pairs
-from hpcgan.evaluation.figures import FIGURES
-from hpcgan.evaluation.neighbours import nearest
+from hpcgan.evaluation.figures import FIGURES, two_sample
+from hpcgan.evaluation.figures.copies import nearest_pairs
+from hpcgan.evaluation.figures.neighbours import nearest
 from hpcgan.evaluation.samples import Samples
 from hpcgan.group import Group
 from tests.evaluation.made import spread

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcgan.evaluation import pca
-from hpcgan.evaluation.frechet import frechet
+from hpcgan.evaluation.features import pca
+from hpcgan.evaluation.figures.frechet import frechet
 from hpcgan.pictures import to_dtype
 from hpcgan.scaling import calls, quality_run
 from hpcgan.scaling.runs import Quality, read_start
