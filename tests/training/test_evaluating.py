@@ -39,6 +39,7 @@ class FakeEvaluator:
     """Takes a second to look at the data and two for each evaluation, of given distances."""
 
     distances: ClassVar[list[float]] = []
+    coverages: ClassVar[list[float]] = []
 
     def __init__(self, *given: Any) -> None:
         self.features, self.floors = "pca8", {"frechet": 1.0}
@@ -46,7 +47,8 @@ class FakeEvaluator:
 
     def evaluate(self) -> dict[str, float]:
         CLOCK.now += 2
-        return {"frechet": self.distances.pop(0), "auc_real_fake": 0.9}
+        coverage = self.coverages.pop(0) if self.coverages else 0.5
+        return {"frechet": self.distances.pop(0), "coverage": coverage}
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +67,12 @@ def planned(place: Path, **evaluate: Any) -> Any:
     return SimpleNamespace(config=config, run_dir=place, source=range(100))
 
 
-def made(world: World, plan: Any, *distances: float, step: int = 0) -> Evaluating:
+def made(world: World, plan: Any, *distances: float, state: Any = None) -> Evaluating:
     """Return the callback before its first call, with the distances that it will find."""
     FakeEvaluator.distances = list(distances)
-    state: Any = SimpleNamespace(step=step)
+    state = state or SimpleNamespace(step=0)
     evaluating = Evaluating(world, plan, state, Timer(), None, CLOCK)
-    evaluating.before_call(step)
+    evaluating.before_call(state.step)
     return evaluating
 
 
@@ -113,10 +115,9 @@ def test_a_run_that_is_to_stop_has_no_time_for_it(world: World, tmp_path: Path) 
 
 def test_the_best_may_be_the_largest(world: World, tmp_path: Path) -> None:
     plan = planned(tmp_path, every_steps=10, best="coverage")
-    evaluating = made(world, plan, 1, 1, 1)
-    for step, coverage, is_best in ((10, 0.2, True), (20, 0.1, False), (30, 0.3, True)):
-        figures = {"frechet": 1.0, "coverage": coverage}
-        evaluating._evaluator.evaluate = lambda figures=figures: figures  # type: ignore
+    FakeEvaluator.coverages = [0.9, 0.2, 0.1, 0.3]
+    evaluating = made(world, plan, 1, 1, 1, 1)
+    for step, is_best in ((10, True), (20, False), (30, True)):
         evaluating.after_call(call(step))
         assert evaluating.is_best == is_best
 
@@ -133,7 +134,8 @@ def test_a_run_that_goes_on_remembers_its_evaluations(world: World, tmp_path: Pa
         '{"step": 20, "evaluation": {"frechet_pca8": 4.0, "auc_real_fake": 0.7}}\n'
         '{"step": 30, "eval'
     )
-    evaluating = made(world, planned(tmp_path, every_steps=10), 4.5, step=20)
+    state = SimpleNamespace(step=20)
+    evaluating = made(world, planned(tmp_path, every_steps=10), 4.5, state=state)
     assert evaluating.evaluations == [
         (0, {"frechet": 9.0}),
         (10, {"frechet": 5.0, "auc_real_fake": 0.8}),
@@ -141,7 +143,7 @@ def test_a_run_that_goes_on_remembers_its_evaluations(world: World, tmp_path: Pa
     ]
     evaluating.after_call(call(30))
     assert not evaluating.is_best
-    evaluating._state.step = 10
+    state.step = 10
     evaluating.rewind()
     assert [each.step for each in evaluating.evaluations] == [0, 10]
 

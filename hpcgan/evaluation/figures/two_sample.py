@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import keras
 
 REPEATS = 5
+EPOCHS = 50
 _WIDTH, _HIDDEN = 512, 3
-_RATE, _BATCH, _EPOCHS = 2e-4, 1000, 50
+_RATE, _BATCH = 2e-4, 1000
 _TRAINED, _CHOOSING = 0.6, 0.2
 _REAL_BYTES = 4  # of a float32
 # Whether samples and reference are real.
@@ -87,9 +88,9 @@ def classifier_auc(ours: np.ndarray, theirs: np.ndarray, seed: int) -> float:
     deviation[deviation == 0] = 1
     for part in (training, choosing, testing):
         part.features[:] = (part.features - mean) / deviation
-    network = _network(ours.shape[1], seed)
+    network = untrained(ours.shape[1], seed)
     best, best_weights = -1.0, network.get_weights()
-    for _ in range(_EPOCHS):
+    for _ in range(EPOCHS):
         order = random.permutation(len(training.is_real))
         for at in range(0, len(order), _BATCH):
             batch = order[at : at + _BATCH]
@@ -118,7 +119,7 @@ def _divide(random: np.random.Generator, ours: np.ndarray, theirs: np.ndarray) -
     ]
 
 
-def _network(dimension: int, seed: int) -> keras.Model:
+def untrained(dimension: int, seed: int) -> keras.Model:
     """Return an untrained classifier with one logit."""
     import keras
 

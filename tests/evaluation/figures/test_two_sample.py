@@ -14,7 +14,7 @@ from tests.evaluation.made import spread
 @pytest.fixture(autouse=True)
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPEATS", 2)
-    monkeypatch.setattr(module, "_EPOCHS", 6)
+    monkeypatch.setattr(module, "EPOCHS", 6)
 
 
 def test_what_is_far_apart_is_told_apart_in_any_units(world: World) -> None:
@@ -62,7 +62,7 @@ def test_samples_are_divided_60_20_20_as_many_of_both() -> None:
 
 
 def test_its_network_is_that_of_calochallenge() -> None:
-    network = module._network(7, 3)
+    network = module.untrained(7, 3)
     shapes = [tuple(each.shape) for each in network.weights]
     expected = [(7, 512), (512,), (512, 512), (512,), (512, 512), (512,), (512, 1), (1,)]
     assert shapes == expected
