@@ -16,7 +16,7 @@ import numpy as np
 from hpcgan import command, pictures
 from hpcgan.errors import ConfigError
 from hpcgan.evaluation.evaluate import Wanted, evaluate
-from hpcgan.evaluation.figures import FIGURES, TOGETHER
+from hpcgan.evaluation.figures.table import FIGURES, TOGETHER
 from hpcgan.evaluation.report import as_json, line, table
 from hpcgan.evaluation.subject import FEWEST, Named
 from hpcgan.files import write_whole, writing

@@ -10,7 +10,7 @@ from hpcgan import checkpoint, generate
 from hpcgan.evaluation import drawing
 from hpcgan.evaluation.evaluate import Wanted, evaluate
 from hpcgan.evaluation.features import pca, with_features
-from hpcgan.evaluation.figures import FIGURES
+from hpcgan.evaluation.figures.table import FIGURES
 from hpcgan.evaluation.report import line
 from hpcgan.evaluation.subject import Named
 from tests.evaluation.made import spread

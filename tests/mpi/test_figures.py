@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hpcgan.evaluation.figures import FIGURES, two_sample
+from hpcgan.evaluation.figures import two_sample
 from hpcgan.evaluation.figures.copies import nearest_pairs
 from hpcgan.evaluation.figures.neighbours import nearest
+from hpcgan.evaluation.figures.table import FIGURES
 from hpcgan.evaluation.samples import Samples
 from hpcgan.group import Group
 from tests.evaluation.made import spread

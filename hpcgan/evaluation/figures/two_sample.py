@@ -83,7 +83,7 @@ def classifier_auc(ours: np.ndarray, theirs: np.ndarray, seed: int) -> float:
     Division, first weights and order follow from ``seed``. Needs no other rank.
     """
     random = np.random.Generator(np.random.Philox(key=seed))
-    training, choosing, testing = _divide(random, ours, theirs)
+    training, choosing, testing = divide(random, ours, theirs)
     mean, deviation = training.features.mean(axis=0), training.features.std(axis=0)
     deviation[deviation == 0] = 1
     for part in (training, choosing, testing):
@@ -105,7 +105,7 @@ def classifier_auc(ours: np.ndarray, theirs: np.ndarray, seed: int) -> float:
     return auc(logits[testing.is_real == 1], logits[testing.is_real == 0])
 
 
-def _divide(random: np.random.Generator, ours: np.ndarray, theirs: np.ndarray) -> list[Part]:
+def divide(random: np.random.Generator, ours: np.ndarray, theirs: np.ndarray) -> list[Part]:
     """Return samples to train on, to choose the best epoch with, and to test on.
 
     As many of both sets in each.

@@ -52,7 +52,7 @@ def test_the_mean_and_the_deviation_of_the_repeats(
 
 def test_samples_are_divided_60_20_20_as_many_of_both() -> None:
     ours, theirs = np.arange(10.0)[:, np.newaxis], np.arange(100.0, 125)[:, np.newaxis]
-    parts = module._divide(np.random.Generator(np.random.Philox(key=0)), ours, theirs)
+    parts = module.divide(np.random.Generator(np.random.Philox(key=0)), ours, theirs)
     assert [len(part.features) for part in parts] == [12, 4, 4]
     for part in parts:
         assert part.is_real.tolist() == (part.features[:, 0] >= 100).astype(float).tolist()
