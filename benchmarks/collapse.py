@@ -145,9 +145,9 @@ def _run(place: Path, name: str, overrides: list[str], seed: int) -> tuple[str, 
         cwd=ROOT,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
-    (run_dir / "output").write_text(done.stdout + done.stderr)
+    (run_dir / "output").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
         raise SystemExit(f"{name}, seed {seed}: status {done.returncode}: {done.stderr}")
     events = json_lines(run_dir / "history.jsonl", "event", "step", "why")

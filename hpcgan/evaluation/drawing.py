@@ -21,6 +21,9 @@ from hpcgan.group import Group
 if TYPE_CHECKING:
     from hpcgan.gan.state import State
 
+# Values of samples that go through a network at once: in networks 64 channels wide, 256 MiB.
+_VALUES = 2**20
+
 
 def choose(seed: int, total: int, *counts: int) -> list[np.ndarray]:
     """Return disjoint random choices of the numbers 0 to ``total`` - 1, each ascending.
@@ -81,8 +84,7 @@ def generated(
     """Yield this rank's blocks of samples of the (averaged) generator, and their labels.
 
     Sample i depends on the networks, the seed and i alone; classes come as often as in the data.
-    As many go through the generator at once as in training, for which its memory suffices. Needs no
-    other rank.
+    Needs no other rank.
 
     Args:
         group: the ranks.
@@ -101,17 +103,27 @@ def generated(
     from hpcgan.gan.sampling import sampling_inputs
 
     draw: Draw = "data" if class_counts else "turn"
-    most = config.train.batch_size // config.train.accumulate
     for block in own_blocks(group.rank, group.size, count):
         inputs, labels = sampling_inputs(
             config.model, seed, block.start // BLOCK, class_counts, draw
         )
         made = []
-        for begin in range(0, len(block), most):
-            part = slice(begin, min(begin + most, len(block)))
+        for part in batches(config, state, len(block)):
             few = tf.nest.map_structure(lambda each, part=part: each[part], inputs)
             made.append(np.array(state.sampler(few, training=False), np.float32))
         yield np.concatenate(made), None if labels is None else labels[: len(block)]
+
+
+def batches(config: Config, state: State, count: int) -> Iterator[slice]:
+    """Yield the batches in which samples go through the networks: never more than there is room for.
+
+    As many at once as in training, or more where they are small. It is the same on all ranks, so
+    that the samples are the same bit for bit.
+    """
+    values = int(np.prod(state.discriminator.inputs[0].shape[1:]))
+    most = max(config.train.batch_size // config.train.accumulate, _VALUES // values)
+    for begin in range(0, count, most):
+        yield slice(begin, min(begin + most, count))
 
 
 def generate(

@@ -60,7 +60,7 @@ class Subject:
         """The path of what is evaluated."""
         if self.found:
             return str(self.found.path)
-        assert self.source
+        assert self.source is not None
         return self.source.files[0]
 
 

@@ -133,10 +133,8 @@ class Evaluator:
         config, discriminator = self._plan.config, self._state.discriminator
         given = None if labels is None else as_input(config.model, labels)
         takes_labels = len(discriminator.inputs) == 2
-        most = config.train.batch_size // config.train.accumulate
         found = [np.zeros(0)]
-        for begin in range(0, len(images), most):
-            part = slice(begin, begin + most)
+        for part in drawing.batches(config, self._state, len(images)):
             few = images[part]
             # The samples as the networks see them (``gan.step``).
             few = few.astype(np.float32) / 127.5 - 1 if few.dtype == np.uint8 else few

@@ -43,10 +43,14 @@ def step_of(run: Path) -> int:
 
 
 def events(run: Path) -> list[str]:
-    """Return what the run's history tells, in order: started, stopped, resumed, finished .."""
+    """Return what the run's history tells, in order: started, stopped, resumed, finished ...
+
+    Figures are left out.
+    """
     history = run / "history.jsonl"
     lines = history.read_text().splitlines() if history.exists() else []
-    return [str(json.loads(line)["event"]) for line in lines]
+    told = [json.loads(line) for line in lines]
+    return [str(each["event"]) for each in told if "evaluation" not in each]
 
 
 def wait_for_step(job: Job, run: Path, step: int, seconds: float = 120) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
-from hpcgan.config import DataConfig
+from hpcgan.config import Config, DataConfig, TrainConfig
 from hpcgan.data.source import open_source
-from hpcgan.evaluation.drawing import choose, read
+from hpcgan.evaluation.drawing import batches, choose, read
 from hpcgan.world import World
 
 
@@ -21,6 +23,20 @@ def test_choices_are_disjoint_ascending_and_the_same_again() -> None:
     assert (np.diff(third) > 0).all()
     assert np.array_equal(choose(3, 100, 30)[0], first)
     assert not np.array_equal(choose(4, 100, 30)[0], first)
+
+
+def test_samples_go_through_a_network_in_batches_for_which_there_is_room() -> None:
+    config = Config(DataConfig([]), train=TrainConfig(batch_size=6, accumulate=2))
+
+    def sizes(shape: tuple[int, ...], count: int) -> list[int]:
+        inputs = [SimpleNamespace(shape=(None, *shape))]
+        state: Any = SimpleNamespace(discriminator=SimpleNamespace(inputs=inputs))
+        return [each.stop - each.start for each in batches(config, state, count)]
+
+    assert sizes((28, 28, 1), 256) == [256]
+    assert sizes((64, 64, 64, 1), 10) == [4, 4, 2]
+    assert sizes((256, 256, 256, 1), 8) == [3, 3, 2]  # as in training
+    assert sizes((28, 28, 1), 0) == []
 
 
 @pytest.fixture
