@@ -115,7 +115,7 @@ def generated(
 
 
 def batches(config: Config, state: State, count: int) -> Iterator[slice]:
-    """Yield the batches in which samples go through the networks: never more than there is room for.
+    """Yield the batches in which samples go through a network, never more than there is room for.
 
     As many at once as in training, or more where they are small. It is the same on all ranks, so
     that the samples are the same bit for bit.
