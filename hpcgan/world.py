@@ -69,6 +69,7 @@ class World(Group):
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # what the user has set stays
         from mpi4py import MPI
+        from threadpoolctl import threadpool_limits
 
         comm = MPI.COMM_WORLD
         super().__init__(comm, comm.Get_rank(), comm.Get_size())
@@ -83,6 +84,8 @@ class World(Group):
         shared = len(set().union(*node.gather_json(sorted(own))))
         # Its own when it is bound, else an equal part of the node's.
         self.cores = max(1, min(len(own), shared // self.node_size))
+        # NumPy would take all cores of the node, and ranks that do so together wait for each other.
+        threadpool_limits(self.cores, user_api="blas")
         facts = self.gather_json([self.host, self.node_size > shared])
         self.hosts: list[str] = [host for host, _ in facts]
         self.shares_cores = any(is_short for _, is_short in facts)

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from hpcgan import pictures
 from hpcgan.blocks import BLOCK
-from hpcgan.data.source import Source, open_source
-from hpcgan.errors import DataError, RunError
+from hpcgan.data.source import Source
+from hpcgan.errors import RunError
 from hpcgan.evaluation import drawing
 from hpcgan.evaluation.features import pca
 from hpcgan.evaluation.figures.auc import auc
@@ -56,7 +56,7 @@ class Evaluator:
         """Choose and read real samples, and compute the floors.
 
         Raises:
-            DataError: a file cannot be read, or held-out samples do not fit (on all ranks).
+            DataError: a file cannot be read (on all ranks).
         """
         self._world = world
         self._plan = plan
@@ -151,18 +151,9 @@ class Evaluator:
 
     def _read_held_out(self) -> Samples | None:
         """Return held-out samples for D, if there are any."""
-        config = self._plan.config
-        if not config.evaluate.held_out:
+        source = self._plan.held_out
+        if source is None:
             return None
-        data = dataclasses.replace(config.data, files=config.evaluate.held_out)
-        source, trained = open_source(self._world, data), self._plan.source
-        theirs, ours = ((each.sample_shape, each.dtype, each.values) for each in (source, trained))
-        if theirs != ours:
-            raise DataError(
-                f"{source.files[0]}: evaluate.held_out has samples {theirs}, and those of "
-                f"{trained.files[0]} are {ours}: shape, dtype and mapping of values must agree",
-                on_all_ranks=True,
-            )
         (numbers,) = drawing.choose(_SEED, len(source), min(_JUDGED, len(source)))
         return self._read_judged(source, numbers)
 

@@ -20,6 +20,7 @@ from hpcgan.config_file import differences, from_yaml, load, to_yaml
 from hpcgan.config_keys import OnResume
 from hpcgan.data.assignment import ShardAssignment, assign_shards
 from hpcgan.data.fingerprint import fingerprints
+from hpcgan.data.held_out import open_held_out
 from hpcgan.data.sample_info import MOST_COUNTED, SampleInfo
 from hpcgan.data.source import Source, open_source
 from hpcgan.errors import CheckpointError, ConfigError, DataError
@@ -42,6 +43,7 @@ class Plan:
         assignment: of the data to shards, and of these to ranks.
         fingerprints: of the data files.
         samples: how they were mapped, and their classes.
+        held_out: samples that are not trained on, for evaluations, or None.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class Plan:
     assignment: ShardAssignment
     fingerprints: tuple[str, ...]
     samples: SampleInfo
+    held_out: Source | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -169,7 +172,9 @@ def decide(
     config, assignment = assign_shards(world, config, source, earlier)
     config = world.all_or_raise(lambda: _with_labels(config, assignment, found))
     samples = _samples(config, source, assignment)
-    plan = Plan(config, source, run_dir, found, assignment, fingerprints(world, source), samples)
+    held_out = open_held_out(world, config, source)
+    marks = fingerprints(world, source)
+    plan = Plan(config, source, run_dir, found, assignment, marks, samples, held_out)
     world.all_or_raise(lambda: _check(plan))
     world.all_or_raise(lambda: _check_same_run(plan, allow_change))
     return plan

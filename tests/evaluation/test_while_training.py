@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcgan.errors import DataError
 from hpcgan.evaluation.while_training import Evaluator
 from hpcgan.gan.state import State
 from hpcgan.training.plan import Plan, prepare
@@ -97,12 +96,3 @@ def test_a_generator_that_gives_the_data_has_the_figures_of_real_samples(
     assert evaluator.features == "pca10"
     for name, floor in evaluator.floors.items():
         assert figures[name] == pytest.approx(floor, rel=1e-6), name
-
-
-def test_held_out_samples_of_another_kind_are_refused(
-    world: World, tmp_path: Path, images: np.ndarray
-) -> None:
-    other = write(tmp_path / "other.h5", images[:, :4])
-    made = plan(world, tmp_path, images, evaluate={"held_out": [str(other)]})
-    with pytest.raises(DataError, match="has samples"):
-        Evaluator(world, made, State(made.config, made.source.sample_shape))

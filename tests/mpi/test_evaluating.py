@@ -24,7 +24,8 @@ def evaluated(world, ring, tmp_path_factory):
     """Return the configuration and directory of a run that was evaluated at steps 0, 5 and 10."""
     place = Path(world.on_root(lambda: str(tmp_path_factory.mktemp("evaluated"))))
     config = write_config(world, place, evaluate={"every_steps": 5})
-    train(world, config, place / "run", f"--evaluate.held_out=[{place / 'data.h5'}]")
+    world.on_root(lambda: str(shutil.copy(place / "data.h5", place / "held.h5")))
+    train(world, config, place / "run", f"--evaluate.held_out=[{place / 'held.h5'}]")
     world.barrier()
     return config, place / "run"
 
@@ -56,7 +57,7 @@ def test_any_number_of_ranks_gets_the_figures_of_one(world, evaluated):
         for name, value in computed.items():
             key = name if name.startswith("auc") else f"{name}_pca10"  # of 43 samples
             assert written["evaluation"][key] == pytest.approx(value, rel=1e-6, abs=1e-9)
-    # Held-out samples from the same distribution, here the same file.
+    # Held-out samples from the same distribution, here the same ones.
     assert 0.3 < metrics[-1]["evaluation"]["auc_training_held_out"] < 0.7
 
 
@@ -85,7 +86,7 @@ def test_a_run_that_stops_goes_on_with_its_evaluations(world, evaluated, shared_
         checkpoint.path_of(other / "checkpoints", 10).unlink()
         checkpoint.best_path(other / "checkpoints").unlink()
     world.barrier()
-    held_out = f"--evaluate.held_out=[{run_dir.parent / 'data.h5'}]"
+    held_out = f"--evaluate.held_out=[{run_dir.parent / 'held.h5'}]"
     train(world, config, other, held_out, "--evaluate.best=diversity")
     if world.is_root:
         before, after = (lines(each, "metrics.jsonl") for each in (run_dir, other))

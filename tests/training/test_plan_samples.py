@@ -43,6 +43,24 @@ def test_samples_are_counted_by_class_and_gaps_are_told(runs: Runs, data_file: P
     ]
 
 
+def test_held_out_samples_are_of_the_same_kind_and_others(runs: Runs, data_file: Path) -> None:
+    held_out = data_file.with_name("held.h5")
+    words = f"--evaluate.held_out=[{held_out}]"
+    assert "held.h5: there is no such data file" in runs.refusal(DataError, words)
+    for shape, is_good in (((5, 8, 8, 1), True), ((5, 8, 4, 1), False)):
+        with h5py.File(held_out, "w") as file:
+            file["images"] = np.zeros(shape, np.uint8)
+        if is_good:
+            held = runs.plan(words).held_out
+            assert held is not None
+            assert len(held) == 5
+    said = runs.refusal(DataError, words)
+    assert said.startswith(f"{held_out}: evaluate.held_out has samples ((8, 4, 1), 'uint8', '')")
+    said = runs.refusal(ConfigError, f"--evaluate.held_out=[{data_file}]")
+    assert said.startswith(f"{data_file}: is named in data.files and in evaluate.held_out")
+    assert runs.plan().held_out is None
+
+
 def test_without_gaps_or_classes_there_is_nothing_to_tell(runs: Runs, data_file: Path) -> None:
     label(data_file, np.arange(40) % 3 * 2)
     assert runs.plan("--data.labels=labels", "--data.partition=balanced").samples == SampleInfo()

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.linalg
+from threadpoolctl import threadpool_limits
 
 from hpcgan.blocks import BLOCK
 from hpcgan.evaluation.features import flat
@@ -61,12 +63,20 @@ def _blocks(samples: Samples, mean: np.ndarray | float) -> Iterator[np.ndarray]:
 
 
 def _exact(samples: Samples, mean: np.ndarray, number: int) -> np.ndarray:
-    """Return the first axes, (values, number), from the whole covariance."""
+    """Return on rank 0 the first axes, (values, number), from the whole covariance.
+
+    All ranks must call it.
+    """
     squares = np.zeros((len(mean), len(mean)))
     for rows in _blocks(samples, mean):
         squares += rows.T @ rows
-    _, axes = np.linalg.eigh(samples.group.sum_arrays(squares) / samples.count)
-    return axes[:, ::-1][:, :number]
+    covariance = samples.group.sum_arrays(squares) / samples.count
+    if not samples.group.is_root:
+        return np.zeros((len(mean), number))
+    largest = (len(mean) - number, len(mean) - 1)
+    with threadpool_limits(1, user_api="blas"):  # SciPy's, which has a library of its own
+        _, axes = scipy.linalg.eigh(covariance, subset_by_index=largest)
+    return axes[:, ::-1]
 
 
 def _randomised(samples: Samples, mean: np.ndarray, number: int) -> np.ndarray:

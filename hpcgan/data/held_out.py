@@ -1,0 +1,38 @@
+"""Samples that a run is not trained on, by which is seen whether it knows the others by heart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hpcgan.config import Config
+from hpcgan.data.source import Source, open_source
+from hpcgan.errors import ConfigError, DataError
+from hpcgan.world import World
+
+
+def open_held_out(world: World, config: Config, source: Source) -> Source | None:
+    """Return the samples of ``evaluate.held_out``, if there are any. All ranks must call it.
+
+    Raises:
+        ConfigError: they are trained on, too.
+        DataError: they are of another kind than ``source``, which is trained on, or a file is
+            missing or damaged; the same on all ranks.
+    """
+    files = config.evaluate.held_out
+    if not files:
+        return None
+    held_out = open_source(world, dataclasses.replace(config.data, files=files))
+    if both := sorted(set(held_out.files) & set(source.files)):
+        raise ConfigError(
+            f"{both[0]}: is named in data.files and in evaluate.held_out, which are samples that "
+            "are not trained on",
+            on_all_ranks=True,
+        )
+    theirs, ours = ((each.sample_shape, each.dtype, each.values) for each in (held_out, source))
+    if theirs != ours:
+        raise DataError(
+            f"{held_out.files[0]}: evaluate.held_out has samples {theirs}, and those of "
+            f"{source.files[0]} are {ours}: shape, dtype and mapping of values must agree",
+            on_all_ranks=True,
+        )
+    return held_out
