@@ -27,7 +27,7 @@ def table(found: Evaluation) -> str:
         f"{'figure':<{width}}  {'value':>12}  {'floor':>12}  {'ratio':>8}",
     ]
     for key, (value, floor) in found.metrics.items():
-        ratio = f"{value / floor:.3g}" if floor else "-"
+        ratio = f"{value / floor:.3g}" if floor and floor > 0 else "-"
         floor_text = "-" if floor is None else f"{floor:.6g}"
         lines.append(f"{names[key]:<{width}}  {value:>12.6g}  {floor_text:>12}  {ratio:>8}")
     return "\n".join(lines)
