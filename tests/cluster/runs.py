@@ -45,12 +45,13 @@ def step_of(run: Path) -> int:
 def events(run: Path) -> list[str]:
     """Return what the run's history tells, in order: started, stopped, resumed, finished ...
 
-    Figures are left out.
+    What is said of the GAN, figures and warnings, is left out.
     """
     history = run / "history.jsonl"
     lines = history.read_text().splitlines() if history.exists() else []
     told = [json.loads(line) for line in lines]
-    return [str(each["event"]) for each in told if "evaluation" not in each]
+    of_gan = ("floors", "evaluated", "warning")
+    return [str(each["event"]) for each in told if each["event"] not in of_gan]
 
 
 def wait_for_step(job: Job, run: Path, step: int, seconds: float = 120) -> None:
