@@ -28,11 +28,10 @@ def open_held_out(world: World, config: Config, source: Source) -> Source | None
             "are not trained on",
             on_all_ranks=True,
         )
-    theirs, ours = ((each.sample_shape, each.dtype, each.values) for each in (held_out, source))
-    if theirs != ours:
+    if held_out.kind != source.kind:
         raise DataError(
-            f"{held_out.files[0]}: evaluate.held_out has samples {theirs}, and those of "
-            f"{source.files[0]} are {ours}: shape, dtype and mapping of values must agree",
+            f"{held_out.files[0]}: evaluate.held_out has samples {held_out.kind}, and those of "
+            f"{source.files[0]} are {source.kind}: shape, dtype and mapping of values must agree",
             on_all_ranks=True,
         )
     return held_out

@@ -67,6 +67,11 @@ class Source:
         """Bytes of one sample."""
         return math.prod(self.sample_shape) * np.dtype(self.dtype).itemsize
 
+    @property
+    def kind(self) -> tuple[tuple[int, ...], str, str]:
+        """What samples must share to be compared: shape, dtype, and how values were mapped."""
+        return self.sample_shape, self.dtype, self.values
+
     @cached_property
     def file_offsets(self) -> np.ndarray:
         """The number of each file's first sample, int64."""

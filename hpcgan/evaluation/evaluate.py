@@ -20,8 +20,9 @@ from hpcgan.evaluation.features import Extractor, extractors, with_features
 from hpcgan.evaluation.features.cache import cached
 from hpcgan.evaluation.figures.class_figures import class_counts
 from hpcgan.evaluation.figures.copies import nearest_pairs
+from hpcgan.evaluation.figures.names import DEFAULT, OF_CLASSES, TOGETHER
 from hpcgan.evaluation.figures.physics import physics
-from hpcgan.evaluation.figures.table import DEFAULT, FIGURES, OF_CLASSES, TOGETHER
+from hpcgan.evaluation.figures.table import FIGURES
 from hpcgan.evaluation.figures.two_sample import memory
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, Subject, open_subject

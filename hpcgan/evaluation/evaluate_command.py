@@ -13,12 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hpcgan import command, pictures
+from hpcgan import command
 from hpcgan.errors import ConfigError
-from hpcgan.evaluation.evaluate import Wanted, evaluate
-from hpcgan.evaluation.figures.table import FIGURES, TOGETHER
-from hpcgan.evaluation.report import as_json, line, table
-from hpcgan.evaluation.subject import FEWEST, Named
+from hpcgan.evaluation.figures.names import FEWEST, NAMES, TOGETHER
 from hpcgan.files import write_whole, writing
 from hpcgan.world import World
 
@@ -59,7 +56,7 @@ def add(commands: Any) -> None:
         "--metrics",
         type=_metrics,
         metavar="LIST",
-        help=f"of {','.join([*FIGURES, *TOGETHER])} (default: all but two_sample)",
+        help=f"of {','.join([*NAMES, *TOGETHER])} (default: all but two_sample)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -88,7 +85,7 @@ def add(commands: Any) -> None:
 def _metrics(text: str) -> tuple[str, ...]:
     """Return the names of a list of figures, each once."""
     names = tuple(dict.fromkeys(text.split(",")))
-    known = [*FIGURES, *TOGETHER]
+    known = [*NAMES, *TOGETHER]
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
@@ -116,6 +113,11 @@ def _range(text: str) -> tuple[float, float]:
 
 def _evaluate(world: World, arguments: argparse.Namespace) -> None:
     """Compare, print and write. All ranks must call it."""
+    # Here, since every command reads this module.
+    from hpcgan.evaluation.evaluate import Wanted, evaluate
+    from hpcgan.evaluation.report import as_json, line, table
+    from hpcgan.evaluation.subject import Named
+
     given = arguments
     if given.out:
         world.on_root(lambda: _prepare(given.out))
@@ -154,6 +156,8 @@ def _prepare(out: Path) -> None:
 
 def _write_picture(out: Path, pairs: np.ndarray) -> None:
     """Write samples, each beside the training sample that is nearest to it."""
+    from hpcgan import pictures
+
     content = io.BytesIO()
     pictures.grid(pairs).save(content, format="PNG")
     write_whole(out, content.getbuffer())

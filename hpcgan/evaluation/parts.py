@@ -9,8 +9,9 @@ import numpy as np
 from hpcgan.data.source import Source
 from hpcgan.errors import DataError
 from hpcgan.evaluation import drawing
+from hpcgan.evaluation.figures.names import FEWEST
 from hpcgan.evaluation.samples import Samples
-from hpcgan.evaluation.subject import FEWEST, Subject
+from hpcgan.evaluation.subject import Subject
 from hpcgan.world import World
 
 

@@ -14,9 +14,6 @@ from hpcgan.errors import CheckpointError, ConfigError, DataError
 from hpcgan.files import check_is_file
 from hpcgan.world import World
 
-# Of each kind: a 5th neighbour has still one sample behind it in half of them.
-FEWEST = 12
-
 
 @dataclass(frozen=True)
 class Named:
@@ -121,7 +118,7 @@ def find_checkpoint(path: Path, which: str | None = None) -> Checkpoint | None:
         return found
     assert which is not None
     if which == "best":
-        return checkpoint.read(directory / "best.h5")
+        return checkpoint.read(checkpoint.best_path(directory))
     return checkpoint.read(checkpoint.path_of(directory, int(which)))
 
 
@@ -137,19 +134,15 @@ def _datasets(named: Named, found: Checkpoint | None) -> tuple[str, str | None]:
 def _check(subject: Subject) -> None:
     """Refuse samples that cannot be compared with the real ones."""
     real, found = subject.real, subject.found
-    kinds = [(each.files[0], _kind(each)) for each in (subject.source, subject.held_out) if each]
+    kinds = [(each.files[0], each.kind) for each in (subject.source, subject.held_out) if each]
     if found:
         kinds.append((str(found.path), (found.sample_shape, found.dtype, found.samples.values)))
     for name, kind in kinds:
-        _check_alike(name, kind, real.files[0], _kind(real))
+        _check_alike(name, kind, real.files[0], real.kind)
 
 
 # Shape and dtype of a sample, and how its values were mapped.
 _Kind = tuple[tuple[int, ...], str, str]
-
-
-def _kind(source: Source) -> _Kind:
-    return source.sample_shape, source.dtype, source.values
 
 
 def _check_alike(name: str, kind: _Kind, real: str, of_real: _Kind) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hpcgan.errors import RunError
-from hpcgan.evaluation.subject import FEWEST
+from hpcgan.evaluation.figures.names import FEWEST
 from hpcgan.evaluation.watchdog import Evaluation, signal
 from hpcgan.evaluation.while_training import Evaluator, samples_each
 from hpcgan.files import json_lines
@@ -201,6 +201,7 @@ def _past(run_dir: Path, step: int, features: str) -> Iterator[tuple[int, dict[s
     untrained = [line for _, line in events if line["event"] == "evaluated" and not line["step"]]
     lines = [line for _, line in json_lines(run_dir / "metrics.jsonl", "step", "evaluation")]
     for line in [*untrained[-1:], *lines]:
-        if line["step"] <= step:
+        # A run with other samples may have had other features: those figures do not compare.
+        if line["step"] <= step and f"frechet_{features}" in line["evaluation"]:
             found = line["evaluation"].items()
             yield line["step"], {name.removesuffix(f"_{features}"): value for name, value in found}

@@ -131,6 +131,7 @@ def test_a_run_that_goes_on_remembers_its_evaluations(world: World, tmp_path: Pa
     (tmp_path / "metrics.jsonl").write_text(
         '{"step": 10, "evaluation": {"frechet_pca8": 5.0, "auc_real_fake": 0.8}}\n'
         '{"step": 15}\n'
+        '{"step": 18, "evaluation": {"frechet_pca9": 1.0, "auc_real_fake": 0.7}}\n'
         '{"step": 20, "evaluation": {"frechet_pca8": 4.0, "auc_real_fake": 0.7}}\n'
         '{"step": 30, "eval'
     )

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from hpcgan.blocks import BLOCK
@@ -73,6 +72,8 @@ def _exact(samples: Samples, mean: np.ndarray, number: int) -> np.ndarray:
     covariance = samples.group.sum_arrays(squares) / samples.count
     if not samples.group.is_root:
         return np.zeros((len(mean), number))
+    import scipy.linalg  # rank 0 alone needs it, and it takes a while
+
     largest = (len(mean) - number, len(mean) - 1)
     with threadpool_limits(1, user_api="blas"):  # SciPy's, which has a library of its own
         _, axes = scipy.linalg.eigh(covariance, subset_by_index=largest)

@@ -36,12 +36,3 @@ FIGURES: dict[str, Figure] = {
     "score": score,
     "missing_classes": missing_classes,
 }
-
-# Figures that are computed together, and each may be asked for.
-TOGETHER = dict.fromkeys(("precision", "recall", "density", "coverage"), "precision_recall")
-
-# Those that need the features of a classifier.
-OF_CLASSES = ("score", "missing_classes")
-
-# All but the one that trains networks, and those.
-DEFAULT = tuple(name for name in FIGURES if name not in ("two_sample", *OF_CLASSES))
