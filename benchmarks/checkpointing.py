@@ -78,8 +78,8 @@ def turns(given: Given) -> tuple[list[Turn], list[Turn]]:
     def turn(saves: bool) -> Turn:
         world.barrier()
         began = time.perf_counter()
-        if manager:
-            manager.maybe_save(saves)
+        if manager and (paths := manager.wanted(saves)):
+            manager.save(paths)
         still = time.perf_counter() - began
         trainer.fit(state.step + STEPS_PER_TURN, most=STEPS_PER_TURN)
         if manager:

@@ -169,6 +169,14 @@ class TrainConfig:
         update: simultaneous (both gradients from one forward pass) or alternating.
         discriminator_steps: updates of the discriminator before each of the generator, when
             alternating.
+        staleness: updates by which each network looks back at the other: the generator is judged
+            by the discriminator of that many updates ago, which learns from the samples that the
+            generator made that many updates ago; null for 0, or 1 with parallel.mode: split.
+        discriminators: each with its own part of the shards, while the generator learns from all
+            of them (Hardy et al., 2019).
+        swap_every: steps after which each discriminator moves on to the next part of the shards;
+            null for about one pass over its samples, 0 for never.
+        swap: to the next part (ring), or by a cycle drawn anew each time (random).
         accumulate: parts of a shard's batch that go through the networks one after the other, to
             save memory; batch statistics are those of a part.
         ema: decay of the moving average of the generator, which then makes the samples (Yazici et
@@ -183,6 +191,10 @@ class TrainConfig:
     batch_size: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 64
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     discriminator_steps: Annotated[int, Bounds(at_least=1, at_most=1_000)] = 1
+    staleness: Annotated[int | None, Bounds(at_least=0, at_most=8), OnResume.FREE] = None
+    discriminators: Annotated[int, Bounds(at_least=1, at_most=1_000)] = 1
+    swap_every: Annotated[int | None, Bounds(at_least=0)] = None
+    swap: Literal["ring", "random"] = "ring"
     accumulate: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 1
     ema: Annotated[float | None, Bounds(at_least=0, less_than=1)] = None
     augment: list[Literal["color", "translation", "cutout"]] = field(default_factory=list)
@@ -194,12 +206,15 @@ class ParallelConfig:
     """How the work is divided over the ranks.
 
     Args:
-        mode: synchronous: every rank trains the same networks, the gradients are averaged.
+        mode: synchronous (every rank trains the same networks, the gradients are averaged) or split
+            (the first ranks train the generator, the others the discriminator, at the same time).
+        generator_ranks: ranks that train the generator, in split; null for half of them.
         population: GANs trained at once.
         compression: format in which gradients are sent: none (float32), fp16 or bf16.
     """
 
-    mode: Literal["synchronous"] = "synchronous"
+    mode: Annotated[Literal["synchronous", "split"], OnResume.FREE] = "synchronous"
+    generator_ranks: Annotated[int | None, Bounds(at_least=1), OnResume.FREE] = None
     population: Literal[1] = 1
     compression: Literal["none", "fp16", "bf16"] = "none"
 
@@ -226,6 +241,13 @@ class Config:
     run: Annotated[RunConfig, OnResume.FREE] = field(default_factory=RunConfig)
     watch: Annotated[WatchConfig, OnResume.FREE] = field(default_factory=WatchConfig)
     evaluate: Annotated[EvaluateConfig, OnResume.FREE] = field(default_factory=EvaluateConfig)
+
+    @property
+    def staleness(self) -> int:
+        """Updates by which each network looks back at the other."""
+        if self.train.staleness is not None:
+            return self.train.staleness
+        return 1 if self.parallel.mode == "split" else 0
 
 
 KEYS: dict[str, Key] = keys_of(Config)

@@ -45,7 +45,7 @@ def check_values(config: Config, origin: str) -> None:
 
     The values have the right types. ``origin`` names the configuration.
     """
-    for check in (_beyond_bounds, _wrong_data, _wrong_training):
+    for check in (_beyond_bounds, _wrong_data, _wrong_training, _wrong_parallel):
         for wrong in check(config):
             raise ConfigError(f"{origin}: {wrong}")
 
@@ -114,4 +114,42 @@ def _wrong_training(config: Config) -> Iterator[str]:
         yield (
             f"loss.label_smoothing is for loss.name {', '.join(smoothed)}, and it is "
             f"{config.loss.name}"
+        )
+
+
+def _wrong_parallel(config: Config) -> Iterator[str]:
+    """Say which ways of training contradict each other."""
+    train, parallel, shards = config.train, config.parallel, config.data.shards
+    is_split, several = parallel.mode == "split", train.discriminators > 1
+    if is_split and several:
+        yield (
+            f"train.discriminators is {train.discriminators}, and parallel.mode is split, which "
+            "trains one; use synchronous, or one discriminator"
+        )
+    if is_split and train.update == "alternating" and config.staleness == 0:
+        yield (
+            "train.staleness is 0 and train.update alternating: in parallel.mode: split each "
+            "network's ranks would wait for the other's all the time; use a staleness of 1 or more"
+        )
+    if parallel.generator_ranks is not None and not is_split:
+        yield f"parallel.generator_ranks is {parallel.generator_ranks}, which is for mode: split"
+    if several and shards is not None and shards % train.discriminators:
+        yield (
+            f"train.discriminators is {train.discriminators}, which does not divide data.shards, "
+            f"{shards}"
+        )
+    if train.precision == "mixed_float16" and (is_split or several):
+        yield (
+            "train.precision is mixed_float16, whose losses have one scale for all networks; with "
+            "parallel.mode: split or several discriminators use mixed_bfloat16"
+        )
+    if several and config.model.normalisation == "synchronised":
+        yield (
+            "model.normalisation is synchronised, which is for one discriminator: several see "
+            "generated batches of their own; use batch"
+        )
+    if several and config.parallel.compression != "none":
+        yield (
+            f"parallel.compression is {parallel.compression}, which is for one discriminator; use "
+            "none"
         )

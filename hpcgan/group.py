@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -18,8 +18,8 @@ from hpcgan import errors
 T = TypeVar("T")
 P = ParamSpec("P")
 
-# Of the messages of ``arrays_in_turn`` and ``around``: nothing else has them.
-_ARRAY_TAG, _RING_TAG = 32001, 32002
+# Of the messages of ``arrays_in_turn``, ``around`` and ``pass_arrays``: nothing else has them.
+_ARRAY_TAG, _RING_TAG, _PASSED_TAG = 32001, 32002, 32003
 
 # MPI counts in 32 bits what a message holds: larger arrays go in pieces.
 MESSAGE_BYTES = 2**30
@@ -155,14 +155,14 @@ class Group:
         return [json.loads(part.tobytes()) for part in parts]
 
     @meeting
-    def broadcast_array(self, array: np.ndarray) -> np.ndarray:
-        """Give all ranks rank 0's ``array``.
+    def broadcast_array(self, array: np.ndarray, root: int = 0) -> np.ndarray:
+        """Give all ranks ``root``'s ``array``.
 
-        All ranks must call it, with arrays of one shape and dtype; the content matters on rank 0
-        alone and is not changed.
+        All ranks must call it, with arrays of one shape and dtype; the content matters on that
+        rank alone and is not changed.
         """
         buffer = np.array(array, copy=True, order="C")
-        self._broadcast(buffer, 0)
+        self._broadcast(buffer, root)
         return buffer
 
     def _broadcast(self, buffer: np.ndarray, root: int) -> None:
@@ -239,6 +239,30 @@ class Group:
         for each in sent:
             each.Wait()
         return other
+
+    @meeting
+    def pass_arrays(
+        self,
+        sends: Sequence[tuple[int, np.ndarray]],
+        receives: Sequence[tuple[int, np.ndarray]],
+    ) -> None:
+        """Send arrays to ranks, and fill others with what ranks send to this one.
+
+        Each is (rank, array). What one rank sends to another, the other must receive, in the same
+        order, with arrays of the same shape and dtype, in one piece of memory.
+        """
+        open_requests = [
+            self._comm.Irecv(piece, rank, _PASSED_TAG)
+            for rank, array in receives
+            for piece in _pieces(array)
+        ]
+        open_requests += [
+            self._comm.Isend(piece, rank, _PASSED_TAG)
+            for rank, array in sends
+            for piece in _pieces(np.ascontiguousarray(array))
+        ]
+        for each in open_requests:
+            each.Wait()
 
     @meeting
     def barrier(self) -> None:

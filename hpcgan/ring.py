@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,32 @@ class Ring:
             return tf.ensure_shape(whole[:length], [length])
 
         return all_reduce
+
+    def all_to_all(self, sends: Sequence[int], receives: int) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Return what gives each rank its part of a vector, and returns what all gave to this one.
+
+        All ranks must make it, and call it equally often.
+
+        Args:
+            sends: how many numbers each rank gets, in their order in the vector.
+            receives: how many this rank gets in all; they come in the order of the ranks.
+        """
+        import tensorflow as tf
+
+        members = self._members(None)
+        name = self._name("hand-over", members)
+        splits = list(sends)
+
+        def all_to_all(vector: tf.Tensor) -> tf.Tensor:
+            arrived, _ = self._hvd.alltoall(
+                vector,
+                splits=tf.constant(splits, tf.int32),
+                name=name,
+                process_set=_process_sets[members],
+            )
+            return tf.ensure_shape(arrived, [receives])
+
+        return all_to_all
 
     def _members(self, group: Group | None) -> tuple[int, ...]:
         """Return the ranks of a group, or all."""

@@ -117,6 +117,9 @@ def changed(config: Config, key: str, value: object) -> Config:
         ("train.batch_size", 8),
         ("train.update", "alternating"),
         ("train.discriminator_steps", 3),
+        ("train.discriminators", 2),
+        ("train.swap_every", 5),
+        ("train.swap", "random"),
     ],
 )
 def test_a_key_that_makes_another_run_is_a_difference(key: str, value: object) -> None:
@@ -135,6 +138,8 @@ def test_all_other_keys_make_another_run() -> None:
     same = {"name", "train.steps"} | {f"data.{key}" for key in ("files", "labels")}
     same |= {f"data.{key}" for key in ("residency", "threads", "stage")}
     same |= {key for key in KEYS if key.startswith(sections)}
+    # Of these only the staleness that they give is of the run (training.plan).
+    same |= {"train.staleness", "parallel.mode", "parallel.generator_ranks"}
     assert {name for name, key in KEYS.items() if key.on_resume is OnResume.FREE} == same
     assert {name for name, key in KEYS.items() if key.on_resume is OnResume.ALLOW_CHANGE} == {
         *(f"optimizer.{name}" for name in ("scaling", "warmup_steps", "decay")),

@@ -14,10 +14,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from hpcgan.config import KEYS, Config, DataConfig
-from hpcgan.data.shards import ChunkSlice, divide, hosted_shards, label_entropy
+from hpcgan.data.shards import ChunkSlice, divide, label_entropy
 from hpcgan.data.source import Source
 from hpcgan.errors import ConfigError, DataError
 from hpcgan.memory import format_bytes, free_memory, free_shared_memory
+from hpcgan.parallel import placing
+from hpcgan.parallel.placing import Placing
 from hpcgan.world import World
 
 Placement = Literal["memory", "node", "stream"]
@@ -32,8 +34,10 @@ class ShardAssignment:
     Attributes:
         placement: where the samples are while the run uses them.
         because: why, in short.
-        slices: of each shard that this rank hosts; if they are shared or staged, its node.
-        hosted: the shards of this rank.
+        slices: of each shard that this rank hosts or stores.
+        hosted: the shards of this rank, whose batches it computes.
+        read: those of them whose samples it reads.
+        stored: shards whose samples are kept here; if they are shared or staged, by its node.
         sizes: samples of every shard, of all ranks.
         entropies: of every shard's labels, in bits; empty if they are no integers.
         labels: of the samples of each hosted shard, in the order of its slices; empty without any.
@@ -47,6 +51,8 @@ class ShardAssignment:
     because: str
     slices: dict[int, list[ChunkSlice]]
     hosted: range
+    read: range
+    stored: tuple[int, ...]
     sizes: tuple[int, ...]
     entropies: tuple[float, ...]
     labels: dict[int, np.ndarray]
@@ -84,28 +90,36 @@ def assign_shards(
     """
     number = config.data.shards
     assert number is not None
-    world.all_or_raise(lambda: _check_number(world, number, source))
-    room = _look_for_room(world, number, source)
+    world.all_or_raise(lambda: _check_number(number, source))
+    place = world.all_or_raise(lambda: placing.of(config, world.size))
+    room = _look_for_room(world, place, source)
     keeps_order = "samples" in (config.data.shuffle, earlier.shuffle if earlier else None)
     placement = world.all_or_raise(lambda: _choose(config.data, room, keeps_order, _names(source)))
     data = world.all_or_raise(lambda: _resolve(config.data, number, placement, source, earlier))
     resolved = dataclasses.replace(config, data=data)
-    hosted = hosted_shards(number, world.size, world.rank)
+    hosted, read = place.hosted(world.rank), place.read(world.rank)
     labels = _labels(world, config, source)
-    needed = list(hosted)
+    stored = list(read)
     if placement == "node" or data.stage:  # what a rank reads or copies may be for its neighbours
-        needed = _hosted_on_node(world, number)
+        stored = _read_on_node(world, place)
+    needed = sorted({*hosted, *stored})
     slices = divide(data.partition, source.chunk_offsets, number, needed, bool(data.align), labels)
     own = {}
     if labels is not None:
         own = {shard: np.concatenate([labels[np.r_[s]] for s in slices[shard]]) for shard in hosted}
-    sizes, entropies = _measure(world, [sum(map(len, slices[shard])) for shard in hosted], own)
+    sizes, entropies = _measure(
+        world,
+        [sum(map(len, slices[shard])) for shard in read],
+        {shard: own[shard] for shard in read if shard in own},
+    )
     why = f"{format_bytes(room.need)} per node, {format_bytes(room.free)} free"
     assignment = ShardAssignment(
         placement=placement,
         because=f"auto: {why}" if config.data.residency == "auto" else why,
         slices=slices,
         hosted=hosted,
+        read=read,
+        stored=tuple(stored),
         sizes=sizes,
         entropies=entropies,
         labels=own,
@@ -116,22 +130,17 @@ def assign_shards(
     return resolved, assignment
 
 
-def _hosted_on_node(world: World, shards: int) -> list[int]:
-    """Return the shards of the ranks of this node, ascending."""
-    return [s for rank in world.node_ranks for s in hosted_shards(shards, world.size, rank)]
+def _read_on_node(world: World, place: Placing) -> list[int]:
+    """Return the shards that the ranks of this node read, ascending."""
+    return sorted({shard for rank in world.node_ranks for shard in place.read(rank)})
 
 
-def _check_number(world: World, shards: int, source: Source) -> None:
-    """Refuse a number of shards that leaves a shard without samples or a rank without shards."""
+def _check_number(shards: int, source: Source) -> None:
+    """Refuse a number of shards that leaves a shard without samples."""
     if len(source) < shards:
         raise DataError(
             f"{_names(source)}: {len(source)} samples cannot be divided into {shards} shards "
             "(data.shards, one per rank by default); use fewer ranks or shards, or more data"
-        )
-    if shards < world.size:
-        raise ConfigError(
-            f"data.shards is {shards}, but there are {world.size} ranks, and a rank without a "
-            f"shard has no work; use at most {shards} ranks"
         )
 
 
@@ -144,10 +153,10 @@ class _Room(NamedTuple):
     ranks: int  # of a node, the most
 
 
-def _look_for_room(world: World, shards: int, source: Source) -> _Room:
+def _look_for_room(world: World, place: Placing, source: Source) -> _Room:
     """Return the room on the nodes; the same on all ranks. All ranks must call it."""
-    here = len(_hosted_on_node(world, shards))
-    need = -(-len(source) * source.sample_bytes * here // shards)
+    here = len(_read_on_node(world, place))
+    need = -(-len(source) * source.sample_bytes * here // place.shards)
     every = world.gather_json([need, free_memory(), free_shared_memory(), world.node_size])
     needs, frees, shareds, ranks = zip(*every, strict=True)
     return _Room(max(needs), min(frees), min(shareds), max(ranks))

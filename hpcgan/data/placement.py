@@ -68,7 +68,7 @@ def opened_shards(
         DataError: a file cannot be read, or there is no room to stage it; the same on all ranks.
     """
     data = config.data
-    slices = [each for of_shard in assignment.slices.values() for each in of_shard]
+    slices = [each for shard in assignment.stored for each in assignment.slices[shard]]
     files = sorted({source.locate(int(each[0]))[0] for each in slices})
     reader = world.all_or_raise(lambda: ChunkReader(source, files))
     with ExitStack() as stack:
@@ -78,8 +78,10 @@ def opened_shards(
         stack.callback(workers.shutdown, cancel_futures=True)
         if assignment.placement == "stream":
             if source.dtype == "float32":
-                first = assignment.slices[assignment.hosted[0]][0]
-                span = world.all_or_raise(lambda: value_range.of(reader.read(first)))
+                first = [assignment.slices[shard][0] for shard in assignment.read[:1]]
+                span = world.all_or_raise(
+                    lambda: value_range.joined(value_range.of(reader.read(each)) for each in first)
+                )
                 value_range.warn(world, config, source, span, "the first chunks")
             yield {
                 shard: StreamedShard(
@@ -91,12 +93,13 @@ def opened_shards(
                     _pass_length(config, assignment.sizes[shard]),
                     workers,
                 )
-                for shard in assignment.hosted
+                for shard in assignment.read
             }
         else:
             samples, span = _load(world, reader, assignment, workers)
             value_range.warn(world, config, source, span, "the samples")
-            yield in_memory_shards(config, assignment, samples)
+            own = {shard: samples[shard] for shard in assignment.read}
+            yield in_memory_shards(config, assignment, own)
 
 
 def in_memory_shards(
@@ -104,16 +107,16 @@ def in_memory_shards(
 ) -> dict[int, Shard]:
     """Return streams of values in memory that keep step with those of the samples.
 
-    Labels are small: they stay in memory wherever the samples are. ``values`` are of each hosted
-    shard, samples or labels, in the order of its slices.
+    Labels are small: they stay in memory wherever the samples are. ``values`` are of some shards,
+    samples or labels, in the order of their slices.
     """
     return {
         shard: InMemoryShard(
-            values[shard],
+            own,
             _order(config, shard, assignment.slices[shard]),
             _pass_length(config, assignment.sizes[shard]),
         )
-        for shard in assignment.hosted
+        for shard, own in values.items()
     }
 
 
@@ -140,8 +143,7 @@ def _load(
     All ranks must call it.
     """
     is_shared = assignment.placement == "node"
-    kept = assignment.slices if is_shared else assignment.hosted
-    sizes = {shard: assignment.sizes[shard] for shard in kept}
+    sizes = {shard: assignment.sizes[shard] for shard in assignment.stored}
     shape, dtype = (sum(sizes.values()), *reader.source.sample_shape), reader.source.dtype
     memory = world.node_array(shape, dtype) if is_shared else np.empty(shape, dtype)
     ends = np.cumsum(list(sizes.values()))

@@ -120,7 +120,7 @@ def batches(config: Config, state: State, count: int) -> Iterator[slice]:
     As many at once as in training, or more where they are small. It is the same on all ranks, so
     that the samples are the same bit for bit.
     """
-    values = int(np.prod(state.discriminator.inputs[0].shape[1:]))
+    values = int(np.prod(state.discriminators[0].inputs[0].shape[1:]))
     most = max(config.train.batch_size // config.train.accumulate, _VALUES // values)
     for begin in range(0, count, most):
         yield slice(begin, min(begin + most, count))

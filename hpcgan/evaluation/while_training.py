@@ -130,7 +130,7 @@ class Evaluator:
 
     def _judge(self, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         """Return D's logits, (n,), of samples (n, *sample_shape); needs no other rank."""
-        config, discriminator = self._plan.config, self._state.discriminator
+        config, discriminator = self._plan.config, self._state.discriminators[0]
         given = None if labels is None else as_input(config.model, labels)
         takes_labels = len(discriminator.inputs) == 2
         found = [np.zeros(0)]

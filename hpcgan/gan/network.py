@@ -6,6 +6,8 @@ nothing is assigned until the averages over all shards are there.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
 
@@ -15,8 +17,16 @@ from hpcgan.gan.models.layers import Dropout, all_layers
 from hpcgan.gan.models.normalisation import BatchNormalization
 from hpcgan.gan.models.together import mixing_layer
 from hpcgan.gan.schedule import ema_decay, learning_rate
+from hpcgan.gan.vector import Vector
 
 Tensors = list[tf.Tensor]
+
+
+class Version(NamedTuple):
+    """A network after some number of updates: its weights and its moving statistics."""
+
+    weights: Tensors
+    statistics: Tensors
 
 
 class Network:
@@ -25,6 +35,7 @@ class Network:
     Attributes:
         weights: what the optimizer changes.
         statistics: moving statistics of its layers, such as those of batch normalisation.
+        layout: of a version as one vector.
     """
 
     def __init__(
@@ -54,7 +65,8 @@ class Network:
         self._average = average
         self._other = model.non_trainable_variables
         self.weights: list[keras.Variable] = model.trainable_variables
-        self.statistics: list[keras.Variable] = [v for v in self._other if not noise.is_seed(v)]
+        self.statistics: list[keras.Variable] = statistics_of(model)
+        self.layout = layout(model)
         layers = all_layers(model)
         self._norms = [each for each in layers if isinstance(each, BatchNormalization)]
         dropouts = (each for each in layers if isinstance(each, Dropout) and each.rate > 0)
@@ -66,12 +78,26 @@ class Network:
         """Whether the network has labels for its second input."""
         return len(self._model.inputs) == 2
 
-    def values(self) -> Tensors:
-        """Return the weights as tensors, which a tape can watch."""
-        return [tf.convert_to_tensor(v) for v in self.weights]
+    def version(self) -> Version:
+        """Return the network as it is, as tensors, which a tape can watch."""
+        weights = [tf.convert_to_tensor(v) for v in self.weights]
+        return Version(weights, [tf.convert_to_tensor(v) for v in self.statistics])
+
+    def packed(self) -> tf.Tensor:
+        """Return the network as it is as one vector, (layout.length,) float32."""
+        return self.layout.join([*self.version().weights, *self.version().statistics])
+
+    def unpacked(self, vector: tf.Tensor) -> Version:
+        """Return the version that ``packed`` gave."""
+        tensors, count = self.layout.split(vector), len(self.weights)
+        return Version(tensors[:count], tensors[count:])
 
     def forward(
-        self, weights: Tensors, keys: tf.Tensor, inputs: tf.Tensor, labels: tf.Tensor | None = None
+        self,
+        version: Version,
+        keys: tf.Tensor,
+        inputs: tf.Tensor,
+        labels: tf.Tensor | None = None,
     ) -> tuple[Tensors, Tensors]:
         """Return the network's outputs in training and its new moving statistics.
 
@@ -80,26 +106,29 @@ class Network:
         statistics are means over these shards. Nothing is assigned.
 
         Args:
-            weights: of the network, to be used instead of its own.
+            version: of the network, to be used as it is given.
             keys: one for each shard, (shards, 2).
             inputs: (shards * batch, ...), one shard's batch after the other.
             labels: (shards * batch,), for a network that takes them.
         """
         if self._mixes and keys.shape[0] > 1:
-            return self._one_by_one(weights, keys, inputs, labels)
+            return self._one_by_one(version, keys, inputs, labels)
         for norm in self._norms:
             norm.shards = keys.shape[0]
         seeds = iter(noise.dropout_seeds(keys, len(self._other) - len(self.statistics)))
-        other = [self._seeded(v, next(seeds)) if noise.is_seed(v) else v for v in self._other]
+        own = iter(version.statistics)
+        other = [
+            self._seeded(v, next(seeds)) if noise.is_seed(v) else next(own) for v in self._other
+        ]
         given = [inputs, labels] if self.takes_labels else inputs
-        outputs, new = self._model.stateless_call(weights, other, given, training=True)
+        outputs, new = self._model.stateless_call(version.weights, other, given, training=True)
         statistics = [
             value for v, value in zip(self._other, new, strict=True) if not noise.is_seed(v)
         ]
         return tf.nest.flatten(outputs), statistics
 
     def _one_by_one(
-        self, weights: Tensors, keys: tf.Tensor, inputs: tf.Tensor, labels: tf.Tensor | None
+        self, version: Version, keys: tf.Tensor, inputs: tf.Tensor, labels: tf.Tensor | None
     ) -> tuple[Tensors, Tensors]:
         """Return the same as ``forward``, where a layer may mix the samples of a batch.
 
@@ -108,7 +137,7 @@ class Network:
         shards = keys.shape[0]
         of_shards = [None] * shards if labels is None else tf.split(labels, shards)
         found = [
-            self.forward(weights, *each)
+            self.forward(version, *each)
             for each in zip(
                 tf.split(keys, shards), tf.split(inputs, shards), of_shards, strict=True
             )
@@ -167,3 +196,14 @@ class Network:
             self._config.train.steps,
         )
         return rate * self._backoff
+
+
+def statistics_of(model: keras.Model) -> list[keras.Variable]:
+    """Return the moving statistics of a network's layers."""
+    return [each for each in model.non_trainable_variables if not noise.is_seed(each)]
+
+
+def layout(model: keras.Model) -> Vector:
+    """Return how a version of a network is laid out as one vector: weights, then statistics."""
+    variables = [*model.trainable_variables, *statistics_of(model)]
+    return Vector([tuple(each.shape) for each in variables])

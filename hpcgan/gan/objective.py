@@ -16,7 +16,7 @@ from hpcgan.config import Config
 from hpcgan.gan import noise, penalties
 from hpcgan.gan.augment import augment
 from hpcgan.gan.losses import auxiliary_classes, auxiliary_regression, make_loss
-from hpcgan.gan.network import Network, Tensors
+from hpcgan.gan.network import Network, Tensors, Version
 
 
 class Batch(NamedTuple):
@@ -24,12 +24,14 @@ class Batch(NamedTuple):
 
     Attributes:
         keys: of the shards, (shards, 2) each.
-        real: (shards * batch, *sample_shape) in [-1, 1].
-        labels: (shards * batch,), (shards * batch, K) or None.
+        per_shard: the samples of each shard.
+        real: (shards * per_shard, *sample_shape) in [-1, 1]; None where only G is trained.
+        labels: (shards * per_shard,), (shards * per_shard, K) or None.
     """
 
     keys: noise.Keys
-    real: tf.Tensor
+    per_shard: int
+    real: tf.Tensor | None
     labels: tf.Tensor | None
 
     @property
@@ -37,25 +39,32 @@ class Batch(NamedTuple):
         """The number of shards."""
         return self.keys.latents.shape[0]
 
-    @property
-    def per_shard(self) -> int:
-        """The samples of each shard."""
-        return self.real.shape[0] // self.shards
+
+class Fake(NamedTuple):
+    """Generated samples, one for each real sample of a batch.
+
+    Attributes:
+        samples: (shards * per_shard, *sample_shape).
+        labels: for which they were made, or None.
+    """
+
+    samples: tf.Tensor
+    labels: tf.Tensor | None
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """What networks are updated by: sums over the shards of a batch.
+    """What a network is updated by: sums over the shards of a batch.
 
     Attributes:
-        weights: gradients of the weights of the networks, one network after the other.
-        statistics: their new moving statistics.
-        losses: one of each network.
+        weights: gradients of its weights.
+        statistics: its new moving statistics.
+        loss: its loss.
     """
 
     weights: Tensors
     statistics: Tensors
-    losses: Tensors
+    loss: tf.Tensor
 
 
 class Objective:
@@ -90,63 +99,76 @@ class Objective:
         self._augment: Sequence[str] = config.train.augment
         self._scale = scale
 
-    def joint(self, batch: Batch) -> Gradients:
+    def joint(self, batch: Batch) -> tuple[Gradients, Gradients]:
         """Return the gradients of D and G, from one forward pass."""
-        d_weights, g_weights = self._d.values(), self._g.values()
+        d, g = self._d.version(), self._g.version()
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch([d_weights, g_weights])
-            fake, g_statistics = self._generate(g_weights, batch)
-            d_loss, fake_outputs, d_statistics = self._discriminate(d_weights, batch, fake)
+            tape.watch([d.weights, g.weights])
+            fake, g_statistics = self._generate(g, batch)
+            d_loss, fake_outputs, d_statistics = self._discriminate(d, batch, fake)
             g_loss = self._generator_loss(fake_outputs, batch)
             d_sum, g_sum = self._sum(d_loss, batch), self._sum(g_loss, batch)
-        gradients = [*tape.gradient(d_sum, d_weights), *tape.gradient(g_sum, g_weights)]
-        return self._gradients(batch, gradients, [*d_statistics, *g_statistics], [d_loss, g_loss])
+        return (
+            self._gradients(batch, tape.gradient(d_sum, d.weights), d_statistics, d_loss),
+            self._gradients(batch, tape.gradient(g_sum, g.weights), g_statistics, g_loss),
+        )
 
-    def discriminator(self, batch: Batch) -> Gradients:
-        """Return the gradients of D, against samples of G as it is."""
-        weights = self._d.values()
-        fake, _ = self._generate(self._g.values(), batch)
+    def fake(self, batch: Batch, generator: Version | None = None) -> Fake:
+        """Return samples of G as it is, or of another version of it."""
+        return self._generate(generator or self._g.version(), batch)[0]
+
+    def discriminator(self, batch: Batch, fake: Fake) -> Gradients:
+        """Return the gradients of D, against generated samples."""
+        version = self._d.version()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            loss, _, statistics = self._discriminate(weights, batch, fake)
+            tape.watch(version.weights)
+            loss, _, statistics = self._discriminate(version, batch, fake)
             total = self._sum(loss, batch)
-        return self._gradients(batch, tape.gradient(total, weights), statistics, [loss])
+        return self._gradients(batch, tape.gradient(total, version.weights), statistics, loss)
 
-    def generator(self, batch: Batch) -> Gradients:
-        """Return the gradients of G, against D as it is; no real sample is used."""
-        d_weights, weights = self._d.values(), self._g.values()
+    def generator(
+        self, batch: Batch, discriminator: Version | None = None
+    ) -> tuple[Gradients, Fake]:
+        """Return the gradients of G and the samples that they come from; no real one is used.
+
+        They are judged by D as it is, or by another version of it.
+        """
+        judge, version = discriminator or self._d.version(), self._g.version()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            fake, statistics = self._generate(weights, batch)
-            outputs, _ = self._discriminate_fake(d_weights, batch, fake)
+            tape.watch(version.weights)
+            fake, statistics = self._generate(version, batch)
+            outputs, _ = self._discriminate_fake(judge, batch, fake)
             loss = self._generator_loss(outputs, batch)
             total = self._sum(loss, batch)
-        return self._gradients(batch, tape.gradient(total, weights), statistics, [loss])
+        found = self._gradients(batch, tape.gradient(total, version.weights), statistics, loss)
+        return found, fake
 
-    def _generate(self, weights: Tensors, batch: Batch) -> tuple[tf.Tensor, Tensors]:
+    def _generate(self, version: Version, batch: Batch) -> tuple[Fake, Tensors]:
         """Return a generated sample for each real one, and G's new statistics."""
         latents = noise.latents(batch.keys.latents, batch.per_shard, self._latent_dim)
-        (fake,), statistics = self._g.forward(weights, batch.keys.generator, latents, batch.labels)
-        return fake, statistics
+        (samples,), statistics = self._g.forward(
+            version, batch.keys.generator, latents, batch.labels
+        )
+        return Fake(samples, batch.labels), statistics
 
     def _discriminate(
-        self, weights: Tensors, batch: Batch, fake: tf.Tensor
+        self, version: Version, batch: Batch, fake: Fake
     ) -> tuple[tf.Tensor, Tensors, Tensors]:
         """Return D's loss, its outputs for generated samples, and its new statistics."""
         real = self._augmented(batch.real, batch.keys.augment_real)
-        outputs, statistics = self._d.forward(weights, batch.keys.real, real, batch.labels)
-        fake_outputs, shown = self._discriminate_fake(weights, batch, fake)
+        outputs, statistics = self._d.forward(version, batch.keys.real, real, batch.labels)
+        fake_outputs, shown = self._discriminate_fake(version, batch, fake)
         loss = self._loss.discriminator(outputs[0], fake_outputs[0])
         loss += self._label_loss(outputs, batch)
-        loss += self._penalties(weights, batch, real, shown)
+        loss += self._penalties(version, batch, real, shown)
         return loss, fake_outputs, statistics
 
     def _discriminate_fake(
-        self, weights: Tensors, batch: Batch, fake: tf.Tensor
+        self, version: Version, batch: Batch, fake: Fake
     ) -> tuple[Tensors, tf.Tensor]:
         """Return D's outputs for generated samples, and the samples as it saw them."""
-        shown = self._augmented(fake, batch.keys.augment_fake)
-        return self._d.forward(weights, batch.keys.fake, shown, batch.labels)[0], shown
+        shown = self._augmented(fake.samples, batch.keys.augment_fake)
+        return self._d.forward(version, batch.keys.fake, shown, fake.labels)[0], shown
 
     def _generator_loss(self, outputs: Tensors, batch: Batch) -> tf.Tensor:
         """Return G's loss, given D's outputs for its samples."""
@@ -164,12 +186,12 @@ class Objective:
         return tf.constant(0.0)
 
     def _penalties(
-        self, weights: Tensors, batch: Batch, real: tf.Tensor, fake: tf.Tensor
+        self, version: Version, batch: Batch, real: tf.Tensor, fake: tf.Tensor
     ) -> tf.Tensor:
         """Return the penalties on D's gradient with respect to samples."""
 
         def critic(keys: tf.Tensor) -> penalties.Critic:
-            return lambda samples: self._d.forward(weights, keys, samples, batch.labels)[0][0]
+            return lambda samples: self._d.forward(version, keys, samples, batch.labels)[0][0]
 
         keys = batch.keys
         # The losses' scale is for means over a batch; the penalties' gradients are of each sample.
@@ -194,11 +216,7 @@ class Objective:
         return total if self._scale is None else total * self._scale
 
     def _gradients(
-        self, batch: Batch, weights: Tensors, statistics: Tensors, losses: Tensors
+        self, batch: Batch, weights: Tensors, statistics: Tensors, loss: tf.Tensor
     ) -> Gradients:
-        """Return gradients with statistics and losses, which are means, as sums over shards."""
-        return Gradients(
-            weights,
-            [batch.shards * each for each in statistics],
-            [batch.shards * each for each in losses],
-        )
+        """Return gradients with statistics and a loss, which are means, as sums over shards."""
+        return Gradients(weights, [batch.shards * each for each in statistics], batch.shards * loss)

@@ -13,10 +13,13 @@ import keras
 import numpy as np
 
 from hpcgan.config import Config, OptimizerConfig
-from hpcgan.errors import CheckpointError
+from hpcgan.errors import CheckpointError, ConfigError
 from hpcgan.gan.adam import Adam
 from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.models import build
+from hpcgan.gan.network import layout, statistics_of
+from hpcgan.gan.versions import Rows
+from hpcgan.memory import format_bytes, free_memory
 
 # The groups of a checkpoint, each name -> array.
 Groups = dict[str, dict[str, np.ndarray]]
@@ -27,10 +30,12 @@ class State:
 
     Attributes:
         generator: G.
-        discriminator: D.
+        discriminators: D, or several, each with its own part of the shards.
         average: the moving average of G, if there is one.
         generator_optimizer: of G.
-        discriminator_optimizer: of D.
+        discriminator_optimizers: of each D.
+        generator_versions: older versions of G, where training looks back.
+        discriminator_versions: those of each D.
         loss_scale: of the losses in half precision, if there is one.
         step: updates that the networks have had.
         rollbacks: times that the run went back to a checkpoint.
@@ -38,17 +43,32 @@ class State:
     """
 
     def __init__(self, config: Config, sample_shape: tuple[int, ...]) -> None:
-        """Build everything with the initial weights of ``config.seed``; all counts are 0."""
+        """Build everything with the initial weights of ``config.seed``; all counts are 0.
+
+        Raises:
+            ConfigError: there is no memory for the older versions.
+        """
         self.average: keras.Model | None = None
         with _precision(config.train.precision):
-            networks = build(config.model, sample_shape, config.seed)
+            self.generator, first = build(config.model, sample_shape, config.seed)
+            self.discriminators = [first]
+            for _ in range(1, config.train.discriminators):
+                again = build(config.model, sample_shape, config.seed)
+                self.discriminators.append(again.discriminator)
             if config.train.ema is not None:
                 self.average = build(config.model, sample_shape, config.seed).generator
-        self.generator, self.discriminator = networks
         self.generator_optimizer = _optimizer(config.optimizer.generator)
-        self.discriminator_optimizer = _optimizer(config.optimizer.discriminator)
         self.generator_optimizer.build(self.generator.trainable_variables)
-        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self.discriminator_optimizers = [
+            _optimizer(config.optimizer.discriminator) for _ in self.discriminators
+        ]
+        for optimizer, model in zip(
+            self.discriminator_optimizers, self.discriminators, strict=True
+        ):
+            optimizer.build(model.trainable_variables)
+        self.generator_versions, *self.discriminator_versions = _older_versions(
+            [self.generator, *self.discriminators], config.staleness
+        )
         self.loss_scale = LossScale() if config.train.precision == "mixed_float16" else None
         self.step = 0
         self.rollbacks = 0
@@ -59,14 +79,32 @@ class State:
         """The generator that makes samples for people: the averaged one, if there is one."""
         return self.generator if self.average is None else self.average
 
+    @property
+    def discriminator_names(self) -> list[str]:
+        """The discriminators' groups in a checkpoint."""
+        numbers = range(1, len(self.discriminators))
+        return ["discriminator", *(f"discriminator_{number}" for number in numbers)]
+
     def variables(self) -> dict[str, dict[str, keras.Variable]]:
         """Return every variable, by group and name, in an order that is the same on all ranks."""
         variables = {
             "generator": _named(self.generator.weights),
-            "discriminator": _named(self.discriminator.weights),
             "generator_optimizer": _named(self.generator_optimizer.variables),
-            "discriminator_optimizer": _named(self.discriminator_optimizer.variables),
         }
+        for name, model, optimizer in zip(
+            self.discriminator_names,
+            self.discriminators,
+            self.discriminator_optimizers,
+            strict=True,
+        ):
+            variables[name] = _named(model.weights)
+            variables[f"{name}_optimizer"] = _named(optimizer.variables)
+        if self.generator_versions:
+            versions = [self.generator_versions, *self.discriminator_versions]
+            names = ["generator", *self.discriminator_names]
+            for name, rows in zip(names, versions, strict=True):
+                assert rows is not None
+                variables[f"{name}_versions"] = {"versions": rows.values}
         if self.average is not None:
             variables["generator_ema"] = _named(self.average.weights)
         if self.loss_scale:
@@ -119,6 +157,26 @@ def _precision(policy: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _older_versions(models: list[keras.Model], count: int) -> list[Rows | None]:
+    """Return ``count`` versions of each network, all of them the network as it is."""
+    if not count:
+        return [None for _ in models]
+    need = count * sum(4 * layout(model).length for model in models)
+    free = free_memory()
+    if need > free:
+        raise ConfigError(
+            f"train.staleness is {count}: the older versions of the networks take "
+            f"{format_bytes(need)} per rank, and {format_bytes(free)} are free; use a smaller one"
+        )
+    found: list[Rows | None] = []
+    for model in models:
+        rows = Rows(count, layout(model).length)
+        variables = [*model.trainable_variables, *statistics_of(model)]
+        rows.fill(layout(model).join([each.value for each in variables]).numpy())
+        found.append(rows)
+    return found
 
 
 def _optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:

@@ -1,90 +1,101 @@
 """One training step: local gradients, all-reduce, apply.
 
-    gradients, statistics, losses of the shards of this rank       Objective
-      -> one flat vector: the sum over these shards
-      -> the mean over the shards of all ranks                     AllReduce, once an update
-      -> the same update of the networks on every rank             Network.apply_gradients
+In a simultaneous step D and G are updated at once; in an alternating one D has some updates of its
+own, and then G. Every shard has weight one in the mean (``update``), however the shards are spread
+over ranks. What is computed before an update is a pure function of weights, moving statistics, keys
+and batches.
 
-In a simultaneous step D and G are updated at once, from one forward pass; in an alternating one D
-has some updates of its own, and then G. Every shard has weight one in the mean, however the shards
-are spread over ranks. What is computed before the update is a pure function of weights, moving
-statistics, keys and batches.
+With ``train.staleness: s`` each network learns from the other one as of s updates ago: D from the
+batch that G made then, G by the judgement of that D. With several discriminators each has its own
+shards (``judges``), and G learns from the mean over all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from hpcgan.all_reduce import AllReduce
 from hpcgan.config import Config
-from hpcgan.gan import noise
+from hpcgan.gan.batches import Batches
 from hpcgan.gan.models.normalisation import synchronised
 from hpcgan.gan.models.together import shards_together
-from hpcgan.gan.network import Network
-from hpcgan.gan.objective import Batch, Gradients, Objective
+from hpcgan.gan.network import Network, Version
+from hpcgan.gan.objective import Batch, Objective
 from hpcgan.gan.state import State
-from hpcgan.gan.vector import Vector
-
-# Batches of a rank up to which the graph has a copy for each: a loop costs part of each step, a
-# copy seconds of tracing.
-UNROLLED = 4
+from hpcgan.gan.update import Sums, Update
+from hpcgan.gan.versions import Rows
 
 
-class TrainingStep:
-    """The training step of one rank and its shards, as part of a compiled function.
+class Given(NamedTuple):
+    """What the shards of a rank are given for a step.
 
     Attributes:
-        together: shards of this rank that go through the networks in one batch.
-        stop: scalar float32, not 0 when this rank wants to stop.
+        samples: (shards, batch, *sample_shape), uint8 or float32.
+        labels: (shards, batch), (shards, batch, K) or None.
+        older_labels: those of the step to which D looks back.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        state: State,
-        shards: range,
-        all_reduce: AllReduce,
-        reduce_gradients: AllReduce | None = None,
-    ) -> None:
-        """Prepare the step.
+    samples: tf.Tensor
+    labels: tf.Tensor | None
+    older_labels: tf.Tensor | None
 
-        Args:
-            config: with ``data.shards`` resolved to a number.
-            state: the networks and optimizers, which a step changes.
-            shards: those that this rank hosts.
-            all_reduce: the sum over all ranks.
-            reduce_gradients: the same for gradients alone, where they are sent in another way.
-        """
-        train = config.train
-        assert config.data.shards is not None
-        self._shards = config.data.shards
+
+@dataclass(frozen=True)
+class Judge:
+    """A discriminator, with those of its shards that this rank hosts.
+
+    Attributes:
+        network: D.
+        objective: the losses of G and this D.
+        shards: places of its shards among those of the rank.
+        batches: of these shards.
+        update: of D alone.
+        versions: older ones, if training looks back.
+    """
+
+    network: Network
+    objective: Objective
+    shards: slice
+    batches: Batches
+    update: Update
+    versions: Rows | None
+
+
+class Networks:
+    """The networks of a state as a training step uses them, and what they share.
+
+    Attributes:
+        generator: G.
+        discriminators: each D.
+        objectives: of G and each D.
+        stop: scalar float32, not 0 when this rank wants to stop.
+        discarded: updates that were lost by rollbacks, int64.
+    """
+
+    def __init__(self, config: Config, state: State) -> None:
+        """Prepare them; ``config`` has ``data.shards`` resolved to a number."""
         self._state = state
-        self._all_reduce = all_reduce
-        self._reduce_gradients = reduce_gradients
-        self._batch_size = train.batch_size
-        self._d_updates = train.discriminator_steps
-        self._parts = train.accumulate  # of a shard's batch, one after the other
-        self._updates = 1 if train.update == "simultaneous" else self._d_updates + 1
-        self._streams = noise.streams(config.seed, self._updates * self._parts, shards)
-        networks = (state.generator, state.discriminator)
-        self.together = shards_together(networks, len(shards), train.batch_size // self._parts)
-        for layer in synchronised(state.generator):
-            layer.all_reduce = all_reduce
         self.stop = tf.Variable(0.0, trainable=False)
-        self._discarded = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.discarded = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._backoff = tf.Variable(1.0, trainable=False)
         self.take_rollbacks()
         own, aids = config.optimizer, (config, self._backoff)
-        self._generator = Network(
+        self.generator = Network(
             state.generator, state.generator_optimizer, own.generator, *aids, state.average
         )
-        self._discriminator = Network(
-            state.discriminator, state.discriminator_optimizer, own.discriminator, *aids
-        )
+        self.discriminators = [
+            Network(model, optimizer, own.discriminator, *aids)
+            for model, optimizer in zip(
+                state.discriminators, state.discriminator_optimizers, strict=True
+            )
+        ]
         scale = state.loss_scale.scale.value if state.loss_scale else None
-        self._objective = Objective(config, self._generator, self._discriminator, scale)
+        self.objectives = [
+            Objective(config, self.generator, each, scale) for each in self.discriminators
+        ]
 
     def take_rollbacks(self) -> None:
         """Take the state's rollbacks: other noise, and half the learning rates for each.
@@ -92,146 +103,211 @@ class TrainingStep:
         All ranks must call it after the same step, when the state has gone back to a checkpoint.
         """
         self._backoff.assign(0.5**self._state.rollbacks)
-        self._discarded.assign(self._state.discarded)
+        self.discarded.assign(self._state.discarded)
 
-    def simultaneous(
-        self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor
-    ) -> tf.Tensor:
-        """Update both networks from one forward pass, with one all-reduce.
+
+class TrainingStep:
+    """The training step of one rank and its shards, as part of a compiled function.
+
+    Attributes:
+        networks: that it trains.
+        together: shards of this rank that go through the networks in one batch.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        state: State,
+        hosted: range,
+        sums: Sums,
+        own_sums: Sums | None = None,
+    ) -> None:
+        """Prepare the step.
 
         Args:
-            samples: (hosted shards, batch, *sample_shape), uint8 or float32.
-            labels: (hosted shards, batch), (hosted shards, batch, K) or None.
+            config: with ``data.shards`` resolved to a number.
+            state: the networks and optimizers, which a step changes.
+            hosted: the shards of this rank.
+            sums: over all ranks.
+            own_sums: over the ranks that share the discriminator of this one; None where all do.
+        """
+        train, shards = config.train, config.data.shards
+        assert shards is not None
+        self._state = state
+        self._staleness = config.staleness
+        self._batch_size = train.batch_size
+        self._d_updates = train.discriminator_steps
+        self.networks = Networks(config, state)
+        for layer in synchronised(state.generator):
+            layer.all_reduce = sums.all_reduce
+        per_pass = train.batch_size // train.accumulate
+        parts, each = shards * train.accumulate, shards // train.discriminators
+        self._judges: list[Judge] = []
+        for number, network in enumerate(self.networks.discriminators):
+            own = range(max(hosted.start, number * each), min(hosted.stop, (number + 1) * each))
+            if train.discriminators == 1:
+                own = hosted  # wherever they are among all: a rank alone may count its own only
+            if not own:
+                continue
+            models = (state.generator, state.discriminators[number])
+            self.together = shards_together(models, len(own), per_pass)
+            self._judges.append(
+                Judge(
+                    network,
+                    self.networks.objectives[number],
+                    slice(own.start - hosted.start, own.stop - hosted.start),
+                    Batches(config, own, self.together),
+                    Update(
+                        [network],
+                        each * train.accumulate,
+                        own_sums or sums,
+                        state.loss_scale,
+                    ),
+                    state.discriminator_versions[number],
+                )
+            )
+        generator, scale = self.networks.generator, state.loss_scale
+        self._generator_update = Update([generator], parts, sums, scale)
+        # One discriminator of all ranks: its gradients and G's can travel together.
+        self._joint: Update | None = None
+        if own_sums is None and len(self._judges) == 1:
+            self._joint = Update([self._judges[0].network, generator], parts, sums, scale)
+
+    def simultaneous(self, given: Given, step: tf.Tensor) -> tf.Tensor:
+        """Update all networks at once, with one all-reduce where they have the same ranks.
+
+        Args:
+            given: with one batch of each shard.
             step: updates made before, scalar int64.
 
         Returns:
             (4,): the mean losses of D and G, and two notes, not 0 where a rank wants to stop and
-            where the update was left out, since its numbers were not finite.
+            where an update was left out, since its numbers were not finite. With several
+            discriminators the first is the mean of those of this rank, and so is the last.
         """
-        networks = (self._discriminator, self._generator)
-        return self._update(self._objective.joint, networks, samples, labels, step, 0)
+        older_g = self._older_generator(step)
+        found = []
+        for judge in self._judges:
+            older_d = self._older_discriminator(judge, step)
+            batch = self._batches(judge, given, step, 0)
+            before = self._older_batches(judge, given, step, 0) if self._staleness else batch
+            updates = [self._joint] if self._joint else [judge.update, self._generator_update]
 
-    def alternating(
-        self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor
-    ) -> tf.Tensor:
+            def local(
+                index: tf.Tensor | int,
+                judge: Judge = judge,
+                older_d: Version | None = older_d,
+                batch: Callable[[tf.Tensor | int], Batch] = batch,
+                before: Callable[[tf.Tensor | int], Batch] = before,
+            ) -> list[tf.Tensor]:
+                objective, own = judge.objective, batch(index)
+                if self._staleness:
+                    fake = objective.fake(before(index), older_g)
+                    d, g = objective.discriminator(own, fake), objective.generator(own, older_d)[0]
+                else:
+                    d, g = objective.joint(own)
+                stop = self.networks.stop
+                if self._joint:
+                    return [self._joint.join([d, g], stop)]
+                return [judge.update.join([d], stop), self._generator_update.join([g], stop)]
+
+            found.append(judge.batches.sums([each.length for each in updates], local))
+        if self._joint:
+            return self._joint.apply(found[0][0], step)
+        rows = [
+            judge.update.apply(total, step)
+            for judge, (total, _) in zip(self._judges, found, strict=True)
+        ]
+        return self._report([rows], [total for _, total in found], step)
+
+    def alternating(self, given: Given, step: tf.Tensor) -> tf.Tensor:
         """Update D ``discriminator_steps`` times, each on its own batch, and then G.
 
         Each update makes an all-reduce. The arguments and what is returned are those of
         ``simultaneous``, with ``discriminator_steps`` times the samples of a batch.
         """
-        size, d_network, g_network = self._batch_size, self._discriminator, self._generator
-        d_notes = tf.zeros(2)
+        older_g = self._older_generator(step)
+        rows = []
         for number in range(self._d_updates):
-            own = slice(number * size, (number + 1) * size)
-            real, of_real = samples[:, own], None if labels is None else labels[:, own]
-            row = self._update(
-                self._objective.discriminator, (d_network,), real, of_real, step, number
+            rows.append(
+                [self._teach(judge, given, step, number, older_g) for judge in self._judges]
             )
-            d_loss, d_notes = row[:1], d_notes + row[1:]
-        # G has latents of its own, and the labels of D's last batch.
-        row = self._update(
-            self._objective.generator, (g_network,), real, of_real, step, self._d_updates
-        )
-        return tf.concat([d_loss, row[:1], d_notes + row[1:]], 0)
+        totals = []
+        for judge in self._judges:
+            # What D is judged by is counted with the updates that it has just had.
+            older_d = self._older_discriminator(judge, step + 1)
+            # G has latents of its own, and the labels of D's last batch.
+            batch = self._batches(judge, given, step, self._d_updates)
 
-    def _update(
-        self,
-        gradients_of: Callable[[Batch], Gradients],
-        networks: tuple[Network, ...],
-        samples: tf.Tensor,
-        labels: tf.Tensor | None,
-        step: tf.Tensor,
-        number: int,
+            def local(
+                index: tf.Tensor | int,
+                judge: Judge = judge,
+                older_d: Version | None = older_d,
+                batch: Callable[[tf.Tensor | int], Batch] = batch,
+            ) -> list[tf.Tensor]:
+                found, _ = judge.objective.generator(batch(index), older_d)
+                return [self._generator_update.join([found], self.networks.stop)]
+
+            totals += judge.batches.sums([self._generator_update.length], local)
+        return self._report(rows, totals, step)
+
+    def _teach(
+        self, judge: Judge, given: Given, step: tf.Tensor, number: int, older_g: Version | None
     ) -> tf.Tensor:
-        """Update networks by a batch of every shard, if all numbers are finite.
+        """Update a D by batch ``number`` of the step; return what ``Update.apply`` does."""
+        batch = self._batches(judge, given, step, number)
+        before = self._older_batches(judge, given, step, number) if self._staleness else None
 
-        ``number`` counts the updates within the step. Returns the losses, one of each network,
-        and the two notes.
+        def local(index: tf.Tensor | int) -> list[tf.Tensor]:
+            own = batch(index)
+            fake = judge.objective.fake(before(index) if before else own, older_g)
+            found = judge.objective.discriminator(own, fake)
+            return [judge.update.join([found], self.networks.stop)]
+
+        (total,) = judge.batches.sums([judge.update.length], local)
+        return judge.update.apply(total, step)
+
+    def _report(
+        self, rows: Sequence[Sequence[tf.Tensor]], totals: list[tf.Tensor], step: tf.Tensor
+    ) -> tf.Tensor:
+        """Update G; return the losses and the notes of the step.
+
+        Args:
+            rows: of each update of D, in each of them what each D's ``Update.apply`` returned.
+            totals: of G's gradients.
+            step: updates made before.
         """
-        weights = [tuple(w.shape) for network in networks for w in network.weights]
-        statistics = [tuple(s.shape) for network in networks for s in network.statistics]
-        vector = Vector([*weights, *statistics, (len(networks) + 1,)])
-        batches = self._batches(samples, labels, step, number)
+        row = self._generator_update.apply(tf.add_n(totals), step)
+        means = [tf.reduce_mean(tf.stack(each), 0) for each in rows]
+        notes = tf.add_n([each[1:] for each in means]) + row[1:]
+        return tf.concat([means[-1][:1], row[:1], notes], 0)
 
-        def local(index: tf.Tensor | int) -> tf.Tensor:
-            found = gradients_of(batches(index))
-            notes = tf.stack([*found.losses, self.stop])
-            return vector.join([*found.weights, *found.statistics, notes])
+    def _older_generator(self, step: tf.Tensor) -> Version | None:
+        """Return the G that D looks back at, and keep the present one; None without staleness."""
+        rows, network = self._state.generator_versions, self.networks.generator
+        return network.unpacked(rows.turn(step, network.packed())) if rows else None
 
-        passes = self._parts * len(self._streams) // self.together
-        total = _sum(passes, local, vector.length)
-        mean = self._mean(total, Vector(weights).length)
-        # All ranks see the same mean. If a number in it is not finite, its sum is not.
-        finite = tf.math.is_finite(tf.reduce_sum(mean))
-        scale = self._state.loss_scale
-
-        def apply() -> None:
-            # Split in here: what enters a branch costs a small operation each.
-            tensors = iter(vector.split(mean))
-            all_gradients = [[next(tensors) for _ in network.weights] for network in networks]
-            all_statistics = [[next(tensors) for _ in network.statistics] for network in networks]
-            for network, gradients, new in zip(
-                networks, all_gradients, all_statistics, strict=True
-            ):
-                if scale:
-                    gradients = [gradient / scale.scale for gradient in gradients]
-                network.apply_gradients(gradients, new, step)
-
-        tf.cond(finite, apply, lambda: None)
-        if scale:
-            scale.adapt(finite)
-        return tf.concat([vector.split(mean)[-1], [1.0 - tf.cast(finite, tf.float32)]], 0)
+    def _older_discriminator(self, judge: Judge, updates: tf.Tensor) -> Version | None:
+        """Return the D by which G is judged, and keep the present one, as of some updates."""
+        rows, network = judge.versions, judge.network
+        return network.unpacked(rows.turn(updates, network.packed())) if rows else None
 
     def _batches(
-        self, samples: tf.Tensor, labels: tf.Tensor | None, step: tf.Tensor, number: int
+        self, judge: Judge, given: Given, step: tf.Tensor, number: int
     ) -> Callable[[tf.Tensor | int], Batch]:
-        """Return what gives the batch of an index: a part of the batches of some shards."""
-        parts, together = self._parts, self.together
-        count = self._updates * parts  # batches of a shard in a step
-        streams = tf.reshape(self._streams, (-1, together))
-        size = self._batch_size // parts
-        shape = (len(self._streams) // together, together, parts, size)
-        of_parts = tf.reshape(samples, (*shape, *samples.shape[2:]))
-        own = None if labels is None else tf.reshape(labels, (*shape, *labels.shape[2:]))
+        """Return what gives the batches of an update: D's ``number``, or G's after those."""
+        last = min(number, self._d_updates - 1)
+        own = slice(last * self._batch_size, (last + 1) * self._batch_size)
+        samples = given.samples[judge.shards, own]
+        labels = None if given.labels is None else given.labels[judge.shards, own]
+        return judge.batches(samples, labels, step + self.networks.discarded, number)
 
-        def batch(index: tf.Tensor | int) -> Batch:
-            group, part = index // parts, index % parts
-            place = number * parts + part
-            keys = noise.batch_keys(streams[group], step + self._discarded, place, count)
-            real = _scaled(_joined(of_parts[group, :, part]))
-            return Batch(keys, real, None if own is None else _joined(own[group, :, part]))
-
-        return batch
-
-    def _mean(self, total: tf.Tensor, gradients: int) -> tf.Tensor:
-        """Return the mean over all shards, given this rank's sum, which begins with gradients."""
-        scale = 1.0 / (self._shards * self._parts)
-        if self._reduce_gradients is None:
-            return self._all_reduce(total, scale)
-        first, others = total[:gradients], total[gradients:]
-        return tf.concat([self._reduce_gradients(first, scale), self._all_reduce(others, scale)], 0)
-
-
-def _sum(times: int, give: Callable[[tf.Tensor | int], tf.Tensor], length: int) -> tf.Tensor:
-    """Return the sum of the vectors, (length,), that ``give`` has for the numbers from 0."""
-    if times <= UNROLLED:
-        return tf.add_n([give(number) for number in range(times)])
-    # One after the other: each needs memory.
-    return tf.while_loop(
-        lambda number, _: number < times,
-        lambda number, total: (number + 1, total + give(number)),
-        (0, tf.zeros([length])),
-        parallel_iterations=1,
-    )[1]
-
-
-def _joined(batches: tf.Tensor) -> tf.Tensor:
-    """Return the batches of several shards, (shards, batch, ...), as one."""
-    return tf.reshape(batches, (-1, *batches.shape[2:]))
-
-
-def _scaled(samples: tf.Tensor) -> tf.Tensor:
-    """Return uint8 samples as float32 in [-1, 1]; float32 ones as they are."""
-    if samples.dtype == tf.uint8:
-        return tf.cast(samples, tf.float32) / 127.5 - 1.0
-    return samples
+    def _older_batches(
+        self, judge: Judge, given: Given, step: tf.Tensor, number: int
+    ) -> Callable[[tf.Tensor | int], Batch]:
+        """Return what gives the batches that G made at the step to which D looks back."""
+        own = slice(number * self._batch_size, (number + 1) * self._batch_size)
+        labels = given.older_labels
+        labels = None if labels is None else labels[judge.shards, own]
+        then = tf.maximum(step - self._staleness, 0) + self.networks.discarded
+        return judge.batches(None, labels, then, number)

@@ -5,6 +5,7 @@ The trainer, checkpoints, logger and liveness see a ``Strategy`` and never ask w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ class Strategy(Protocol):
 
     Attributes:
         description: how the shards of this rank are computed, in words for the log.
+        period: steps after which something is due between calls; None for nothing.
     """
 
     description: str
+    period: int | None
 
     def run(
         self, samples: tf.Tensor, first_step: tf.Tensor, labels: tf.Tensor | None = None
@@ -42,11 +45,21 @@ class Strategy(Protocol):
         """Make a training step for each step of ``samples``; a compiled function.
 
         Args:
-            samples: (steps, hosted shards, samples per step, *sample_shape), uint8 or float32.
+            samples: (steps, shards that this rank reads, samples per step, *sample_shape), uint8 or
+                float32.
             first_step: scalar int64, number of steps made before.
             labels: (steps, hosted shards, samples per step), int32 or float32, of K values with one
-                axis more; None if the networks take none.
+                axis more; None if the networks take none. Before them come those of the
+                ``train.staleness`` steps before, or of as many as there were.
         """
+        ...
+
+    def between_calls(self, step: int) -> None:
+        """Do what is due after ``step`` steps. All ranks must call it after each call."""
+        ...
+
+    def holders(self, group: str) -> Sequence[int]:
+        """Return the ranks that hold a group of the state's variables as it is; others may not."""
         ...
 
     def request_stop(self) -> None:

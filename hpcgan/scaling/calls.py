@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
+from hpcgan.config import Config
 from hpcgan.config_file import load
 from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.devices import prepare_tensorflow
+from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
 from hpcgan.scaling.runs import Start, to_json
 from hpcgan.training import plan as plans
@@ -26,7 +28,6 @@ from hpcgan.world import World
 if TYPE_CHECKING:
     from hpcgan.gan.state import State
     from hpcgan.parallel import Strategy
-    from hpcgan.parallel.synchronous import Synchronous
     from hpcgan.parallel.timer import CollectiveTimer
     from hpcgan.training.callback import Callback
     from hpcgan.training.trainer import Trainer
@@ -80,12 +81,22 @@ def opened(world: World, config: str, overrides: list[str], run_dir: Path) -> It
     All ranks must enter it together; what is wrong is raised on all of them.
     """
     plan = plans.prepare(world, config, overrides, run_dir, "never")
+    world.all_or_raise(lambda: _check_way(plan.config))
     world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan.state import State
 
     with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
         yield Given(world, plan, state, shards)
+
+
+def _check_way(config: Config) -> None:
+    """Refuse ways of training whose no-communication baseline is not known."""
+    if config.parallel.mode != "synchronous" or config.train.discriminators > 1:
+        raise ConfigError(
+            "hpcgan scale measures synchronous training with one discriminator; leave out "
+            "parallel.mode and train.discriminators"
+        )
 
 
 @dataclass(frozen=True)
@@ -97,12 +108,12 @@ class Given:
     state: State
     shards: Mapping[int, Shard]
 
-    def over_ring(self, collectives: CollectiveTimer | None = None) -> Synchronous:
-        """Return the strategy of ranks that exchange over the ring. All ranks must call it."""
-        from hpcgan.parallel.synchronous import over_ring
+    def over_ring(self, collectives: CollectiveTimer | None = None) -> Strategy:
+        """Return the way of training over the ring. All ranks must call it."""
+        from hpcgan.parallel.making import over_ring
 
-        config, source, hosted = self.plan.config, self.plan.source, self.plan.assignment.hosted
-        return over_ring(self.world, config, self.state, source.dtype, hosted, collectives)
+        config, dtype = self.plan.config, self.plan.source.dtype
+        return over_ring(self.world, config, self.state, dtype, collectives)
 
     def trainer(
         self, strategy: Strategy, timer: Timer, callbacks: Sequence[Callback] = ()

@@ -12,6 +12,7 @@ from hpcgan.training.calls import evaluations_period, is_due, samples_period
 from hpcgan.training.checkpoint_manager import CheckpointManager
 from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan
+from hpcgan.training.sharing import Sharing
 from hpcgan.training.stop import Request
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
@@ -51,15 +52,25 @@ class Checkpointing(Callback):
 
     def __init__(
         self,
+        world: World,
         plan: Plan,
         timer: Timer,
         manager: CheckpointManager | None,
+        sharing: Sharing,
         is_best: Callable[[], bool] = lambda: False,
     ) -> None:
         """Have rank 0's ``manager`` write them; other ranks have none.
 
-        ``is_best`` returns whether an evaluation has just found the state the best of the run.
+        Args:
+            world: the ranks.
+            plan: of the run.
+            timer: measures what they cost.
+            manager: rank 0's.
+            sharing: gives rank 0 what it does not hold.
+            is_best: returns whether an evaluation has just found the state the best of the run.
         """
+        self._world = world
+        self._sharing = sharing
         self._is_best = is_best
         self._timer = timer
         self._manager = manager
@@ -69,14 +80,18 @@ class Checkpointing(Callback):
 
     def after_call(self, call: Call) -> None:
         """Save the state if it is due, and before the run stops."""
-        if not self._manager:
-            return
+        due, is_best = is_due(self._every, call.last, self._steps), self._is_best()
+        manager = self._manager
         with self._timer.measure("checkpoint", call.last):
-            if call.stops:
-                self._manager.save_now()
-            else:
-                due = is_due(self._every, call.last, self._steps)
-                self._manager.maybe_save(due, self._is_best())
+            paths = manager.wanted(due, is_best) if manager and not call.stops else []
+            wanted = call.stops or len(paths) > 0
+            # Rank 0 decides for all: it may do so by its clock.
+            if self._sharing.is_needed and self._world.broadcast_json(wanted):
+                self._sharing.share()
+            if manager and call.stops:
+                manager.save_now()
+            elif manager and paths:
+                manager.save(paths)
 
 
 class StopOnRequest(Callback):

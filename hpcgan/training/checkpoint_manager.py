@@ -11,7 +11,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,30 +63,34 @@ class CheckpointManager:
         self.wait()
         self._refuse_failure()
 
-    def maybe_save(self, due: bool, is_best: bool = False) -> None:
-        """Save if it is time, be it by the number of steps (``due``) or by the clock.
+    def wanted(self, due: bool, is_best: bool = False) -> list[Path]:
+        """Return what to save now, be it by the number of steps (``due``) or by the clock.
 
         A checkpoint that is due, or the best of the run, waits for the last one to be written.
         """
         if self._writing and (due or is_best or self._writing.done()):
             self.wait()
+        paths = [checkpoint.best_path(self._plan.checkpoints)] if is_best else []
         if self._writing is None and self._is_time(due):
-            self.save(is_best)
-        elif is_best:
-            self._write_copy([checkpoint.best_path(self._plan.checkpoints)])
+            paths.insert(0, self._path)
+        return paths
 
-    def save(self, is_best: bool = False) -> None:
+    def save(self, paths: Sequence[Path] = ()) -> None:
         """Copy the state and let the thread write it, when it has written the last one.
 
-        One that ``is_best`` is written under that name, too.
+        It is written under the names of ``paths``, or as the checkpoint of its step.
         """
         self.wait()
         began = self._clock()
-        paths = [checkpoint.path_of(self._plan.checkpoints, self._state.step)]
-        paths += [checkpoint.best_path(self._plan.checkpoints)] if is_best else []
+        paths = list(paths) or [self._path]
         self._write_copy(paths)
-        self._saved_at = self._clock()
-        self._cost = self._saved_at - began
+        if self._path in paths:
+            self._saved_at = self._clock()
+            self._cost = self._saved_at - began
+
+    @property
+    def _path(self) -> Path:
+        return checkpoint.path_of(self._plan.checkpoints, self._state.step)
 
     def _write_copy(self, paths: list[Path]) -> None:
         """Copy the state, and let the thread write it under some names."""

@@ -17,6 +17,7 @@ from hpcgan.training.calls import evaluations_period, is_due
 from hpcgan.training.logger import Logger
 from hpcgan.training.nonfinite import RollbackRequired
 from hpcgan.training.plan import Plan
+from hpcgan.training.sharing import Sharing
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
@@ -48,12 +49,21 @@ class Evaluating(Callback):
         state: State,
         timer: Timer,
         logger: Logger | None,
+        sharing: Sharing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Evaluate the networks of ``state``, and tell rank 0's ``logger``; ``clock`` in seconds.
+        """Prepare it; data are read before the first call.
 
-        Data are read before the first call.
+        Args:
+            world: the ranks.
+            plan: of the run.
+            state: whose networks are evaluated.
+            timer: measures what evaluations cost.
+            logger: rank 0's, which is told of them.
+            sharing: gives all ranks the whole state.
+            clock: gives seconds.
         """
+        self._sharing = sharing
         self._world = world
         self._plan = plan
         self._state = state
@@ -125,6 +135,7 @@ class Evaluating(Callback):
         assert self._evaluator is not None
         began = self._clock()
         with self._timer.measure("evaluate", step):
+            self._sharing.share()
             figures = self._world.broadcast_json(self._evaluator.evaluate())
         self._cost = self._clock() - began
         self._spent += self._cost

@@ -171,6 +171,7 @@ def decide(
     earlier = found.config.data if found else None
     config, assignment = assign_shards(world, config, source, earlier)
     config = world.all_or_raise(lambda: _with_labels(config, assignment, found))
+    config = _with_swaps(config, len(source), found)
     samples = _samples(config, source, assignment)
     held_out = open_held_out(world, config, source)
     marks = fingerprints(world, source)
@@ -203,6 +204,19 @@ def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config
         return config
     number = found.config.data.shards if found else ranks
     return dataclasses.replace(config, data=dataclasses.replace(config.data, shards=number))
+
+
+def _with_swaps(config: Config, samples: int, found: Checkpoint | None) -> Config:
+    """Resolve ``train.swap_every``: as in the checkpoint, else one pass over a D's samples."""
+    train = config.train
+    if train.discriminators == 1 or train.swap_every is not None:
+        return config
+    every = found.config.train.swap_every if found else None
+    if every is None:
+        assert config.data.shards is not None
+        per_step = train.batch_size * train.discriminator_steps * config.data.shards
+        every = -(-samples // per_step)
+    return dataclasses.replace(config, train=dataclasses.replace(train, swap_every=every))
 
 
 def _with_labels(config: Config, assignment: ShardAssignment, found: Checkpoint | None) -> Config:
@@ -264,6 +278,9 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
             changeable.append(text)
         elif KEYS[key].on_resume is OnResume.FIXED:
             changed.append(text)
+    if found.config.staleness != plan.config.staleness:
+        before, now = found.config.staleness, plan.config.staleness
+        changed.append(f"train.staleness: {before} -> {now}")
     if found.data != plan.data:
         changed.append(f"data: {found.data} -> {plan.data}")
     if found.samples.values != plan.samples.values:

@@ -8,7 +8,7 @@ from hpcgan import checkpoint
 from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.errors import RunError, UserError
 from hpcgan.gan.state import State
-from hpcgan.parallel import synchronous
+from hpcgan.parallel import making
 from hpcgan.parallel.timer import CollectiveTimer
 from hpcgan.training import directory, evaluating, timeline
 from hpcgan.training.callback import Callback
@@ -20,6 +20,7 @@ from hpcgan.training.logger import Logger
 from hpcgan.training.nonfinite import NonFinitePolicy, RollbackRequired
 from hpcgan.training.plan import Plan
 from hpcgan.training.replica_check import ReplicaCheck
+from hpcgan.training.sharing import Sharing
 from hpcgan.training.stop import Request
 from hpcgan.training.timer import Timer
 from hpcgan.training.trainer import Trainer
@@ -84,9 +85,8 @@ class Run:
         self._keeps_timeline = keeps_timeline
         config = plan.config
         collectives = CollectiveTimer()
-        self._strategy = synchronous.over_ring(
-            world, config, state, plan.source.dtype, plan.assignment.hosted, collectives
-        )
+        self._strategy = making.over_ring(world, config, state, plan.source.dtype, collectives)
+        self._sharing = Sharing(world, state, self._strategy)
         self._timer = Timer(collectives, timeline.most_events(world) if keeps_timeline else 0)
         self._logger = (
             Logger(plan, state, world, self._strategy.description) if world.is_root else None
@@ -96,18 +96,20 @@ class Run:
         if self._manager and not checkpoint.path_of(plan.checkpoints, state.step).exists():
             self._manager.save_now()
         self._nonfinite = NonFinitePolicy(config.watch, config.train.precision)
-        self._replicas = ReplicaCheck(world, state, config.watch.drift_steps)
+        self._replicas = ReplicaCheck(world, state, config.watch.drift_steps, self._sharing)
         callbacks: list[Callback] = [
             heartbeat,  # closest to the call: what stands still elsewhere is this rank's own fault
             self._nonfinite,
             self._replicas,
             Logging(world, plan, self._timer, self._logger),
-            Checkpointing(plan, self._timer, self._manager, self._is_best),
+            Checkpointing(world, plan, self._timer, self._manager, self._sharing, self._is_best),
             StopOnRequest(world, plan, self._strategy, request, self._stop),
         ]
         self._evaluating: Evaluating | None = None
         if evaluating.is_wanted(plan):
-            self._evaluating = Evaluating(world, plan, state, self._timer, self._logger)
+            self._evaluating = Evaluating(
+                world, plan, state, self._timer, self._logger, self._sharing
+            )
             self._watching = Watching(plan, self._evaluating, self._logger, self._save)
             callbacks.insert(3, self._evaluating)  # before the line that has its figures
             callbacks.insert(-1, self._watching)  # after the checkpoint, from which a run goes on
@@ -152,7 +154,8 @@ class Run:
         return self._evaluating is not None and self._evaluating.is_best
 
     def _save(self) -> None:
-        """Write a checkpoint and wait for it. All ranks may call it."""
+        """Write a checkpoint and wait for it. All ranks must call it."""
+        self._sharing.share()
         if self._manager:
             self._manager.save_now()
 

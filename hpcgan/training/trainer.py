@@ -48,7 +48,7 @@ class Trainer:
             plan: of the run.
             state: the networks, which the strategy changes.
             strategy: the way of training.
-            shards: the samples of each hosted shard.
+            shards: the samples of each shard that this rank reads.
             timer: measures where this rank's time goes.
             callbacks: what happens beside it; the first is closest to a call, before and after.
         """
@@ -64,6 +64,7 @@ class Trainer:
         ]
         if plan.config.model.condition != "none":
             self._prefetchers.append(_label_prefetcher(plan, per_step))
+        self._staleness = plan.config.staleness
         self._seconds = 0.0  # of a step, in the last call
 
     def fit(self, last: int, most: int | None = None) -> None:
@@ -87,6 +88,7 @@ class Trainer:
     def _calls(self, last: int, most: int) -> Iterator[tuple[int, int]]:
         """Return the (first step, number of steps) of each call that is to be made."""
         periods = [period for each in self._callbacks for period in each.periods]
+        periods.append(self._strategy.period)
         return calls(self._state.step, last, most, periods)
 
     def _make(self, planned: Iterable[tuple[int, int]]) -> None:
@@ -111,6 +113,7 @@ class Trainer:
             self._seconds = (time.monotonic() - began) / steps
             self._state.step = call.last
             self._world.progress = f"after step {call.last}"
+            self._strategy.between_calls(call.last)
             for callback in self._callbacks:
                 callback.after_call(call)
 
@@ -118,12 +121,17 @@ class Trainer:
         """Return the batches of some calls: samples, and labels where the networks take them."""
         # Updates that were lost have used their samples: those that come after them are used now.
         discarded = self._state.discarded
-        # One copy for each prefetcher and no more: what a copy has not given yet is kept for it.
-        copies = itertools.tee(
-            ((first + discarded, steps) for first, steps in planned), len(self._prefetchers)
-        )
-        pairs = zip(self._prefetchers, copies, strict=True)
-        return zip(*(each.batches(own) for each, own in pairs), strict=True)
+        # A copy for each prefetcher: what it has not given yet is kept for it.
+        for_samples, for_labels = itertools.tee(planned)
+        samples, *labels = self._prefetchers
+        given = [samples.batches((first + discarded, steps) for first, steps in for_samples)]
+        for each in labels:  # from the step on to which the networks look back
+            windows = (
+                (first - min(first, self._staleness), steps + min(first, self._staleness))
+                for first, steps in for_labels
+            )
+            given.append(each.batches((first + discarded, steps) for first, steps in windows))
+        return zip(*given, strict=True)
 
 
 def _label_prefetcher(plan: Plan, per_step: int) -> Prefetcher:

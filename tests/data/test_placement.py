@@ -208,9 +208,9 @@ def test_the_directory_of_copies_may_be_named_by_a_variable(
 
 
 def of_one_shard(assignment: ShardAssignment, shard: int) -> ShardAssignment:
-    """Return a assignment as a rank sees it that hosts one shard."""
-    slices = {shard: assignment.slices[shard]}
-    return dataclasses.replace(assignment, hosted=range(shard, shard + 1), slices=slices)
+    """Return an assignment as a rank sees it that hosts one shard."""
+    slices, own = {shard: assignment.slices[shard]}, range(shard, shard + 1)
+    return dataclasses.replace(assignment, hosted=own, read=own, stored=(shard,), slices=slices)
 
 
 def test_an_order_is_drawn_once_an_epoch() -> None:

@@ -30,7 +30,7 @@ def test_samples_go_through_a_network_in_batches_for_which_there_is_room() -> No
 
     def sizes(shape: tuple[int, ...], count: int) -> list[int]:
         inputs = [SimpleNamespace(shape=(None, *shape))]
-        state: Any = SimpleNamespace(discriminator=SimpleNamespace(inputs=inputs))
+        state: Any = SimpleNamespace(discriminators=[SimpleNamespace(inputs=inputs)])
         return [each.stop - each.start for each in batches(config, state, count)]
 
     assert sizes((28, 28, 1), 256) == [256]

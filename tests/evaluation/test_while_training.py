@@ -48,7 +48,7 @@ def test_a_discriminator_is_judged_with_the_samples_own_labels(
     given: list[tuple[np.ndarray, np.ndarray]] = []
 
     class Discriminator:
-        inputs = state.discriminator.inputs
+        inputs = state.discriminators[0].inputs
 
         def __call__(self, inputs: Any, training: bool) -> np.ndarray:
             assert not training
@@ -57,7 +57,7 @@ def test_a_discriminator_is_judged_with_the_samples_own_labels(
             given.append((samples, labels))
             return labels.astype(np.float32)[:, np.newaxis]
 
-    state.discriminator = Discriminator()  # type: ignore[assignment]
+    state.discriminators[0] = Discriminator()  # type: ignore[assignment]
     figures = evaluator.evaluate()
     assert abs(figures["auc_real_fake"] - 0.5) < 0.05  # classes come as often as in the data
     everything = images.astype(np.float32).reshape(81, -1) / 127.5 - 1

@@ -80,7 +80,7 @@ def _trained(monkeypatch, config, together):
         together: shards for which a batch has room.
     """
     # A loop instead of a copy for each batch: the same sums, in less time to compile.
-    monkeypatch.setattr("hpcgan.gan.step.UNROLLED", 1)
+    monkeypatch.setattr("hpcgan.gan.batches.UNROLLED", 1)
     shape = _SHAPES.get(config.model.name, (8, 8, 1))
     state = State(config, shape)
     _make_room(monkeypatch, config, state, together)
@@ -103,7 +103,7 @@ def _trained(monkeypatch, config, together):
 
 def _make_room(monkeypatch, config, state, together):
     """Let a batch have room for some shards, and no more."""
-    networks, room = (state.generator, state.discriminator), 1
+    networks, room = (state.generator, state.discriminators[0]), 1
     assert [mixing_layer(each) for each in networks] == [None, None]
     batch = config.train.batch_size // config.train.accumulate
     while True:

@@ -127,7 +127,7 @@ def _trained_with_penalties(precision, factor):
         _config(precision), loss=_PENALISED, optimizer=OptimizersConfig(sgd, sgd)
     )
     samples, state = _samples(), State(config, _SHAPE)
-    kernel = state.discriminator.get_layer("logit").kernel
+    kernel = state.discriminators[0].get_layer("logit").kernel
     kernel.assign(np.array(kernel) * factor)
     before = state.arrays()["discriminator"]
     losses = _losses(_made(config, state), samples)

@@ -11,7 +11,7 @@ from keras import layers
 from hpcgan.config import Config, DataConfig, OptimizerConfig, OptimizersConfig, TrainConfig
 from hpcgan.gan.models.layers import Dropout
 from hpcgan.gan.models.normalisation import BatchNormalization
-from hpcgan.gan.network import Network
+from hpcgan.gan.network import Network, Version
 
 GRADIENTS = [np.array([[3.0], [0.0]], np.float32), np.array([4.0], np.float32)]  # of norm 5
 KEYS = tf.constant([[1, 2], [3, 4], [5, 6]], tf.int64)
@@ -77,10 +77,10 @@ def test_several_shards_give_what_each_gives_alone_and_assign_nothing(inner) -> 
     before = [np.array(variable) for variable in [*network.weights, *network.statistics]]
     inputs = tf.constant(np.random.default_rng(0).normal(size=(12, 2)), tf.float32)
     inputs += tf.repeat([0.0, 1.0, 3.0], 4)[:, None]  # of statistics that differ
-    weights = network.values()
-    (outputs,), statistics = network.forward(weights, KEYS, inputs)
+    version = network.version()
+    (outputs,), statistics = network.forward(version, KEYS, inputs)
     alone = [
-        network.forward(weights, KEYS[shard : shard + 1], inputs[4 * shard : 4 * shard + 4])
+        network.forward(version, KEYS[shard : shard + 1], inputs[4 * shard : 4 * shard + 4])
         for shard in range(3)
     ]
     np.testing.assert_allclose(outputs, tf.concat([o for (o,), _ in alone], 0), rtol=1e-5)
@@ -94,7 +94,7 @@ def test_several_shards_give_what_each_gives_alone_and_assign_nothing(inner) -> 
 
 def test_the_outputs_follow_the_weights_that_are_given() -> None:
     network, inputs = _network(), tf.ones((3, 2))
-    kernel, bias = network.values()
-    (plain,), _ = network.forward([kernel, bias], KEYS, inputs)
-    (more,), _ = network.forward([kernel, bias + 2.0], KEYS, inputs)
+    kernel, bias = network.version().weights
+    (plain,), _ = network.forward(Version([kernel, bias], []), KEYS, inputs)
+    (more,), _ = network.forward(Version([kernel, bias + 2.0], []), KEYS, inputs)
     np.testing.assert_allclose(more, plain + 2.0, rtol=1e-6)

@@ -141,14 +141,14 @@ def _update_d(state, step, update, together):
         fakes, _ = _generated(state.generator, step, update, part, labels, together)
         for real, fake, label in zip(reals, fakes, labels, strict=True):
             with tf.GradientTape() as tape:
-                real_logits, new = _called(state.discriminator, [real, label])
-                fake_logits, _ = _called(state.discriminator, [fake, label])
+                real_logits, new = _called(state.discriminators[0], [real, label])
+                fake_logits, _ = _called(state.discriminators[0], [fake, label])
                 loss = tf.reduce_mean(-tf.math.log_sigmoid(real_logits))
                 loss += tf.reduce_mean(-tf.math.log_sigmoid(-fake_logits))
             losses.append(loss)
-            gradients.append(_gradient(tape, loss, state.discriminator))
+            gradients.append(_gradient(tape, loss, state.discriminators[0]))
             statistics.append(new)
-    _move(state.discriminator, _RATES["discriminator"], gradients, statistics, _CLIP)
+    _move(state.discriminators[0], _RATES["discriminator"], gradients, statistics, _CLIP)
     return np.mean(losses)
 
 
@@ -160,7 +160,7 @@ def _update_g(state, step, together):
         with tf.GradientTape(persistent=True) as tape:
             fakes, new = _generated(state.generator, step, _D_UPDATES, part, labels, together)
             judged = [
-                _called(state.discriminator, list(each))[0]
+                _called(state.discriminators[0], list(each))[0]
                 for each in zip(fakes, labels, strict=True)
             ]
             of_shards = [tf.reduce_mean(-tf.math.log_sigmoid(logits)) for logits in judged]
@@ -178,7 +178,9 @@ def _gradient(tape, loss, model):
 
 
 def _values(state):
-    return [np.array(v) for model in (state.discriminator, state.generator) for v in model.weights]
+    return [
+        np.array(v) for model in (state.discriminators[0], state.generator) for v in model.weights
+    ]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_an_update_of_d_that_is_left_out_is_reported_and_the_others_are_made():
     state, strategy = _made(_config(accumulate=1))
     report = _run(strategy, samples)
     assert report.skipped.numpy().tolist() == [0, 1, 0]
-    assert int(state.discriminator_optimizer.iterations) == 3 * _D_UPDATES - 1
+    assert int(state.discriminator_optimizers[0].iterations) == 3 * _D_UPDATES - 1
     assert int(state.generator_optimizer.iterations) == 3
     assert all(np.isfinite(value).all() for value in _values(state))
 
@@ -239,7 +241,7 @@ def test_a_run_that_went_back_has_the_noise_of_later_steps_and_half_the_rates():
     state.discarded, state.rollbacks = 2, 1
     strategy.take_rollbacks()
     _run(strategy, samples, first=1)
-    names = [v.path for model in (state.discriminator, state.generator) for v in model.weights]
+    names = [v.path for model in (state.discriminators[0], state.generator) for v in model.weights]
     for name, start, ours, theirs in zip(
         names, before, _values(state), _values(later), strict=True
     ):

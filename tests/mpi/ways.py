@@ -5,7 +5,8 @@ Another way is one more entry of ``WAYS``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,17 +20,22 @@ from hpcgan.config import (
     ModelConfig,
     OptimizerConfig,
     OptimizersConfig,
+    ParallelConfig,
     TrainConfig,
 )
-from hpcgan.data.shards import hosted_shards
 from hpcgan.gan.adam import Adam
 from hpcgan.gan.state import State
-from hpcgan.parallel import Strategy
+from hpcgan.gan.update import Sums
+from hpcgan.parallel import Strategy, making
+from hpcgan.parallel.local import Local
+from hpcgan.parallel.placing import Placing
 from hpcgan.parallel.synchronous import Synchronous
 from hpcgan.ring import Ring
+from hpcgan.training.sharing import Sharing
 from hpcgan.world import World
 
 SHARDS = 4
+ALONE = Placing(SHARDS, 1)
 RATES = {"sgd": 0.005, "adam": 2e-4}
 
 
@@ -37,25 +43,40 @@ class Way(NamedTuple):
     """A way of training.
 
     Attributes:
-        strategy: makes it of the ring, the configuration, the state, the samples' dtype and the
-            shards that this rank hosts.
-        reference: makes what trains the same on one rank that hosts all shards, without others; of
-            the same, but for the ring.
-        options: that choose it, words of ``hpcgan train``.
+        options: that choose it, by section.
+        reference: those by which one rank trains the same.
+        least: ranks that it needs.
+        cases: of ``CASES``, in which it is compared with the reference.
+        unmoved: what the variables' groups begin with that stay where the last shard has a sample
+            that is not finite.
     """
 
-    strategy: Callable[[Ring, Config, State, str, range], Strategy]
-    reference: Callable[[Config, State, str, range], Strategy]
-    options: tuple[str, ...] = ()
+    options: dict[str, dict[str, Any]]
+    reference: dict[str, dict[str, Any]]
+    least: int
+    cases: tuple[str, ...]
+    unmoved: str
+
+    @property
+    def words(self) -> list[str]:
+        """The options as words of ``hpcgan train``."""
+        sections = self.options.items()
+        return [f"--{name}.{key}={value}" for name, own in sections for key, value in own.items()]
+
+    def strategy(self, ring: Ring, world: World, config: Config, state: State, dtype: str) -> Any:
+        """Return the way of training of this rank."""
+        group = world.split(making.group_of(config, world))
+        return making.from_ring(ring, world, group, config, state, dtype)
 
 
-WAYS = {
-    "synchronous": Way(
-        lambda ring, *given: Synchronous(*given, ring.all_reduce()),
-        lambda *given: Synchronous(*given, identity),
-        ("--parallel.mode=synchronous",),
-    )
-}
+def reference(config: Config, state: State, dtype: str) -> Strategy:
+    """Return what trains all shards on one rank, without others."""
+    if config.train.discriminators == 1:
+        return Synchronous(config, state, dtype, range(SHARDS), identity)
+    alone: Any = SimpleNamespace(rank=0, pass_arrays=lambda sends, receives: None)
+    sums = Sums(identity)
+    return Local(config, state, dtype, Placing(SHARDS, 1), alone, sums, sums, identity)
+
 
 # Each case: the sections of a configuration; those that take longest to compile first.
 CASES: dict[str, dict[str, dict[str, Any]]] = {
@@ -83,9 +104,52 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def configure(case: str, optimizer: str = "adam") -> Config:
-    """Return the configuration of a case, with small networks."""
-    sections = CASES[case]
+WAYS = {
+    "synchronous": Way(
+        {"parallel": {"mode": "synchronous"}},
+        {},
+        least=1,
+        cases=tuple(CASES),
+        unmoved="",
+    ),
+    "split": Way(
+        {"parallel": {"mode": "split"}, "train": {"staleness": 1}},
+        {"train": {"staleness": 1}},
+        least=2,
+        cases=("mlp alternating", "accumulated", "conditional"),
+        unmoved="discriminator",
+    ),
+    "split, waiting": Way(
+        {"parallel": {"mode": "split"}, "train": {"staleness": 0}},
+        {},
+        least=2,
+        cases=("mlp",),
+        unmoved="discriminator",
+    ),
+    "split, looking back by 3": Way(
+        {"parallel": {"mode": "split"}, "train": {"staleness": 3}},
+        {"train": {"staleness": 3}},
+        least=2,
+        cases=("mlp",),
+        unmoved="discriminator",
+    ),
+    "local discriminators": Way(
+        {"train": {"discriminators": 2, "staleness": 1, "swap_every": 4}},
+        {"train": {"discriminators": 2, "staleness": 1, "swap_every": 4}},
+        least=1,
+        cases=("mlp alternating", "conditional"),
+        unmoved="discriminator_1",
+    ),
+}
+
+
+def configure(
+    case: str, optimizer: str = "adam", options: Mapping[str, dict[str, Any]] | None = None
+) -> Config:
+    """Return the configuration of a case, with small networks, and of a way of training."""
+    sections = {name: dict(own) for name, own in CASES[case].items()}
+    for name, own_options in (options or {}).items():
+        sections[name] = sections.get(name, {}) | own_options
     own = OptimizerConfig(optimizer, RATES[optimizer])  # type: ignore[arg-type]
     return Config(
         data=DataConfig(files=["unused"], shards=SHARDS),
@@ -93,12 +157,8 @@ def configure(case: str, optimizer: str = "adam") -> Config:
         loss=LossConfig(**sections.get("loss", {})),
         optimizer=OptimizersConfig(own, own),
         train=TrainConfig(batch_size=6, **sections.get("train", {})),
+        parallel=ParallelConfig(**sections.get("parallel", {})),
     )
-
-
-def own_shards(world: World) -> range:
-    """Return the shards that this rank hosts."""
-    return hosted_shards(SHARDS, world.size, world.rank)
 
 
 class EitherOptimizer:
@@ -137,22 +197,30 @@ class Trained:
     """A case's networks and the strategy that trains them: compiled once, for both optimizers."""
 
     def __init__(
-        self, case: str, make: Callable[[Config, State, str, range], Strategy], hosted: range
+        self,
+        case: str,
+        options: Mapping[str, dict[str, Any]],
+        make: Callable[[Config, State, str], Strategy],
+        place: Placing = ALONE,
+        rank: int = 0,
     ) -> None:
-        self._config = config = configure(case)
+        self._config = config = configure(case, options=options)
+        self._hosted, self._read = place.hosted(rank), place.read(rank)
         self._side = 16 if config.model.name == "resnet" else 8
-        self._hosted = hosted
         self._is_adam = tf.Variable(False)
         self._state = State(config, (self._side, self._side, 1))
-        for name in ("generator", "discriminator"):
-            weights = getattr(self._state, name).trainable_variables
-            beta_1 = getattr(config.optimizer, name).beta_1
-            optimizer = EitherOptimizer(weights, self._is_adam, beta_1)
-            setattr(self._state, f"{name}_optimizer", optimizer)
-        self._start = self._state.arrays()
-        self._strategy = make(config, self._state, "uint8", hosted)
+        state, beta_1 = self._state, config.optimizer.generator.beta_1
+        either = [
+            EitherOptimizer(each.trainable_variables, self._is_adam, beta_1)
+            for each in (state.generator, *state.discriminators)
+        ]
+        state.generator_optimizer, *state.discriminator_optimizers = either
+        self._start = state.arrays()
+        self._strategy = make(config, state, "uint8")
 
-    def run(self, optimizer: str, steps: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, optimizer: str, steps: int = 10, world: World | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return losses and networks, as one vector, after some steps of fixed batches.
 
         Another order of summation makes differences of 5e-8 in ten steps of gradient descent. In
@@ -161,16 +229,22 @@ class Trained:
         """
         self._is_adam.assign(optimizer == "adam")
         self._state.load(self._start, "the start")
+        self._strategy.take_rollbacks()
         train = self._config.train
         per_step = train.batch_size * train.discriminator_steps
-        generators = [np.random.default_rng(shard) for shard in self._hosted]
         shape = (steps, per_step, self._side, self._side, 1)
-        batches = np.stack([rng.integers(0, 256, shape, np.uint8) for rng in generators], axis=1)
+        batches = np.zeros((steps, len(self._read), *shape[1:]), np.uint8)
+        for place, shard in enumerate(self._read):
+            batches[:, place] = np.random.default_rng(shard).integers(0, 256, shape, np.uint8)
         given = [tf.constant(batches), tf.constant(0, tf.int64)]
         if self._config.model.condition != "none":
-            labels = [rng.integers(0, 3, (steps, per_step)) for rng in generators]
+            of_labels = [np.random.default_rng(SHARDS + shard) for shard in self._hosted]
+            labels = [rng.integers(0, 3, (steps, per_step)) for rng in of_labels]
             given.append(tf.constant(np.stack(labels, axis=1).astype(np.int32)))
         losses = self._strategy.run(*given).losses.numpy()
+        self._strategy.between_calls(4)  # a swap, where that is due
+        if world:
+            Sharing(world, self._state, self._strategy).share()
         arrays = self._state.arrays()
         networks = [arrays[group] for group in arrays if "optimizer" not in group]
         return losses, np.concatenate([np.ravel(a) for named in networks for a in named.values()])

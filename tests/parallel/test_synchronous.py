@@ -79,7 +79,7 @@ def test_a_simultaneous_update_is_adam_on_both_gradients_of_one_forward_pass():
     keys = noise.batch_keys(noise.streams(0, 1, range(1)), tf.constant(0, tf.int64), 0, 1)
     latents = noise.latents(keys.latents, _BATCH, 3)
     real = samples[0, 0].astype(np.float32) / 127.5 - 1
-    g, d = reference.generator, reference.discriminator
+    g, d = reference.generator, reference.discriminators[0]
     with tf.GradientTape(persistent=True) as tape:
         fake_logits = d(g(latents))
         d_loss = LOSSES["non_saturating"].discriminator(d(real), fake_logits)
@@ -197,7 +197,7 @@ def test_d_learns_the_labels_of_real_samples() -> None:
     strategy = _made(config, state, samples)
     report = strategy.run(tf.constant(samples), tf.constant(0, tf.int64), tf.constant(labels))
     losses = report.losses.numpy()
-    _, guesses = state.discriminator(samples[-1, 0].astype(np.float32) / 127.5 - 1)
+    _, guesses = state.discriminators[0](samples[-1, 0].astype(np.float32) / 127.5 - 1)
     assert np.mean(np.argmax(guesses, 1) == labels[-1, 0]) > 0.8
     # One batch's loss differs from the next one's by as much as all of them fall.
     assert losses[-10:, 0].mean() < losses[:10, 0].mean() - 0.2
@@ -212,8 +212,8 @@ def test_penalties_are_part_of_ds_loss() -> None:
     keys = noise.batch_keys(noise.streams(0, 1, range(1)), tf.constant(0, tf.int64), 0, 1)
     real = tf.constant(samples[0, 0].astype(np.float32) / 127.5 - 1)
     fake = state.generator(noise.latents(keys.latents, _BATCH, 3))
-    expected = 3.0 * penalties.gradient_penalty(state.discriminator, real, fake, keys.penalty)
-    expected += 2.0 * penalties.r1(state.discriminator, real)
+    expected = 3.0 * penalties.gradient_penalty(state.discriminators[0], real, fake, keys.penalty)
+    expected += 2.0 * penalties.r1(state.discriminators[0], real)
     np.testing.assert_allclose(penalised[0, 0] - plain[0, 0], expected, rtol=1e-4)
     np.testing.assert_allclose(penalised[0, 1], plain[0, 1], rtol=1e-6)
 

@@ -48,7 +48,7 @@ class Saved:
     def end_call(self, step: int, due: bool = False) -> None:
         """Come to the end of a call."""
         self.state.step = step
-        self.manager.maybe_save(due)
+        save_if_due(self.manager, due)
 
     def settle(self) -> None:
         """Wait until what is being written is written or has failed; nothing is raised."""
@@ -58,3 +58,9 @@ class Saved:
 
 def disk_full() -> RunError:
     return RunError("step.h5: cannot be written: No space left on device; make room")
+
+
+def save_if_due(manager: CheckpointManager, due: bool) -> None:
+    """Save what the manager wants to be saved at the end of a call."""
+    if paths := manager.wanted(due):
+        manager.save(paths)

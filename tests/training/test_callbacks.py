@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +43,17 @@ class Noted:
         """Return the calls since the last time."""
         taken, self.calls = self.calls, []
         return taken
+
+
+class Manager(Noted):
+    """A checkpoint manager that wants to save what is due and the best."""
+
+    def wanted(self, due: bool, is_best: bool) -> list[Path]:
+        """Return what is to be saved."""
+        return [Path("due.h5")] * due + [Path("best.h5")] * is_best
+
+
+NOTHING: Any = SimpleNamespace(is_needed=False)  # to share
 
 
 def call(first: int, last: int, stops: bool = False) -> Call:
@@ -113,27 +125,42 @@ def test_a_rank_without_a_log_takes_part_in_the_breakdown(world: World, timer: T
     assert timer.seconds == {}  # all have gathered it: it begins at 0 again
 
 
-def test_checkpoints_are_made_when_they_are_due_and_before_the_run_stops(timer: Timer) -> None:
-    manager: Any = Noted()
-    best = iter([True, False, False, True])
-    checkpointing = Checkpointing(PLAN, timer, manager, lambda: next(best))
+def test_checkpoints_are_made_when_they_are_due_and_before_the_run_stops(
+    world: World, timer: Timer
+) -> None:
+    manager: Any = Manager()
+    best = iter([True, False, False, True, False])
+    checkpointing = Checkpointing(world, PLAN, timer, manager, NOTHING, lambda: next(best))
     assert checkpointing.periods == (4,)
     for first, last in [(0, 3), (3, 4), (4, 7), (7, LAST)]:
         checkpointing.after_call(call(first, last))
     assert manager.take() == [
-        ("maybe_save", False, True),
-        ("maybe_save", True, False),
-        ("maybe_save", False, False),
-        ("maybe_save", True, True),
+        ("save", [Path("best.h5")]),
+        ("save", [Path("due.h5")]),
+        ("save", [Path("due.h5"), Path("best.h5")]),
     ]
     checkpointing.after_call(call(0, 3, stops=True))
     assert manager.take() == [("save_now",)]
     assert list(timer.seconds) == ["checkpoint"]
 
 
-def test_a_rank_without_checkpoints_makes_none(timer: Timer) -> None:
-    Checkpointing(PLAN, timer, None).after_call(call(0, 4))
-    assert timer.seconds == {}
+def test_the_whole_state_is_shared_before_it_is_written_and_at_no_other_time(
+    world: World, timer: Timer
+) -> None:
+    manager: Any = Manager()
+    sharing: Any = SimpleNamespace(is_needed=True, share=lambda: manager.calls.append(("shared",)))
+    checkpointing = Checkpointing(world, PLAN, timer, manager, sharing)
+    checkpointing.after_call(call(0, 3))
+    assert manager.take() == []
+    checkpointing.after_call(call(3, 4))
+    assert manager.take() == [("shared",), ("save", [Path("due.h5")])]
+    checkpointing.after_call(call(4, 5, stops=True))
+    assert manager.take() == [("shared",), ("save_now",)]
+
+
+def test_a_rank_without_checkpoints_makes_none(world: World, timer: Timer) -> None:
+    Checkpointing(world, PLAN, timer, None, NOTHING).after_call(call(0, 4))
+    assert list(timer.seconds) == ["checkpoint"]
 
 
 class Asked:

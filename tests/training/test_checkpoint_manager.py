@@ -17,7 +17,7 @@ from hpcgan.errors import DataError, RunError
 from hpcgan.gan.state import State
 from hpcgan.training.checkpoint_manager import RETRY_SECONDS, CheckpointManager
 from hpcgan.training.plan import Plan
-from tests.training.saved import LAST, SECONDS, Saved, disk_full
+from tests.training.saved import LAST, SECONDS, Saved, disk_full, save_if_due
 
 Make = Callable[..., Saved]
 
@@ -87,7 +87,7 @@ def test_the_state_is_that_of_the_step_though_it_changes_while_it_is_written(
     monkeypatch.setattr(checkpoint, "write", write_later)
     manager = CheckpointManager(plan, state)
     state.step, state.rollbacks, state.discarded = 7, 2, 6
-    manager.maybe_save(True)
+    save_if_due(manager, True)
     state.step = 8
     for named in state.variables().values():
         for variable in named.values():
@@ -236,7 +236,7 @@ def test_old_checkpoints_are_deleted_but_for_multiples_of_keep_every(
     manager.save_now()
     for step in (10, 20, 30, 40, 50, 60, 70):
         state.step = step
-        manager.maybe_save(True)
+        save_if_due(manager, True)
     manager.close()
     kept = sorted(int(path.stem[5:]) for path in plan.checkpoints.iterdir())
     assert kept == [0, 20, 40, 60, 70]

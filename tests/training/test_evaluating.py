@@ -57,6 +57,9 @@ def _faked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpcgan.training.evaluating.Evaluator", FakeEvaluator)
 
 
+SHARING: Any = SimpleNamespace(share=lambda: None)
+
+
 def planned(place: Path, **evaluate: Any) -> Any:
     config = Config(
         data=DataConfig(files=[]),
@@ -71,7 +74,7 @@ def made(world: World, plan: Any, *distances: float, state: Any = None) -> Evalu
     """Return the callback before its first call, with the distances that it will find."""
     FakeEvaluator.distances = list(distances)
     state = state or SimpleNamespace(step=0)
-    evaluating = Evaluating(world, plan, state, Timer(), None, CLOCK)
+    evaluating = Evaluating(world, plan, state, Timer(), None, SHARING, CLOCK)
     evaluating.before_call(state.step)
     return evaluating
 

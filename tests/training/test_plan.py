@@ -79,6 +79,16 @@ def test_what_was_decided_about_the_data_stays_when_the_run_goes_on(runs: Runs) 
     assert "(data.shuffle: chunks -> samples)" in message
 
 
+def test_a_run_does_not_go_on_with_another_staleness_but_with_another_word_for_it(
+    runs: Runs,
+) -> None:
+    runs.save(5)
+    message = runs.refusal(ConfigError, "--train.staleness=1")
+    assert "(train.staleness: 0 -> 1)" in message
+    assert "--allow-change" not in message
+    runs.plan("--train.staleness=0")
+
+
 def test_a_run_does_not_go_on_with_other_data(runs: Runs) -> None:
     runs.save(5, data="41 samples")
     assert "(data: 41 samples -> 40 samples)" in runs.refusal(ConfigError)

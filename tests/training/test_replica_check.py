@@ -16,7 +16,11 @@ from hpcgan.training.replica_check import ReplicaCheck
 def state(more: float = 0.0) -> Any:
     """Return the networks of a rank, whose numbers are by ``more`` larger than others'."""
     arrays = {"generator": {"kernel": np.arange(4.0) + more, "bias": np.zeros(1)}}
-    return SimpleNamespace(step=0, arrays=lambda: arrays)
+    return SimpleNamespace(step=0, variables=lambda: arrays)
+
+
+# All ranks hold all.
+SHARING: Any = SimpleNamespace(held=lambda: ["generator"])
 
 
 def given_by(rank: int, more: float) -> Any:
@@ -24,7 +28,7 @@ def given_by(rank: int, more: float) -> Any:
     given: list[Any] = []
     world: Any = SimpleNamespace(host=f"node{rank}")
     world.gather_json = lambda own: given.append(own) or [own]
-    ReplicaCheck(world, state(more), None).check()
+    ReplicaCheck(world, state(more), None, SHARING).check()
     return given[0]
 
 
@@ -35,6 +39,7 @@ class Ranks:
 
     def __init__(self, *more: float) -> None:
         self.more = more
+        self.hosts = [f"node{rank}" for rank in range(len(more) + 1)]
         self.comparisons = 0
         self.state = state()
 
@@ -45,7 +50,7 @@ class Ranks:
 
 
 def made(ranks: Ranks, period: int | None = None) -> ReplicaCheck:
-    return ReplicaCheck(ranks, ranks.state, period)  # type: ignore[arg-type]
+    return ReplicaCheck(ranks, ranks.state, period, SHARING)  # type: ignore[arg-type]
 
 
 def call(first: int, steps: int) -> Call:

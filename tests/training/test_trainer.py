@@ -45,11 +45,21 @@ class Strategy:
     """A strategy that trains nothing: its losses are the step's number, and less than 0 for G."""
 
     description = ""
+    period: int | None = None
 
     def __init__(self, stops: Sequence[int] = (), skipped: Sequence[int] = ()) -> None:
         self.stops, self.skipped = stops, skipped
         self.samples: list[np.ndarray] = []  # of each step
         self.labels: list[np.ndarray] = []
+        self.between: list[int] = []  # steps after which it was asked for what is due
+
+    def between_calls(self, step: int) -> None:
+        """Note it."""
+        self.between.append(step)
+
+    def holders(self, group: str) -> Sequence[int]:
+        """Return the only rank."""
+        return range(1)
 
     def run(self, samples: tf.Tensor, first_step: tf.Tensor, labels: Any = None) -> Report:
         """Note what is given."""
@@ -181,6 +191,20 @@ def test_a_call_ends_at_the_periods_of_every_callback(make: Make) -> None:
     trained = make(None, Noting("one", [], 4, None), Noting("two", [], 6))
     trained.trainer.fit(13, most=5)
     assert [last for _, last in trained.ends] == [4, 6, 8, 12, 13]
+
+
+def test_a_call_ends_at_the_strategys_period_and_it_is_asked_before_the_callbacks(
+    make: Make,
+) -> None:
+    log: list[Any] = []
+    strategy = Strategy()
+    strategy.period, strategy.between = 5, log
+    make(strategy, Noting("one", log)).trainer.fit(7, most=4)
+    assert log == [
+        *(("one", "before", 0), 4, ("one", "after", 4)),
+        *(("one", "before", 4), 5, ("one", "after", 5)),
+        *(("one", "before", 5), 7, ("one", "after", 7)),
+    ]
 
 
 def test_what_is_fitted_twice_goes_on(make: Make) -> None:

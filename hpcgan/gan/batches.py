@@ -1,0 +1,136 @@
+"""The batches of a rank's shards in a training step, each with the keys of its random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from hpcgan.config import Config
+from hpcgan.gan import noise
+from hpcgan.gan.objective import Batch
+
+# Batches of a rank up to which the graph has a copy for each: a loop costs part of each step, a
+# copy seconds of tracing.
+UNROLLED = 4
+
+
+class Batches:
+    """What goes through the networks one after the other: parts of the batches of some shards.
+
+    Attributes:
+        passes: how many there are in an update.
+        parts: of a shard's batch.
+    """
+
+    def __init__(self, config: Config, shards: range, together: int) -> None:
+        """Prepare those of ``shards``, of which ``together`` go through the networks at once."""
+        train = config.train
+        updates = 1 if train.update == "simultaneous" else train.discriminator_steps + 1
+        self.parts = train.accumulate
+        self._count = updates * self.parts  # batches of a shard in a step
+        self._size = train.batch_size // self.parts
+        self._together = together
+        self._groups = len(shards) // together
+        self._streams = noise.streams(config.seed, self._count, shards)
+        self.passes = self._groups * self.parts
+
+    def __call__(
+        self, samples: tf.Tensor | None, labels: tf.Tensor | None, step: tf.Tensor, number: int
+    ) -> Callable[[tf.Tensor | int], Batch]:
+        """Return what gives the batch of an index.
+
+        Args:
+            samples: (shards, batch, *sample_shape), uint8 or float32, or None.
+            labels: (shards, batch), (shards, batch, K) or None.
+            step: by which random numbers are counted, scalar int64.
+            number: of the update within the step.
+        """
+        of_parts = None if samples is None else self._in_parts(samples)
+        own = None if labels is None else self._in_parts(labels)
+        streams = tf.reshape(self._streams, (-1, self._together))
+
+        def batch(index: tf.Tensor | int) -> Batch:
+            group, part = index // self.parts, index % self.parts
+            place = number * self.parts + part
+            keys = noise.batch_keys(streams[group], step, place, self._count)
+            real = None if of_parts is None else _scaled(_joined(of_parts[group, :, part]))
+            of_real = None if own is None else _joined(own[group, :, part])
+            return Batch(keys, self._size, real, of_real)
+
+        return batch
+
+    def pieces(self, samples: tf.Tensor) -> Callable[[tf.Tensor | int], tf.Tensor]:
+        """Return what gives an index its part of (shards, batch, ...)."""
+        of_parts = self._in_parts(samples)
+        return lambda index: _joined(of_parts[index // self.parts, :, index % self.parts])
+
+    def by_shard(self, stacked: tf.Tensor) -> tf.Tensor:
+        """Return (shards, batch, ...) of what was made for all indices, (passes, samples, ...)."""
+        rest = stacked.shape[2:]
+        shape = (self._groups, self.parts, self._together, self._size)
+        ordered = tf.experimental.numpy.swapaxes(tf.reshape(stacked, (*shape, *rest)), 1, 2)
+        return tf.reshape(ordered, (-1, self.parts * self._size, *rest))
+
+    def _in_parts(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Return (shards, batch, ...) as (groups, together, parts, size, ...)."""
+        shape = (self._groups, self._together, self.parts, self._size)
+        return tf.reshape(tensor, (*shape, *tensor.shape[2:]))
+
+    def sums(
+        self, lengths: Sequence[int], give: Callable[[tf.Tensor | int], Sequence[tf.Tensor]]
+    ) -> list[tf.Tensor]:
+        """Return the sums over all indices of the vectors that ``give`` has for one.
+
+        ``lengths`` are theirs.
+        """
+        if self.passes <= UNROLLED:
+            found = [give(index) for index in range(self.passes)]
+            return [tf.add_n(each) for each in zip(*found, strict=True)]
+
+        def add(index: tf.Tensor, *totals: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return (index + 1, *(a + b for a, b in zip(totals, give(index), strict=True)))
+
+        # One after the other: each needs memory.
+        zeros = [tf.zeros([length]) for length in lengths]
+        start = (tf.constant(0), *zeros)
+        end = tf.while_loop(lambda i, *_: i < self.passes, add, start, parallel_iterations=1)
+        return list(end[1:])
+
+    def sum_and_stack(
+        self, length: int, give: Callable[[tf.Tensor | int], tuple[tf.Tensor, tf.Tensor]]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the sum of the first that ``give`` has for each index, and all of the second.
+
+        The first is a vector of some length, the second becomes (passes, ...), float32.
+        """
+        if self.passes <= UNROLLED:
+            vectors, others = zip(*map(give, range(self.passes)), strict=True)
+            return tf.add_n(vectors), tf.stack(others)
+
+        def add(
+            index: tf.Tensor, total: tf.Tensor, rows: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+            vector, other = give(index)
+            return index + 1, total + vector, rows.write(index, other)
+
+        rows = tf.TensorArray(tf.float32, self.passes)
+        start = (tf.constant(0), tf.zeros([length]), rows)
+        end = tf.while_loop(lambda i, *_: i < self.passes, add, start, parallel_iterations=1)
+        return end[1], end[2].stack()
+
+    def stacked(self, give: Callable[[tf.Tensor | int], tf.Tensor]) -> tf.Tensor:
+        """Return what ``give`` has for each index, (passes, ...), float32."""
+        return self.sum_and_stack(1, lambda index: (tf.zeros([1]), give(index)))[1]
+
+
+def _joined(batches: tf.Tensor) -> tf.Tensor:
+    """Return the batches of several shards, (shards, batch, ...), as one."""
+    return tf.reshape(batches, (-1, *batches.shape[2:]))
+
+
+def _scaled(samples: tf.Tensor) -> tf.Tensor:
+    """Return uint8 samples as float32 in [-1, 1]; float32 ones as they are."""
+    if samples.dtype == tf.uint8:
+        return tf.cast(samples, tf.float32) / 127.5 - 1.0
+    return samples

@@ -1,0 +1,105 @@
+"""An update of networks: the mean over all shards of what was found locally, then apply.
+
+gradients, statistics, losses of the shards of this rank       Objective
+  -> one flat vector: the sum over these shards
+  -> the mean over the shards of all ranks                     AllReduce, once an update
+  -> the same update of the networks on every rank             Network.apply_gradients
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from hpcgan.all_reduce import AllReduce
+from hpcgan.gan.loss_scale import LossScale
+from hpcgan.gan.network import Network
+from hpcgan.gan.objective import Gradients
+from hpcgan.gan.vector import Vector
+
+
+class Sums(NamedTuple):
+    """The sums over ranks by which an update is made.
+
+    Attributes:
+        all_reduce: of everything, or of all but the gradients.
+        gradients: of the gradients alone, where they are sent in another way.
+    """
+
+    all_reduce: AllReduce
+    gradients: AllReduce | None = None
+
+
+class Update:
+    """The update of networks whose gradients travel together."""
+
+    def __init__(
+        self, networks: Sequence[Network], batches: int, sums: Sums, scale: LossScale | None = None
+    ) -> None:
+        """Lay out what travels.
+
+        Args:
+            networks: that are updated.
+            batches: over which the mean is taken, those of all ranks.
+            sums: over the ranks.
+            scale: of the losses, in half precision.
+        """
+        self._networks = networks
+        self._scale = scale
+        self._sums = sums
+        self._factor = 1.0 / batches
+        weights = [tuple(w.shape) for network in networks for w in network.weights]
+        statistics = [tuple(s.shape) for network in networks for s in network.statistics]
+        self._gradients = Vector(weights).length
+        self._vector = Vector([*weights, *statistics, (len(networks) + 1,)])
+        self.length = self._vector.length
+
+    def join(self, found: Sequence[Gradients], note: tf.Tensor) -> tf.Tensor:
+        """Return what was found of each network, and a note, as one vector, (length,)."""
+        weights = [each for one in found for each in one.weights]
+        statistics = [each for one in found for each in one.statistics]
+        notes = tf.stack([*(one.loss for one in found), note])
+        return self._vector.join([*weights, *statistics, notes])
+
+    def apply(self, total: tf.Tensor, step: tf.Tensor, live: tf.Tensor | None = None) -> tf.Tensor:
+        """Update the networks by the sum over this rank's batches, if all numbers are finite.
+
+        Args:
+            total: of ``join``.
+            step: updates made before.
+            live: whether to update at all.
+
+        Returns:
+            The losses, one of each network, the note's mean, and not 0 where the update was left
+            out, since its numbers were not finite.
+        """
+        mean = self._mean(total)
+        # All ranks see the same mean. If a number in it is not finite, its sum is not.
+        finite = tf.math.is_finite(tf.reduce_sum(mean))
+
+        def move() -> None:
+            # Split in here: what enters a branch costs a small operation each.
+            tensors = iter(self._vector.split(mean))
+            gradients = [[next(tensors) for _ in each.weights] for each in self._networks]
+            statistics = [[next(tensors) for _ in each.statistics] for each in self._networks]
+            for network, own, new in zip(self._networks, gradients, statistics, strict=True):
+                if self._scale:
+                    own = [gradient / self._scale.scale for gradient in own]
+                network.apply_gradients(own, new, step)
+
+        tf.cond(finite if live is None else finite & live, move, lambda: None)
+        if self._scale:
+            self._scale.adapt(finite)
+        return tf.concat([self._vector.split(mean)[-1], [1.0 - tf.cast(finite, tf.float32)]], 0)
+
+    def _mean(self, total: tf.Tensor) -> tf.Tensor:
+        """Return the mean over the batches of all ranks, given this rank's sum."""
+        all_reduce, reduce_gradients = self._sums
+        if reduce_gradients is None:
+            return all_reduce(total, self._factor)
+        first, others = total[: self._gradients], total[self._gradients :]
+        return tf.concat(
+            [reduce_gradients(first, self._factor), all_reduce(others, self._factor)], 0
+        )
