@@ -56,7 +56,7 @@ def from_ring(
     place = placing.of(config, world.size)
     if config.parallel.mode == "split":
         # Only what all ranks do equally often can be compared between them.
-        is_even = config.train.discriminator_steps == 1
+        is_even = config.train.discriminator_steps == 1 and config.model.normalisation == "batch"
         sums = _sums(ring, group, config, timer if is_even else None)
         links = Links(sums, ring.all_to_all, ring.all_reduce())
         return Split(config, state, dtype, place, world.rank, links)

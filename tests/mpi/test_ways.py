@@ -15,7 +15,8 @@ from hpcgan.data import shards
 from hpcgan.errors import RunError
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
-from hpcgan.parallel import placing
+from hpcgan.parallel import making, placing
+from hpcgan.parallel.timer import CollectiveTimer
 from hpcgan.training.replica_check import ReplicaCheck
 from hpcgan.training.sharing import Sharing
 from tests.mpi import ways
@@ -287,3 +288,19 @@ def test_a_run_goes_back_to_its_checkpoint_and_passes_bad_samples_by(world, way,
     lines = (shared_path / "whole" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 16))
     check_same(*(variables(world, shared_path / name, 15) for name in ("parts", "whole")))
+
+
+@_each(_KINDS)
+@pytest.mark.parametrize("case", ["synchronised", "mlp alternating"])
+def test_all_ranks_time_as_many_sums(world, ring, way, case):
+    """The step breakdown compares them one by one."""
+    if not _is_possible(world, way) or (case == "synchronised" and "discriminators" in str(way)):
+        return
+    config, timer = configure(case, options=way.options), CollectiveTimer()
+    group = world.split(making.group_of(config, world))
+    state = State(config, (8, 8, 1))
+    strategy = making.from_ring(ring, world, group, config, state, "uint8", timer)
+    per_step = 6 * config.train.discriminator_steps
+    samples = _zeros(world, way, 2, per_step, np.uint8)
+    strategy.run(tf.constant(samples), tf.constant(0, tf.int64))
+    assert len(set(world.gather_json(timer.count()))) == 1
