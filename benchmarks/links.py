@@ -1,12 +1,16 @@
-"""Does the cost model predict a step over links that it has not seen? Needs root, and two cores.
+"""Does the cost model predict a step over links, and in ways of training, that it has not seen?
 
-    python -m benchmarks.links
+    python -m benchmarks.links [--ways]
 
-Two hosts are made on this machine, a rank and a core each (``benchmarks.two_hosts``). The DCGAN and
-the MLP of 28x28, 64 samples per rank, are trained over each of several links, by
-``hpcgan.scaling.measure``, in interleaved repeats. The model is fitted to the two over a link that
-is as fast as this machine copies; what it then predicts for the others, from their rate and delay
-alone, stands beside what was measured there.
+Two hosts are made on this machine, a rank and a core each (``benchmarks.two_hosts``): it needs root
+and two cores. The DCGAN and the MLP of 28x28, 64 samples per rank, are trained over each of several
+links, by ``hpcgan.scaling.measure``, in interleaved repeats. The model is fitted to the synchronous
+steps of the two over a link that is as fast as this machine copies; what it then predicts for the
+others, from their rate and delay alone, stands beside what was measured there.
+
+With --ways the DCGAN is trained in each way of training, and over the shared memory of one host,
+too, where the model is fitted again. How long a way's ranks compute is measured: it is theirs
+without communication.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import os
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,13 +31,16 @@ from hpcgan.scaling.model import Model
 from hpcgan.scaling.runs import Run, read_start
 from hpcgan.scaling.summary import measured_points, summarize
 
+SHARED = Cable("shared memory")
 FITTED = Cable("no limit")
-OTHERS = (
-    Cable("1 Gbit/s", bits=1e9),
-    Cable("200 Mbit/s", bits=200e6),
-    Cable("1 ms", delay=1e-3),
-)
-MODELS = ("dcgan", "mlp")
+GIGABIT, SLOW = Cable("1 Gbit/s", bits=1e9), Cable("200 Mbit/s", bits=200e6)
+OTHERS = (GIGABIT, SLOW, Cable("1 ms", delay=1e-3))
+# What is trained: the options of each; the model is fitted to the first two.
+NETWORKS = {"dcgan": ["--model.name", "dcgan"], "mlp": ["--model.name", "mlp"]}
+WAYS = {
+    "split": ["--model.name", "dcgan", "--parallel.mode", "split", "--train.staleness", "1"],
+    "local": ["--model.name", "dcgan", "--train.discriminators", "2"],
+}
 REPEATS = 3
 SECONDS = 5.0
 BAR = 0.15
@@ -43,46 +50,53 @@ Found = dict[tuple[Cable, str], list[Run]]
 
 def main() -> int:
     """Measure, fit, predict and print; return the exit status."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ways", action="store_true", help="other ways of training, too")
+    ways = parser.parse_args().ways
     missing = missing_programs()
     if os.geteuid() or missing:
         why = f"install {', '.join(missing)}" if missing else "run it as root"
         print(f"benchmarks.links: makes network namespaces: {why}", file=sys.stderr)
         return 2
-    found = measure()
-    fast = {model: point(found[FITTED, model]) for model in MODELS}
-    fitted = fit_fast(fast)
-    tell(found, fast, fitted)
+    cables = [SHARED, FITTED, GIGABIT, SLOW] if ways else [FITTED, *OTHERS]
+    found = measure(cables, NETWORKS | (WAYS if ways else {}))
+    print(f"2 ranks with a core each, 64 samples per rank; medians of {REPEATS} starts")
+    if ways:
+        tell(found, SHARED, [SHARED])
+    tell(found, FITTED, [each for each in cables if each is not SHARED])
     return 0
 
 
-def measure() -> Found:
-    """Return the starts of each model over each link."""
+def measure(cables: Sequence[Cable], cases: Mapping[str, Sequence[str]]) -> Found:
+    """Return the starts of each case over each link."""
     found: Found = defaultdict(list)
     with tempfile.TemporaryDirectory() as name, two_hosts() as hosts:
         place = Path(name)
-        config = write_run(place)
+        program = [sys.executable, "-m", "hpcgan.scaling.measure", write_run(place)]
+        out = place / "run.json"
         for _ in range(REPEATS):
-            for cable in (FITTED, *OTHERS):
-                with link(hosts, cable):
-                    for model in MODELS:
-                        out = place / "run.json"
-                        program = [sys.executable, "-m", "hpcgan.scaling.measure"]
-                        program += [config, str(out), "weak", str(SECONDS), "--model.name", model]
-                        run(mpirun(hosts, MPIRUN, place / "agent", program))
-                        found[cable, model].append(read_start(out, Run))
+            for cable in cables:
+                for case, options in cases.items():
+                    own = [*program, str(out), "weak", str(SECONDS), *options]
+                    if cable is SHARED:
+                        run([MPIRUN, "-n", "2", "--bind-to", "core", *own])
+                    else:
+                        with link(hosts, cable):
+                            run(mpirun(hosts, MPIRUN, place / "agent", own))
+                    found[cable, case].append(read_start(out, Run))
     return found
 
 
 def point(runs: Sequence[Run]) -> Point:
-    """Return the starts of a model over a link as a point of the cost model."""
+    """Return the starts of a case over a link as a point of the cost model."""
     (found,) = measured_points(summarize(runs))
     return found
 
 
-def fit_fast(fast: dict[str, Point]) -> Fit:
+def fitted_to(found: Found, cable: Cable) -> Fit:
     """Return the fit over a link without delay or limit, whose bandwidth is that of copying."""
-    return fit(list(fast.values()), between_latency=0.0)
+    known = {} if cable is SHARED else {"between_latency": 0.0}
+    return fit([point(found[cable, case]) for case in NETWORKS], **known)
 
 
 def over(model: Model, cable: Cable) -> Model:
@@ -91,24 +105,27 @@ def over(model: Model, cable: Cable) -> Model:
     return replace(model, between_latency=cable.delay, between_bandwidth=1 / byte)
 
 
-def tell(found: Found, fast: dict[str, Point], fitted: Fit) -> None:
-    """Print the fit, and what is predicted beside what was measured."""
-    values = ", ".join(f"{name} {value:.3g}" for name, value in fitted.unknowns.items())
-    print(f"2 hosts, a rank and a core each, 64 samples per rank; medians of {REPEATS} starts")
-    print(f"fitted over the link without a limit: {values}")
-    print(f"{'link':<12}{'model':<7}{'measured':>11}{'predicted':>11}{'error':>8}  of it exchange")
+def tell(found: Found, fitted: Cable, cables: Sequence[Cable]) -> None:
+    """Print the fit over a link, and what it predicts beside what was measured over some."""
+    model = fitted_to(found, fitted)
+    values = ", ".join(f"{name} {value:.3g}" for name, value in model.unknowns.items())
+    print(f"fitted over the link {fitted.name}: {values}")
+    headings = f"{'measured':>11}{'predicted':>11}{'error':>8}  of it exchange  as fast"
+    print(f"{'link':<14}{'trained':<8}{headings}")
     worst = 0.0
-    for cable in (FITTED, *OTHERS):
-        for model in MODELS:
-            measured = point(found[cable, model]).step_seconds
-            step = predict_step(over(fitted.model, cable), fast[model])
-            error = step.total / measured - 1
-            worst = max(worst, abs(error)) if cable is not FITTED else worst
-            print(
-                f"{cable.name:<12}{model:<7}{1e3 * measured:>8.2f} ms{1e3 * step.total:>8.2f} ms"
-                f"{error:>+8.1%}{step.exchange / step.total:>10.0%}"
-            )
-    print(f"largest error over links that were not fitted: {worst:.1%} (wanted: below {BAR:.0%})")
+    for cable, case in (each for each in found if each[0] in cables):
+        measured = point(found[cable, case]).step_seconds
+        step = predict_step(over(model.model, cable), point(found[fitted, case]))
+        error = step.total / measured - 1
+        if (cable, case) not in [(fitted, each) for each in NETWORKS]:
+            worst = max(worst, abs(error))
+        times = point(found[cable, "dcgan"]).step_seconds / measured
+        print(
+            f"{cable.name:<14}{case:<8}{1e3 * measured:>8.2f} ms{1e3 * step.total:>8.2f} ms"
+            f"{error:>+8.1%}{step.exchange / step.total:>16.0%}"
+            + (f"{times:>9.2f}" if case in WAYS else "")
+        )
+    print(f"largest error of what was not fitted: {worst:.1%} (wanted: below {BAR:.0%})")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hpcgan.gan.update import Sums
 from hpcgan.group import Group
 from hpcgan.parallel import Strategy, placing
 from hpcgan.parallel.local import Local
+from hpcgan.parallel.silence import Silence
 from hpcgan.parallel.split import Links, Split
 from hpcgan.parallel.synchronous import Synchronous
 from hpcgan.parallel.timer import CollectiveTimer
@@ -44,7 +45,7 @@ def group_of(config: Config, world: World) -> int:
 
 
 def from_ring(
-    ring: Ring,
+    ring: Ring | Silence,
     world: World,
     group: Group,
     config: Config,
@@ -52,7 +53,7 @@ def from_ring(
     dtype: str,
     timer: CollectiveTimer | None = None,
 ) -> Strategy:
-    """Return the same with a ring that has been started with this rank's group."""
+    """Return the same with a ring that was started with this rank's group, or without one."""
     place = placing.of(config, world.size)
     if config.parallel.mode == "split":
         # Only what all ranks do equally often can be compared between them.
@@ -67,7 +68,9 @@ def from_ring(
     return Synchronous(config, state, dtype, place.hosted(world.rank), *sums, world.size)
 
 
-def _sums(ring: Ring, group: Group, config: Config, timer: CollectiveTimer | None) -> Sums:
+def _sums(
+    ring: Ring | Silence, group: Group, config: Config, timer: CollectiveTimer | None
+) -> Sums:
     """Return the sums over a group."""
     half = {"none": None, "fp16": "float16", "bf16": "bfloat16"}[config.parallel.compression]
     found: list[AllReduce] = [ring.all_reduce(group)]

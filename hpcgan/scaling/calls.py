@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
-from hpcgan.config import Config
 from hpcgan.config_file import load
 from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.devices import prepare_tensorflow
-from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
 from hpcgan.scaling.runs import Start, to_json
 from hpcgan.training import plan as plans
@@ -81,22 +79,12 @@ def opened(world: World, config: str, overrides: list[str], run_dir: Path) -> It
     All ranks must enter it together; what is wrong is raised on all of them.
     """
     plan = plans.prepare(world, config, overrides, run_dir, "never")
-    world.all_or_raise(lambda: _check_way(plan.config))
     world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan.state import State
 
     with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
         yield Given(world, plan, state, shards)
-
-
-def _check_way(config: Config) -> None:
-    """Refuse ways of training whose no-communication baseline is not known."""
-    if config.parallel.mode != "synchronous" or config.train.discriminators > 1:
-        raise ConfigError(
-            "hpcgan scale measures synchronous training with one discriminator; leave out "
-            "parallel.mode and train.discriminators"
-        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import optimize
 
 from hpcgan.errors import ConfigError
-from hpcgan.scaling.model import Model, Step
+from hpcgan.scaling.model import Model, Step, Traffic
 from hpcgan.scaling.runs import read_json
 
 # What may be fitted: a first guess and the bounds, in the units of ``Model``.
@@ -30,26 +30,28 @@ UNKNOWNS = {
 }
 
 
-@dataclass(frozen=True)
-class Point:
+@dataclass(frozen=True, kw_only=True)
+class Point(Traffic):
     """What was measured on one number of ranks; ``ValueError`` if a value is out of bounds."""
 
     ranks: int
     nodes: int  # on which they were, in equal numbers
     samples: int  # of a rank's batch
-    gradient_bytes: float  # that the exchanges of a step average
-    exchanges: int  # per step
     step_seconds: float  # mean of the whole step
     limit_seconds: float  # mean of the same step of the no-communication baseline
     compute_seconds: Sequence[float]  # two or more single ones of the baseline, of any ranks
 
     def __post_init__(self) -> None:
-        counts = (self.ranks, self.nodes, self.samples, self.exchanges)
-        numbers = (*counts, self.gradient_bytes, self.step_seconds, self.limit_seconds)
-        positive = (*numbers, *self.compute_seconds)
-        if not all(type(each) in (int, float) and 0 < each < math.inf for each in positive):
+        counts = (self.ranks, self.nodes, self.samples)
+        shares = (self.group_share, self.batch_share)
+        positive = (*counts, *shares, self.step_seconds, self.limit_seconds, *self.compute_seconds)
+        numbers = (*positive, *self.traffic.values())
+        if not all(type(each) in (int, float) and 0 <= each < math.inf for each in numbers):
+            raise ValueError(f"numbers must be finite, and not below 0: {self}")
+        if not all(positive) or not self.sends:
             raise ValueError(f"numbers must be above 0: {self}")
-        if not all(type(each) is int for each in counts) or len(self.compute_seconds) < 2:
+        whole = (*counts, self.exchanges, self.group_exchanges, self.hand_overs)
+        if not all(type(each) is int for each in whole) or len(self.compute_seconds) < 2:
             raise ValueError(f"counts must be whole, and compute times 2 or more: {self}")
         if self.ranks % self.nodes:
             raise ValueError(f"{self.ranks} ranks are not divided equally over {self.nodes} nodes")
@@ -118,9 +120,8 @@ def predict_step(model: Model, point: Point) -> Step:
         samples=point.samples,
         compute_fixed=point.limit_seconds,
         compute_per_sample=0.0,
-        gradient_bytes=point.gradient_bytes,
-        exchanges=point.exchanges,
         ranks_per_node=point.ranks // point.nodes,
+        **point.traffic,
     )
     return own.step(point.ranks)
 
@@ -137,9 +138,8 @@ def _without_fit(points: Sequence[Point]) -> Model:
         compute_fixed=fixed,
         compute_per_sample=per_sample,
         variation=_variation(points),
-        gradient_bytes=largest.gradient_bytes,
-        exchanges=largest.exchanges,
         ranks_per_node=per_node,
+        **largest.traffic,
     )
 
 

@@ -4,7 +4,7 @@
         [--section.key VALUE ...]
 
 ``hpcgan scale`` starts it. All ranks train the networks of the configuration on its data: first
-each rank with its own gradients, the no-communication baseline; then with the ring. They do not
+each rank alone, the no-communication baseline; then with the ring. They do not
 alternate, since Horovod, once started, cannot be ended, and its thread looks for tensors on each
 rank's core even while nothing is exchanged: a baseline beside it would be slower than it is.
 Repeats of the whole even out what else changes.
@@ -16,13 +16,16 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hpcgan.all_reduce import AllReduce, identity
 from hpcgan.packages import version_of
+from hpcgan.parallel import placing
+from hpcgan.parallel.silence import Meeting, Silence
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Given
+from hpcgan.scaling.model import Traffic
 from hpcgan.scaling.runs import Run, Segment
 from hpcgan.training.callback import Call, Callback
 from hpcgan.training.calls import steps_per_call
@@ -30,8 +33,6 @@ from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from hpcgan.parallel import Strategy
 
 # Segments of each way that count: their median allows two that something else disturbed.
@@ -54,8 +55,8 @@ def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
         "oversubscribed": world.shares_cores,
         "images": plan.images_per_step,
         "samples": per_shard * max(world.gather_json(len(plan.assignment.hosted))),
-        "gradient_bytes": sum(bench.sizes),
-        "exchanges": len(bench.sizes),
+        "generator_ranks": bench.generator_ranks,
+        "traffic": bench.traffic(),
         "exchange": exchange,
         "baseline": baseline,
         "compute_seconds": compute,
@@ -72,35 +73,32 @@ class Bench:
 
     Attributes:
         baseline: the way of ranks that never talk.
-        sizes: bytes of each all-reduce of a step, which the baseline leaves out.
+        generator_ranks: that train G alone.
         skipped: timed steps in which an update was left out, since its numbers were not finite.
     """
 
     def __init__(self, given: Given) -> None:
         """Make the no-communication baseline."""
-        from hpcgan.parallel.synchronous import Synchronous
+        from hpcgan.parallel import making
 
         self._given, self._world = given, given.world
         self._pace = 0.0  # seconds of a step of the last way, about
         self.skipped = 0
-        self.sizes: list[int] = []
-        config, hosted = given.plan.config, given.plan.assignment.hosted
-        halves = None if config.parallel.compression == "none" else self._counted(2)
-        # Each rank averages over its own shards, as if there were no others.
-        own = replace(config, data=replace(config.data, shards=len(hosted)))
-        dtype = given.plan.source.dtype
+        config, dtype = given.plan.config, given.plan.source.dtype
+        self.generator_ranks = placing.of(config, self._world.size).generator_ranks
+        self._silence = Silence(self._world)
+        still = replace(config, train=replace(config.train, swap_every=0))
+        group = self._world.split(making.group_of(config, self._world))
         self.baseline = self._world.all_or_raise(
-            lambda: Synchronous(own, given.state, dtype, hosted, self._counted(4), halves)
+            lambda: making.from_ring(self._silence, self._world, group, still, given.state, dtype)
         )
 
-    def _counted(self, width: int) -> AllReduce:
-        """Return the all-reduce of a rank alone, which notes its bytes, ``width`` per number."""
-
-        def keep(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
-            self.sizes.append(width * vector.shape.num_elements())
-            return identity(vector, scale)
-
-        return keep
+    def traffic(self) -> dict[str, Any]:
+        """Return what a step sends: on the rank that sends most. All ranks must call it."""
+        every = self._world.gather_json(self._silence.meetings)
+        meetings = [[Meeting(*each) for each in own] for own in every]
+        found = max(meetings, key=lambda own: sum(each.sent for each in own))
+        return vars(traffic(found, self._world.size, self.generator_ranks))
 
     def way(self, strategy: Strategy, seconds: float) -> list[Segment]:
         """Return what counts of a way: ``seconds`` of it, after its compilation and warm-up."""
@@ -131,6 +129,25 @@ class Bench:
         trainer = self._given.trainer(self.baseline, timer, [calls])
         trainer.fit(self._given.state.step + number, most=1)
         return self._world.gather_json(calls.seconds)
+
+
+def traffic(meetings: Sequence[Meeting], ranks: int, generator_ranks: int) -> Traffic:
+    """Return the meetings of a rank in a step as the cost model has them."""
+    sums = [each for each in meetings if each.kind == "sum"]
+    of_all = [each.sent for each in sums if each.ranks == ranks]
+    of_group = [each for each in sums if each.ranks < ranks]
+    handed = [max(each.sent, each.received) for each in meetings if each.kind == "hand-over"]
+    fewer = min(generator_ranks, ranks - generator_ranks) if generator_ranks else ranks
+    return Traffic(
+        gradient_bytes=sum(of_all),
+        exchanges=len(of_all),
+        group_bytes=sum(each.sent for each in of_group),
+        group_exchanges=len(of_group),
+        group_share=of_group[0].ranks / ranks if of_group else 1.0,
+        hand_over_bytes=max(handed, default=0),
+        hand_overs=len(handed),
+        batch_share=fewer / ranks,
+    )
 
 
 class SegmentTimer(Callback):

@@ -1,24 +1,28 @@
-"""What a step of synchronous training costs on any number of ranks.
+"""What a training step costs on any number of ranks.
 
 A step has three parts, in seconds:
 
 - compute: the mean over ranks of the forward and backward passes and the update;
 - stragglers: all wait for the slowest of p ranks, and the expected maximum of p compute times
   grows with p though no rank is slower than before;
-- exchange: the all-reduce of the gradients, and what its controller takes before it starts.
+- exchange: what the way of training sends (``Traffic``), and what the controller takes before it
+  starts.
 
 Messages cost as in the latency-bandwidth model (Hockney, Parallel Computing 20, 389 (1994)): a + n
 b seconds for n bytes. The all-reduce is a ring (Patarasuk and Yuan, J. Parallel Distrib. Comput.
 69, 117 (2009)): n bytes over p ranks on m nodes take 2 (p - 1) / p n b + 2 (m - 1) a + 2 (p - m) a'
 seconds, with b of the slowest link in the ring, a of the links between nodes and a' of those within
-one (NCCL counts the hops of its rings like this).
+one (NCCL counts the hops of its rings like this). A hand-over of split sends all messages at
+once: of n bytes that a rank gives, or gets if that is more, n b seconds; r n b from a node with r
+ranks.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -47,8 +51,44 @@ class Step:
         return name if getattr(self, name) > 0 else "compute"
 
 
-@dataclass(frozen=True)
-class Model:
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What a way of training sends in a step.
+
+    Synchronous training has all-reduces of all ranks alone; local discriminators have others within
+    the ranks of a discriminator, split within those of a network, besides its hand-over.
+    """
+
+    gradient_bytes: float = 0.0  # that all all-reduces of all ranks average
+    exchanges: int = 1  # such all-reduces; each has its own messages and its own overhead
+    group_bytes: float = 0.0  # the same of the all-reduces within a group of ranks
+    group_exchanges: int = 0
+    group_share: float = 1.0  # of all ranks, that the group has
+    hand_over_bytes: float = 0.0  # that a rank gives or gets in a hand-over, the larger
+    hand_overs: int = 0
+    batch_share: float = 1.0  # of all ranks, those between which the images of a step are divided
+
+    @property
+    def traffic(self) -> dict[str, Any]:
+        """These numbers, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(Traffic)}
+
+    @property
+    def sends(self) -> bool:
+        """Whether a step sends anything."""
+        return self.gradient_bytes + self.group_bytes + self.hand_over_bytes > 0
+
+    def images(self, ranks: int, samples: float) -> float:
+        """Return the images of a step on ranks that have ``samples`` each."""
+        return ranks * self.batch_share * samples
+
+    def samples_of(self, images: float, ranks: int) -> float:
+        """Return the samples of a rank, of the images of a step."""
+        return images / (ranks * self.batch_share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Traffic):
     """What a rank does in a step, and the links between the ranks.
 
     Latencies are seconds one way, bandwidths bytes per second in each direction.
@@ -58,8 +98,6 @@ class Model:
     compute_fixed: float  # seconds of computing that do not depend on the batch
     compute_per_sample: float  # seconds
     variation: float = 0.0  # standard deviation of the compute time over its mean
-    gradient_bytes: float = 0.0  # that all exchanges of a step average
-    exchanges: int = 1  # per step; each has its own messages and its own overhead
     overhead: float = 0.0  # seconds from the call to the start of an exchange, and back
     # Small all-reduces before each exchange, which find that all are ready. Horovod's controller
     # asks once in each cycle, and the cycle before, which came too early, is on average half done
@@ -88,12 +126,22 @@ class Model:
 
     def exchange(self, ranks: int) -> float:
         """Return the seconds of all exchanges of a step."""
-        if ranks == 1:
+        of_all = self._all_reduces(ranks, self.gradient_bytes, self.exchanges)
+        group = max(1, round(ranks * self.group_share))
+        of_group = self._all_reduces(group, self.group_bytes, self.group_exchanges)
+        handing = self._start(ranks) + self.hand_over(ranks, self.hand_over_bytes)
+        return of_all + of_group + self.hand_overs * handing
+
+    def _all_reduces(self, ranks: int, size: float, number: int) -> float:
+        """Return the seconds of some all-reduces among ``ranks``, of ``size`` bytes together."""
+        if ranks == 1 or not number:
             return 0.0
+        return number * (self._start(ranks) + self.all_reduce(ranks, size / number))
+
+    def _start(self, ranks: int) -> float:
+        """Return the seconds from when the last of some ranks is ready until they exchange."""
         latency = self.between_latency if self.nodes(ranks) > 1 else self.within_latency
-        negotiation = self.negotiations * math.ceil(math.log2(ranks)) * latency
-        moving = self.all_reduce(ranks, self.gradient_bytes / self.exchanges)
-        return self.exchanges * (self.overhead + negotiation + moving)
+        return self.overhead + self.negotiations * math.ceil(math.log2(ranks)) * latency
 
     def all_reduce(self, ranks: int, size: float) -> float:
         """Return the seconds of one all-reduce of ``size`` bytes, by the ring of the module."""
@@ -103,6 +151,14 @@ class Model:
         between = 1 / self.between_bandwidth if nodes > 1 else 0.0
         within = 1 / self.within_bandwidth if ranks > nodes else 0.0
         return 2 * (hops + (ranks - 1) * part * max(between, within))
+
+    def hand_over(self, ranks: int, size: float) -> float:
+        """Return the seconds of an all-to-all in which a rank gives or gets ``size`` bytes."""
+        if self.nodes(ranks) == 1:
+            return self.within_latency + size / self.within_bandwidth
+        # What each rank will send is told first.
+        latency = (1 + _TRIPS) * self.between_latency
+        return latency + min(ranks, self.ranks_per_node) * size / self.between_bandwidth
 
 
 @lru_cache(maxsize=4096)

@@ -24,6 +24,7 @@ class Row:
     ranks: int
     nodes: int  # that they fill
     samples: float  # of a rank's batch
+    images: float  # of a step
     step: Step
     # Weak: the time that a step computes, divided by its whole time; strong: the speed-up over one
     # rank, divided by the ranks.
@@ -65,9 +66,10 @@ def write(
         found.append(weak(model, points, sizes, runs["weak"].samples))
     if "strong" in runs:
         batch = runs["strong"].images
-        possible = [size for size in sizes if size <= batch]
+        possible = [size for size in sizes if model.samples_of(batch, size) >= 1]
         if len(possible) < len(sizes):
-            print(f"strong scaling: at most {batch} ranks can share a batch of {batch} samples")
+            most = int(batch / model.batch_share)
+            print(f"strong scaling: at most {most} ranks can share a batch of {batch} samples")
         if len({point.samples for point in points}) == 1:
             raise ConfigError(
                 "all points had one batch per rank, which does not show how long a smaller one "
@@ -107,11 +109,17 @@ def weak(model: Model, points: Sequence[Point], sizes: Sequence[int], batch: int
 
 
 def strong(model: Model, points: Sequence[Point], sizes: Sequence[int], batch: int) -> Prediction:
-    """Return steps on other numbers of ranks, at most ``batch``, that share ``batch`` samples."""
-    alone = replace(model, samples=batch).step(1).total
-    rows = [_row(replace(model, samples=batch / size), size, alone / size) for size in sizes]
-    own = [point for point in points if point.ranks * point.samples == batch]
-    measured = [(point.ranks, alone / point.ranks / point.step_seconds) for point in own]
+    """Return steps on other numbers of ranks, at most ``batch``, that share ``batch`` samples.
+
+    Where one rank cannot train alone, as in split, the fewest that share nothing stand for it.
+    """
+    alone = replace(model, samples=batch).compute
+    shared = {size: model.samples_of(batch, size) for size in sizes}
+    rows = [
+        _row(replace(model, samples=own), size, alone * own / batch) for size, own in shared.items()
+    ]
+    own = [point for point in points if point.images(point.ranks, point.samples) == batch]
+    measured = [(each.ranks, alone * each.samples / batch / each.step_seconds) for each in own]
     return Prediction("strong", rows, measured)
 
 
@@ -119,7 +127,8 @@ def _row(model: Model, ranks: int, ideal: float | None = None) -> Row:
     """Return a row; ``ideal`` is the step of efficiency 1, by default that computes alone."""
     step = model.step(ranks)
     efficiency = (step.compute if ideal is None else ideal) / step.total
-    return Row(ranks, model.nodes(ranks), model.samples, step, efficiency)
+    images = model.images(ranks, model.samples)
+    return Row(ranks, model.nodes(ranks), model.samples, images, step, efficiency)
 
 
 def text(prediction: Prediction) -> str:
@@ -129,6 +138,6 @@ def text(prediction: Prediction) -> str:
         times = [*vars(row.step).values(), row.step.total]
         cells = [str(row.ranks), str(row.nodes), f"{row.samples:.4g}"]
         cells += [f"{1e3 * seconds:.2f}" for seconds in times]
-        cells += [f"{row.ranks * row.samples / row.step.total:.4g}", f"{row.efficiency:.1%}"]
+        cells += [f"{row.images / row.step.total:.4g}", f"{row.efficiency:.1%}"]
         lines.append([*cells, row.step.bottleneck])
     return "\n".join([f"{prediction.kind} scaling, milliseconds per step:", *aligned(lines)])

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
 from hpcgan.scaling import draw, sweep, table
-from hpcgan.scaling.runs import read_quality, read_runs, settings
+from hpcgan.scaling.runs import Run, read_quality, read_runs, settings
 from hpcgan.scaling.summary import Row, by_kind, measured_points, summarize, warnings
 
 
@@ -73,9 +73,21 @@ def _page(
         warnings=warnings(rows),
         picture=base64.b64encode(picture).decode() if picture else None,
         runs=runs,
+        traffic=dict.fromkeys(_traffic(run) for run in runs),
         programs=dict.fromkeys(", ".join(map(" ".join, run.versions.items())) for run in runs),
         configs={kind: yaml.safe_dump(each, sort_keys=False) for kind, each in configs.items()},
         trained=trained,
         sweep=sweep,
         table=table,
     )
+
+
+def _traffic(run: Run) -> str:
+    """Return in words what a rank sends in a step."""
+    sent = run.traffic
+    parts = [
+        (sent["exchanges"], sent["gradient_bytes"], "averaged over all ranks"),
+        (sent["group_exchanges"], sent["group_bytes"], "averaged within a group of ranks"),
+        (sent["hand_overs"], sent["hand_over_bytes"], "handed over"),
+    ]
+    return ", ".join(f"{bytes_:.0f} {what}" for number, bytes_, what in parts if number)

@@ -61,8 +61,8 @@ class Run(Start):
     oversubscribed: bool  # whether ranks of a node had to share cores
     images: int  # that all ranks together learn from in a step
     samples: int  # of the fullest rank's batch
-    gradient_bytes: int  # that a rank gives to all exchanges of a step
-    exchanges: int  # per step
+    generator_ranks: int  # that train G alone, in split; else 0
+    traffic: dict[str, Any]  # of a step, as in ``model.Traffic``
     exchange: list[Segment]  # with the exchange
     baseline: list[Segment]  # of the no-communication baseline
     compute_seconds: list[list[float]]  # of each rank, single steps of the baseline
@@ -78,7 +78,20 @@ class Run(Start):
     def is_even(self) -> bool:
         """Whether all nodes have as many ranks, and all ranks as many samples."""
         same_nodes = len(set(Counter(self.hosts).values())) == 1
-        return same_nodes and self.samples * self.ranks == self.images
+        divided = round(self.ranks * self.traffic["batch_share"]) * self.samples
+        return same_nodes and divided == self.images
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """The ranks that do the same work: all, or in split those of each network."""
+        first, ranks = self.generator_ranks, list(range(self.ranks))
+        return [ranks[:first], ranks[first:]] if first else [ranks]
+
+    @property
+    def fullest(self) -> list[int]:
+        """The group that computes longest."""
+        seconds = np.sum([each.seconds for each in self.baseline], axis=0)
+        return max(self.groups, key=lambda group: float(seconds[group].mean()))
 
     @property
     def step(self) -> float:
@@ -94,11 +107,13 @@ class Run(Start):
     def parts(self) -> dict[str, float]:
         """Seconds of each part of a step.
 
-        Without the exchange: ``compute`` of the mean rank, its wait for samples (``input``), and
-        what the slowest rank takes longer than it (``waiting``); and what ``exchange`` adds.
+        Without the exchange: ``compute`` of the mean rank of the fullest group, its wait for
+        samples (``input``), and what the slowest rank takes longer than it (``waiting``); and what
+        ``exchange`` adds.
         """
-        seconds = _per_step(self.baseline, "seconds")
-        mean, waited = seconds.mean(axis=1), _per_step(self.baseline, "waited").mean(axis=1)
+        seconds, own = _per_step(self.baseline, "seconds"), self.fullest
+        waits = _per_step(self.baseline, "waited")
+        mean, waited = seconds[:, own].mean(axis=1), waits[:, own].mean(axis=1)
         return {
             "compute": float(np.median(mean - waited)),
             "input": float(np.median(waited)),

@@ -193,12 +193,14 @@ def measured_points(rows: Sequence[Row]) -> list[Point]:
             ranks=row.ranks,
             nodes=row.nodes,
             samples=row.runs[0].samples,
-            gradient_bytes=row.runs[0].gradient_bytes,
-            exchanges=row.runs[0].exchanges,
+            **row.runs[0].traffic,
             step_seconds=row.estimates["step_ms"].value / 1e3,
             limit_seconds=median(run.parts["compute"] + run.parts["input"] for run in row.runs),
             compute_seconds=[
-                time for run in row.runs for own in run.compute_seconds for time in own
+                time
+                for run in row.runs
+                for rank in run.fullest
+                for time in run.compute_seconds[rank]
             ],
         )
         for row in rows

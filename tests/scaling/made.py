@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hpcgan.scaling.model import Traffic
 from hpcgan.scaling.runs import Quality, QualityPoint, Run, Segment, Start, to_json
 
 
@@ -38,8 +40,8 @@ def made(
         "config": {"name": "made <up>", "data": {"files": ["a.h5"], "shards": shards}},
         "images": 8 * shards,
         "samples": 8 * shards // ranks,
-        "gradient_bytes": 4000,
-        "exchanges": 1,
+        "generator_ranks": 0,
+        "traffic": traffic(),
         "exchange": [Segment(10, [10 * step] * ranks, [0.0] * ranks)] * 3,
         "baseline": [Segment(10, [10 * each for each in alone], list(alone))] * 3,
         "compute_seconds": [[0.9 * each, 1.1 * each] for each in alone],
@@ -47,6 +49,11 @@ def made(
         "versions": {"hpcgan": "0.1.0"},
     }
     return Run(**(values | changes))
+
+
+def traffic(**changes: Any) -> dict[str, Any]:
+    """Return one all-reduce of 4,000 bytes, with other attributes of ``Traffic``."""
+    return vars(replace(Traffic(gradient_bytes=4000), **changes))
 
 
 def trained(kind: str, ranks: int, *points: tuple[int, float, float]) -> Quality:

@@ -30,9 +30,9 @@ def run(world: World, place: Path, kind: str, config: str, *overrides: str) -> R
 def test_a_weak_start_has_a_shard_per_rank(world: World, data_file: Path) -> None:
     config = f"data: {{files: [{data_file}]}}\nmodel: {{latent_dim: 6}}\ntrain: {{batch_size: 5}}"
     found = run(world, data_file.parent, "weak", config, "--data.shards", "4")
-    assert (found.ranks, found.images, found.samples, found.exchanges) == (1, 5, 5, 1)
+    assert (found.ranks, found.images, found.samples, found.traffic["exchanges"]) == (1, 5, 5, 1)
     # Two losses and the wish to stop share a row of 16.
-    assert found.gradient_bytes == 4 * (G + D + 16)
+    assert found.traffic["gradient_bytes"] == 4 * (G + D + 16)
     assert found.config["train"]["batch_size"] == 5
     assert found.config["data"]["shards"] == 1
     assert "data.shards" not in settings("weak", found.config)
@@ -54,8 +54,8 @@ def test_a_strong_start_keeps_its_shards_and_counts_every_exchange(
     found = run(world, data_file.parent, "strong", config)
     assert (found.images, found.samples) == (40, 40)
     # Two turns of D and one of G, each gradients of two bytes, and then a loss and the wish.
-    assert found.exchanges == 6
-    assert found.gradient_bytes == 2 * (2 * D + G) + 3 * 4 * 16
+    assert found.traffic["exchanges"] == 6
+    assert found.traffic["gradient_bytes"] == 2 * (2 * D + G) + 3 * 4 * 16
 
 
 def test_networks_that_take_labels_get_them(world: World, data_file: Path) -> None:

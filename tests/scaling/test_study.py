@@ -135,11 +135,11 @@ def test_a_small_given(place: Path, python: Run) -> None:
     for run in read_runs(place / "study").values():
         assert run.images == 14 * run.ranks
         assert run.samples == 14
-        assert run.exchanges == 1
+        assert run.traffic["exchanges"] == 1
         # Weights and biases of both networks; two losses and the wish to stop; in rows of 16.
         g = 6 * 128 + 128 + 128 * 128 + 128 + 128 * 64 + 64
         d = 64 * 128 + 128 + 128 * 128 + 128 + 128 + 16
-        assert run.gradient_bytes == 4 * (g + d + 16)
+        assert run.traffic["gradient_bytes"] == 4 * (g + d + 16)
         assert len(run.exchange) == len(run.baseline) == 5
         assert run.skipped == 0
     assert not list((place / "study").glob("runs/*.none"))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from hpcgan.scaling.summary import compare, estimate, measured_points, summarize, warnings
-from tests.scaling.made import made, trained
+from tests.scaling.made import made, traffic, trained
 
 # One rank reaches 800 images in 20 s, two reach 1,000 in 10 s.
 ONE = trained("weak", 1, (0, 0.0, 90.0), (400, 10.0, 30.0), (800, 20.0, 10.0))
@@ -134,7 +134,7 @@ def test_points_of_the_model() -> None:
 
 
 def test_a_point_has_the_compute_times_of_all_starts_and_what_a_step_exchanges() -> None:
-    starts = [made(ranks=2, baseline=limit, exchanges=3) for limit in (0.1, 0.2)]
+    starts = [made(ranks=2, baseline=limit, traffic=traffic(exchanges=3)) for limit in (0.1, 0.2)]
     (point,) = measured_points(summarize(starts))
     assert point.exchanges == 3
     assert point.compute_seconds == pytest.approx((0.09, 0.11, 0.09, 0.11, 0.18, 0.22, 0.18, 0.22))
