@@ -6,16 +6,17 @@ Two hosts are made on this machine, a rank and a core each (``benchmarks.two_hos
 and two cores. The DCGAN and the MLP of 28x28, 64 samples per rank, are trained over each of several
 links, by ``hpcgan.scaling.measure``, in interleaved repeats. The model is fitted to the synchronous
 steps of the two over a link that is as fast as this machine copies; what it then predicts for the
-others, from their rate and delay alone, stands beside what was measured there.
+others, from their rate and delay, stands beside what was measured there. How long the ranks
+compute is measured in the same start, without communication.
 
 With --ways the DCGAN is trained in each way of training, and over the shared memory of one host,
-too, where the model is fitted again. How long a way's ranks compute is measured: it is theirs
-without communication.
+too, where the model is fitted again.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -102,7 +103,8 @@ def fitted_to(found: Found, cable: Cable) -> Fit:
 def over(model: Model, cable: Cable) -> Model:
     """Return a model of ranks that copy as fast, over a link with a rate and a delay."""
     byte = 1 / model.between_bandwidth + (1 / cable.bytes if cable.bytes else 0.0)
-    return replace(model, between_latency=cable.delay, between_bandwidth=1 / byte)
+    bandwidth = 1 / byte if byte else math.inf
+    return replace(model, between_latency=cable.delay, between_bandwidth=bandwidth)
 
 
 def tell(found: Found, fitted: Cable, cables: Sequence[Cable]) -> None:
@@ -114,8 +116,9 @@ def tell(found: Found, fitted: Cable, cables: Sequence[Cable]) -> None:
     print(f"{'link':<14}{'trained':<8}{headings}")
     worst = 0.0
     for cable, case in (each for each in found if each[0] in cables):
-        measured = point(found[cable, case]).step_seconds
-        step = predict_step(over(model.model, cable), point(found[fitted, case]))
+        own = point(found[cable, case])
+        measured = own.step_seconds
+        step = predict_step(over(model.model, cable), own)
         error = step.total / measured - 1
         if (cable, case) not in [(fitted, each) for each in NETWORKS]:
             worst = max(worst, abs(error))

@@ -126,11 +126,6 @@ def _wrong_parallel(config: Config) -> Iterator[str]:
             f"train.discriminators is {train.discriminators}, and parallel.mode is split, which "
             "trains one; use synchronous, or one discriminator"
         )
-    if is_split and train.update == "alternating" and config.staleness == 0:
-        yield (
-            "train.staleness is 0 and train.update alternating: in parallel.mode: split each "
-            "network's ranks would wait for the other's all the time; use a staleness of 1 or more"
-        )
     if parallel.generator_ranks is not None and not is_split:
         yield f"parallel.generator_ranks is {parallel.generator_ranks}, which is for mode: split"
     if several and shards is not None and shards % train.discriminators:

@@ -28,6 +28,8 @@ class Batches:
         train = config.train
         updates = 1 if train.update == "simultaneous" else train.discriminator_steps + 1
         self.parts = train.accumulate
+        self._batch_size = train.batch_size
+        self._real = train.discriminator_steps  # batches of real samples of a shard in a step
         self._count = updates * self.parts  # batches of a shard in a step
         self._size = train.batch_size // self.parts
         self._together = together
@@ -41,13 +43,14 @@ class Batches:
         """Return what gives the batch of an index.
 
         Args:
-            samples: (shards, batch, *sample_shape), uint8 or float32, or None.
-            labels: (shards, batch), (shards, batch, K) or None.
+            samples: of the step, (shards, samples, *sample_shape), uint8 or float32, or None.
+            labels: of the step, (shards, samples), (shards, samples, K) or None.
             step: by which random numbers are counted, scalar int64.
-            number: of the update within the step.
+            number: of the update within the step: one of D's, or after those G's, which has latents
+                of its own, and the labels of D's last batch.
         """
-        of_parts = None if samples is None else self._in_parts(samples)
-        own = None if labels is None else self._in_parts(labels)
+        of_parts = None if samples is None else self._in_parts(samples, number)
+        own = None if labels is None else self._in_parts(labels, number)
         streams = tf.reshape(self._streams, (-1, self._together))
 
         def batch(index: tf.Tensor | int) -> Batch:
@@ -60,9 +63,9 @@ class Batches:
 
         return batch
 
-    def pieces(self, samples: tf.Tensor) -> Callable[[tf.Tensor | int], tf.Tensor]:
-        """Return what gives an index its part of (shards, batch, ...)."""
-        of_parts = self._in_parts(samples)
+    def pieces(self, samples: tf.Tensor, number: int) -> Callable[[tf.Tensor | int], tf.Tensor]:
+        """Return what gives an index its part of an update's samples, of those of the step."""
+        of_parts = self._in_parts(samples, number)
         return lambda index: _joined(of_parts[index // self.parts, :, index % self.parts])
 
     def by_shard(self, stacked: tf.Tensor) -> tf.Tensor:
@@ -72,10 +75,12 @@ class Batches:
         ordered = tf.experimental.numpy.swapaxes(tf.reshape(stacked, (*shape, *rest)), 1, 2)
         return tf.reshape(ordered, (-1, self.parts * self._size, *rest))
 
-    def _in_parts(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Return (shards, batch, ...) as (groups, together, parts, size, ...)."""
+    def _in_parts(self, tensor: tf.Tensor, number: int) -> tf.Tensor:
+        """Return an update's part of a step's, as (groups, together, parts, size, ...)."""
+        first = min(number, self._real - 1) * self._batch_size
+        own = tensor[:, first : first + self._batch_size]
         shape = (self._groups, self._together, self.parts, self._size)
-        return tf.reshape(tensor, (*shape, *tensor.shape[2:]))
+        return tf.reshape(own, (*shape, *tensor.shape[2:]))
 
     def sums(
         self, lengths: Sequence[int], give: Callable[[tf.Tensor | int], Sequence[tf.Tensor]]

@@ -135,7 +135,6 @@ class TrainingStep:
         assert shards is not None
         self._state = state
         self._staleness = config.staleness
-        self._batch_size = train.batch_size
         self._d_updates = train.discriminator_steps
         self.networks = Networks(config, state)
         for layer in synchronised(state.generator):
@@ -236,7 +235,6 @@ class TrainingStep:
         for judge in self._judges:
             # What D is judged by is counted with the updates that it has just had.
             older_d = self._older_discriminator(judge, step + 1)
-            # G has latents of its own, and the labels of D's last batch.
             batch = self._batches(judge, given, step, self._d_updates)
 
             def local(
@@ -296,18 +294,14 @@ class TrainingStep:
         self, judge: Judge, given: Given, step: tf.Tensor, number: int
     ) -> Callable[[tf.Tensor | int], Batch]:
         """Return what gives the batches of an update: D's ``number``, or G's after those."""
-        last = min(number, self._d_updates - 1)
-        own = slice(last * self._batch_size, (last + 1) * self._batch_size)
-        samples = given.samples[judge.shards, own]
-        labels = None if given.labels is None else given.labels[judge.shards, own]
-        return judge.batches(samples, labels, step + self.networks.discarded, number)
+        labels = None if given.labels is None else given.labels[judge.shards]
+        drawn = step + self.networks.discarded
+        return judge.batches(given.samples[judge.shards], labels, drawn, number)
 
     def _older_batches(
         self, judge: Judge, given: Given, step: tf.Tensor, number: int
     ) -> Callable[[tf.Tensor | int], Batch]:
         """Return what gives the batches that G made at the step to which D looks back."""
-        own = slice(number * self._batch_size, (number + 1) * self._batch_size)
-        labels = given.older_labels
-        labels = None if labels is None else labels[judge.shards, own]
+        labels = None if given.older_labels is None else given.older_labels[judge.shards]
         then = tf.maximum(step - self._staleness, 0) + self.networks.discarded
         return judge.batches(None, labels, then, number)

@@ -9,8 +9,9 @@ from hpcgan.gan.update import Sums
 from hpcgan.group import Group
 from hpcgan.parallel import Strategy, placing
 from hpcgan.parallel.local import Local
+from hpcgan.parallel.sides import Links
 from hpcgan.parallel.silence import Silence
-from hpcgan.parallel.split import Links, Split
+from hpcgan.parallel.split import Split
 from hpcgan.parallel.synchronous import Synchronous
 from hpcgan.parallel.timer import CollectiveTimer
 from hpcgan.ring import Ring
@@ -60,6 +61,8 @@ def from_ring(
         is_even = config.train.discriminator_steps == 1 and config.model.normalisation == "batch"
         sums = _sums(ring, group, config, timer if is_even else None)
         links = Links(sums, ring.all_to_all, ring.all_reduce())
+        if timer:
+            links = links._replace(arrived=timer.arrived)
         return Split(config, state, dtype, place, world.rank, links)
     if config.train.discriminators > 1:
         own, sums = _sums(ring, group, config, None), _sums(ring, world, config, timer)

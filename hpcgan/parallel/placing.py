@@ -26,6 +26,11 @@ class Placing:
     ranks: int
     generator_ranks: int = 0
 
+    @property
+    def discriminator_ranks(self) -> int:
+        """Ranks that train D alone; in split."""
+        return self.ranks - self.generator_ranks
+
     def hosted(self, rank: int) -> range:
         """Return the shards whose batches a rank computes."""
         first = self.generator_ranks

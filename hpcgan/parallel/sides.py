@@ -1,0 +1,314 @@
+"""The two sides of split: what a rank of G and one of D each do in a step, and hand to the other.
+
+                        rank of G                              rank of D
+
+    simultaneous:       learn, judged by D(t-s)                learn from the samples of G(t-s)
+                        give the samples of G(t)      ---->    keep them for step t+s
+                        keep D for step t+s           <----    give D(t)
+
+    alternating:        the same; but D gives what it is after its updates, D(t+1)
+
+    without staleness:  give the samples of G(t)      ---->    learn from them
+                        learn, judged by it           <----    give D(t), or if alternating D(t+1)
+
+Without staleness an alternating step has two hand-overs, since each side waits for the other one's;
+all others have one. All ranks take part in each, even if they give or get nothing: in the
+direction in which nothing has to go, a number does, since TensorFlow leaves out an operation
+whose result nobody uses, and makes one of constants when it reads the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from hpcgan.config import Config
+from hpcgan.gan.batches import Batches
+from hpcgan.gan.models.normalisation import synchronised
+from hpcgan.gan.models.together import shards_together
+from hpcgan.gan.network import Version
+from hpcgan.gan.objective import Batch, Fake
+from hpcgan.gan.state import State
+from hpcgan.gan.step import Given, Networks
+from hpcgan.gan.update import Sums, Update
+from hpcgan.gan.versions import Rows
+from hpcgan.parallel.placing import Placing
+
+HandOver = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Links(NamedTuple):
+    """What a rank has to talk by.
+
+    Attributes:
+        sums: over the ranks that train the same network.
+        hand_over: makes, of the lengths that this rank sends to each rank and of the length that
+            it receives in all, what gives a vector of the first and returns one of the second.
+        sum_all: the sum over all ranks.
+        arrived: returns its first argument, which comes by a hand-over, and may note how long it is
+            waited for after the second is there.
+    """
+
+    sums: Sums
+    hand_over: Callable[[Sequence[int], int], HandOver]
+    sum_all: Callable[[tf.Tensor], tf.Tensor]
+    arrived: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = lambda vector, after: vector
+
+
+class Side:
+    """What both sides have.
+
+    Attributes:
+        networks: of the state.
+        together: shards of this rank that go through the networks in one batch.
+    """
+
+    def __init__(
+        self, config: Config, state: State, placing: Placing, rank: int, links: Links
+    ) -> None:
+        """Prepare the side of a rank; the arguments are those of ``Split``."""
+        train, hosted = config.train, placing.hosted(rank)
+        self._placing, self._rank = placing, rank
+        self._staleness, self._d_updates = config.staleness, train.discriminator_steps
+        self._is_simultaneous = train.update == "simultaneous"
+        self.networks = Networks(config, state)
+        self._g = self.networks.generator
+        (self._d,), (self._objective,) = self.networks.discriminators, self.networks.objectives
+        for layer in synchronised(state.generator):
+            layer.all_reduce = links.sums.all_reduce
+        models = (state.generator, state.discriminators[0])
+        self.together = shards_together(models, len(hosted), train.batch_size // train.accumulate)
+        self._batches = Batches(config, hosted, self.together)
+        own = self._g if rank < placing.generator_ranks else self._d
+        self._update = Update([own], placing.shards * train.accumulate, links.sums)
+        sample_shape = tuple(state.discriminators[0].inputs[0].shape[1:])
+        self._of_shard = (self._d_updates * train.batch_size, *sample_shape)  # samples in a step
+        self._arrived = links.arrived
+        both = self._samples() + self._parts()
+        if self._staleness or self._is_simultaneous:
+            self._hand_over = links.hand_over(both.sends, both.receives)
+        else:
+            first, second = self._samples() + self._signs(to_g=True), self._parts()
+            second += self._signs(to_g=False)
+            self._hand_over = links.hand_over(first.sends, first.receives)
+            self._hand_back = links.hand_over(second.sends, second.receives)
+
+    def step(self, given: Given, step: tf.Tensor, row: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
+        """Make the updates of a step; return a row of the table of a call (``loop``).
+
+        Args:
+            given: what the shards of this rank are given.
+            step: steps made before.
+            row: of the step among the older versions.
+            live: whether networks and older versions are changed at all.
+        """
+        raise NotImplementedError
+
+    def _drawn(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the number by which a step's noise is drawn."""
+        return step + self.networks.discarded
+
+    # --- what is handed over ---------------------------------------------------------------------
+
+    @property
+    def _part(self) -> int:
+        """The length of the part of D that each of its ranks gives to each of G's."""
+        return -(-self._d.layout.length // self._placing.discriminator_ranks)
+
+    def _samples(self) -> Load:
+        """Return the load of a step's samples: those of the shards that two ranks both host."""
+        each = int(np.prod(self._of_shard))
+        return self._load(lambda g, d: each * self._placing.in_common(g, d), to_g=False)
+
+    def _parts(self) -> Load:
+        """Return the load of D's weights and statistics."""
+        return self._load(lambda g, d: self._part, to_g=True)
+
+    def _signs(self, to_g: bool) -> Load:
+        """Return the load of a number in one direction."""
+        return self._load(lambda g, d: 1, to_g)
+
+    def _load(self, length: Callable[[int, int], int], to_g: bool) -> Load:
+        """Return the load in which a rank of G and one of D have ``length(g, d)`` numbers."""
+        givers = self._placing.generator_ranks
+        gs, ds = range(givers), range(givers, self._placing.ranks)
+        if self._rank in gs:
+            lengths = [0] * len(gs) + [length(self._rank, d) for d in ds]
+        else:
+            lengths = [length(g, self._rank) for g in gs] + [0] * len(ds)
+        if (self._rank in gs) == to_g:
+            return Load([0] * len(lengths), sum(lengths))
+        return Load(lengths, 0)
+
+
+class Load(NamedTuple):
+    """The lengths of a hand-over: what this rank sends to each, and receives in all."""
+
+    sends: list[int]
+    receives: int
+
+    def __add__(self, other: object) -> Load:
+        """Return both in one hand-over."""
+        assert isinstance(other, Load)
+        sends = [a + b for a, b in zip(self.sends, other.sends, strict=True)]
+        return Load(sends, self.receives + other.receives)
+
+
+class GeneratorSide(Side):
+    """A rank that trains G, with the older versions that a checkpoint holds."""
+
+    def __init__(
+        self, config: Config, state: State, placing: Placing, rank: int, links: Links
+    ) -> None:
+        """Prepare the side of a rank; the arguments are those of ``Split``."""
+        super().__init__(config, state, placing, rank, links)
+        self._older_g, self._older_d = state.generator_versions, state.discriminator_versions[0]
+
+    def step(self, given: Given, step: tf.Tensor, row: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
+        """Update G once, as ``Side.step``."""
+        if self._older_g and self._older_d:
+            return self._looking_back(self._older_g, self._older_d, given, step, row, live)
+        fakes = self._fakes(given, step)
+        weights = self._arrived(self._hand_over(fakes), fakes)
+        if not self._is_simultaneous:  # what came are signs that D's ranks have begun
+            weights = self._arrived(self._hand_back(weights), weights)
+        judge = self._d.unpacked(weights[: self._d.layout.length])
+        return self._row(self._learn(given, step, judge)[0], step, live)
+
+    def _looking_back(
+        self,
+        older_g: Rows,
+        older_d: Rows,
+        given: Given,
+        step: tf.Tensor,
+        row: tf.Tensor,
+        live: tf.Tensor,
+    ) -> tf.Tensor:
+        """Make the step with an older D, and give the samples of the present G."""
+        present = self._g.packed()
+        # After G's update comes the step's next D, when alternating: its row is the next one.
+        own_row = row if self._is_simultaneous else row + 1
+        judge = self._d.unpacked(older_d.read(own_row))
+        if self._is_simultaneous:  # D is given the samples that G itself learns from
+            total, fakes = self._learn(given, step, judge)
+        else:
+            fakes = self._fakes(given, step)
+            total, _ = self._learn(given, step, judge)
+        coming = self._hand_over(fakes)
+        found = self._row(total, step, live)
+        weights = self._arrived(coming, found)[: self._d.layout.length]
+        older_d.write(own_row, tf.where(live, weights, older_d.read(own_row)))
+        older_g.write(row, tf.where(live, present, older_g.read(row)))
+        return found
+
+    def _learn(self, given: Given, step: tf.Tensor, judge: Version) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the sum of G's gradients, and the samples that they come from as one vector."""
+        number = 0 if self._is_simultaneous else self._d_updates
+        batches = self._batches(None, given.labels, self._drawn(step), number)
+
+        def local(index: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
+            found, fake = self._objective.generator(batches(index), judge)
+            return self._update.join([found], self.networks.stop), _float(fake)
+
+        total, stacked = self._batches.sum_and_stack(self._update.length, local)
+        return total, tf.reshape(self._batches.by_shard(stacked), [-1])
+
+    def _fakes(self, given: Given, step: tf.Tensor) -> tf.Tensor:
+        """Return the samples for all updates of D in a step as one vector, by shard."""
+        found = []
+        for number in range(self._d_updates):
+            batches = self._batches(None, given.labels, self._drawn(step), number)
+
+            def make(
+                index: tf.Tensor | int,
+                batches: Callable[[tf.Tensor | int], Batch] = batches,
+            ) -> tf.Tensor:
+                return _float(self._objective.fake(batches(index)))
+
+            found.append(self._batches.by_shard(self._batches.stacked(make)))
+        return tf.reshape(tf.concat(found, 1), [-1])
+
+    def _row(self, total: tf.Tensor, step: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
+        """Update G; return the row."""
+        loss, stop, skipped = tf.unstack(self._update.apply(total, step, live))
+        return tf.stack([tf.zeros([]), loss, stop, skipped])
+
+
+class DiscriminatorSide(Side):
+    """A rank that trains D, with the samples that it looks back at."""
+
+    def __init__(
+        self, config: Config, state: State, placing: Placing, rank: int, links: Links
+    ) -> None:
+        """Prepare the side of a rank; the arguments are those of ``Split``."""
+        super().__init__(config, state, placing, rank, links)
+        self._older_fakes: Rows | None = None
+        if self._staleness:
+            length = len(placing.hosted(rank)) * int(np.prod(self._of_shard))
+            self._older_fakes = Rows(self._staleness, length)
+
+    def step(self, given: Given, step: tf.Tensor, row: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
+        """Make D's updates, as ``Side.step``."""
+        if self._older_fakes is not None:
+            return self._looking_back(self._older_fakes, given, step, row, live)
+        if self._is_simultaneous:
+            parts = self._own_parts()
+            return self._teach(given, self._arrived(self._hand_over(parts), parts), step, live)
+        signs = tf.fill([self._placing.generator_ranks], tf.cast(live, tf.float32))
+        fakes = self._arrived(self._hand_over(signs), signs)
+        found = self._teach(given, fakes, step, live)
+        parts = self._own_parts()
+        signs = self._arrived(self._hand_back(parts), parts)
+        # They are 1: nothing is added.
+        return found + tf.minimum(tf.reduce_min(signs), 0.0)
+
+    def _looking_back(
+        self, older: Rows, given: Given, step: tf.Tensor, row: tf.Tensor, live: tf.Tensor
+    ) -> tf.Tensor:
+        """Make the step with the samples of an older G, and give the D of the step."""
+        fakes, before = older.read(row), self._own_parts()
+        found = self._teach(given, fakes, step, live)
+        coming = self._hand_over(before if self._is_simultaneous else self._own_parts())
+        older.write(row, self._arrived(coming, found))
+        return found
+
+    def _teach(self, given: Given, fakes: tf.Tensor, step: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
+        """Update D on each batch of a step; return the row, with the last loss."""
+        by_shard = tf.reshape(fakes, (-1, *self._of_shard))
+        row = notes = tf.zeros([])
+        for number in range(self._d_updates):
+            batches = self._batches(given.samples, given.labels, self._drawn(step), number)
+            samples = self._batches.pieces(by_shard, number)
+            labels = lambda index: None  # noqa: E731
+            if given.older_labels is not None:
+                labels = self._batches.pieces(given.older_labels, number)
+
+            def local(
+                index: tf.Tensor | int,
+                batches: Callable[[tf.Tensor | int], Batch] = batches,
+                samples: Callable[[tf.Tensor | int], tf.Tensor] = samples,
+                labels: Callable[[tf.Tensor | int], tf.Tensor | None] = labels,
+            ) -> list[tf.Tensor]:
+                fake = Fake(samples(index), labels(index))
+                found = self._objective.discriminator(batches(index), fake)
+                return [self._update.join([found], self.networks.stop)]
+
+            (total,) = self._batches.sums([self._update.length], local)
+            row = self._update.apply(total, step, live)
+            notes += row[1:]
+        stop, skipped = tf.unstack(notes)
+        return tf.stack([row[0], tf.zeros([]), stop, skipped])
+
+    def _own_parts(self) -> tf.Tensor:
+        """Return this rank's part of D's weights, once for each rank of G."""
+        first, sharing = self._placing.generator_ranks, self._placing.discriminator_ranks
+        padding = sharing * self._part - self._d.layout.length
+        parts = tf.reshape(tf.pad(self._d.packed(), [[0, padding]]), [sharing, -1])
+        return tf.tile(parts[self._rank - first], [first])
+
+
+def _float(fake: Fake) -> tf.Tensor:
+    return tf.cast(fake.samples, tf.float32)
