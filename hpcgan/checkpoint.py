@@ -60,6 +60,7 @@ class Checkpoint:
         fingerprints: of the data files (``hpcgan.data.fingerprint``); none in checkpoints from
             before they were kept.
         samples: how the data's were mapped, and their classes; in older ones nothing of it.
+        ranks: of the run when it was written; 0 in older ones.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class Checkpoint:
     groups: dict[str, dict[str, np.ndarray]]
     fingerprints: tuple[str, ...] = ()
     samples: SampleInfo = field(default_factory=SampleInfo)
+    ranks: int = 0
 
 
 def path_of(directory: Path, step: int) -> Path:
@@ -252,6 +254,7 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
         "discarded": checkpoint.discarded,
         "data_files": " ".join(checkpoint.fingerprints),
         "samples": checkpoint.samples.as_text(),
+        "ranks": checkpoint.ranks,
         "hpcgan_version": __version__,
         "h5py_version": h5py.__version__,
         "numpy_version": np.__version__,

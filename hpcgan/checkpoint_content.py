@@ -62,6 +62,7 @@ def _fields(file: h5py.File, path: str) -> dict[str, Any]:
         "discarded": _whole(file, "discarded", path),
         "fingerprints": _fingerprints(file, path),
         "samples": _samples(file, path),
+        "ranks": _ranks(file, path),
     }
 
 
@@ -106,6 +107,11 @@ def _samples(file: h5py.File, path: str) -> str:
     except ValueError:
         raise _wrong(name, path) from None
     return found
+
+
+def _ranks(file: h5py.File, path: str) -> int:
+    """Return the ranks of the run; older checkpoints hold none."""
+    return _whole(file, "ranks", path) if h5py.h5a.exists(file.id, b"ranks") else 0
 
 
 def _whole(file: h5py.File, name: str, path: str) -> int:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hpcgan.all_reduce import AllReduce, identity
 from hpcgan.group import Group
-from hpcgan.world import World
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -36,9 +35,9 @@ class Silence:
         meetings: that a step of the ring would have, once the step is compiled.
     """
 
-    def __init__(self, world: World) -> None:
-        """Begin without meetings."""
-        self._world = world
+    def __init__(self, ranks: int) -> None:
+        """Begin without meetings of so many ranks."""
+        self._ranks = ranks
         self.meetings: list[Meeting] = []
 
     def all_reduce(self, group: Group | None = None) -> AllReduce:
@@ -57,7 +56,7 @@ class Silence:
         import tensorflow as tf
 
         def hand_over(vector: tf.Tensor) -> tf.Tensor:
-            self._note("hand-over", self._world.size, 4 * sum(sends), 4 * receives)
+            self._note("hand-over", self._ranks, 4 * sum(sends), 4 * receives)
             # Small, and not known before the vector is, which would else not be computed.
             return tf.fill([receives], 1e-3 * tf.reduce_mean(vector))
 
@@ -65,7 +64,7 @@ class Silence:
 
     def _sum(self, group: Group | None, width: int) -> AllReduce:
         """Return the sum of as many equal vectors as a group has ranks."""
-        ranks = len((group or self._world).ranks)
+        ranks = len(group.ranks) if group else self._ranks
 
         def equal(vector: tf.Tensor, scale: float = 1.0) -> tf.Tensor:
             length = vector.shape.num_elements()

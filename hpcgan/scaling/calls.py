@@ -20,6 +20,7 @@ from hpcgan.files import write_whole
 from hpcgan.scaling.runs import Start, to_json
 from hpcgan.training import plan as plans
 from hpcgan.training.plan import Plan
+from hpcgan.training.resolving import balanced
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
@@ -82,6 +83,7 @@ def opened(world: World, config: str, overrides: list[str], run_dir: Path) -> It
     world.all_or_raise(lambda: prepare_tensorflow(world))
     from hpcgan.gan.state import State
 
+    plan = balanced(world, plan)
     with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
         yield Given(world, plan, state, shards)

@@ -86,7 +86,7 @@ class Bench:
         self.skipped = 0
         config, dtype = given.plan.config, given.plan.source.dtype
         self.generator_ranks = placing.of(config, self._world.size).generator_ranks
-        self._silence = Silence(self._world)
+        self._silence = Silence(self._world.size)
         still = replace(config, train=replace(config.train, swap_every=0))
         group = self._world.split(making.group_of(config, self._world))
         self.baseline = self._world.all_or_raise(

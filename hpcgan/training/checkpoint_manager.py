@@ -107,6 +107,7 @@ class CheckpointManager:
             groups=self._state.arrays(),
             fingerprints=self._plan.fingerprints,
             samples=self._plan.samples,
+            ranks=self._plan.ranks,
         )
         self._writing = self._thread.submit(self._write, copied, paths)
 

@@ -6,7 +6,6 @@ second, before any rank has begun the long start.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from hpcgan.data.fingerprint import fingerprints
 from hpcgan.data.held_out import open_held_out
 from hpcgan.data.sample_info import MOST_COUNTED, SampleInfo
 from hpcgan.data.source import Source, open_source
-from hpcgan.errors import CheckpointError, ConfigError, DataError
+from hpcgan.errors import CheckpointError, ConfigError
 from hpcgan.files import expanded
-from hpcgan.gan import conditions
+from hpcgan.training import resolving
 from hpcgan.world import World
 
 _NAMED = 3  # of many files that have changed
@@ -44,6 +43,7 @@ class Plan:
         fingerprints: of the data files.
         samples: how they were mapped, and their classes.
         held_out: samples that are not trained on, for evaluations, or None.
+        ranks: of the run.
     """
 
     config: Config
@@ -54,6 +54,7 @@ class Plan:
     fingerprints: tuple[str, ...]
     samples: SampleInfo
     held_out: Source | None = None
+    ranks: int = 1
 
     @property
     def checkpoints(self) -> Path:
@@ -167,15 +168,16 @@ def decide(
     """
     source = open_source(world, config.data)
     found = checkpoint.read_together(world, lambda: _choose(run_dir, resume))
-    config = _with_shards(config, found, world.size)
+    config = resolving.with_shards(config, found, world.size)
+    config = resolving.with_generator_ranks(config, found, world.size)
     earlier = found.config.data if found else None
     config, assignment = assign_shards(world, config, source, earlier)
-    config = world.all_or_raise(lambda: _with_labels(config, assignment, found))
-    config = _with_swaps(config, len(source), found)
+    config = world.all_or_raise(lambda: resolving.with_labels(config, assignment, found))
+    config = resolving.with_swaps(config, len(source), found)
     samples = _samples(config, source, assignment)
     held_out = open_held_out(world, config, source)
     marks = fingerprints(world, source)
-    plan = Plan(config, source, run_dir, found, assignment, marks, samples, held_out)
+    plan = Plan(config, source, run_dir, found, assignment, marks, samples, held_out, world.size)
     world.all_or_raise(lambda: _check(plan))
     world.all_or_raise(lambda: _check_same_run(plan, allow_change))
     return plan
@@ -196,45 +198,6 @@ def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
             f"{run_dir}: none of its checkpoints is whole; --resume never starts again"
         )
     return found
-
-
-def _with_shards(config: Config, found: Checkpoint | None, ranks: int) -> Config:
-    """Resolve ``data.shards: null``: as in the checkpoint, else one a rank."""
-    if config.data.shards is not None:
-        return config
-    number = found.config.data.shards if found else ranks
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, shards=number))
-
-
-def _with_swaps(config: Config, samples: int, found: Checkpoint | None) -> Config:
-    """Resolve ``train.swap_every``: as in the checkpoint, else one pass over a D's samples."""
-    train = config.train
-    if train.discriminators == 1 or train.swap_every is not None:
-        return config
-    every = found.config.train.swap_every if found else None
-    if every is None:
-        assert config.data.shards is not None
-        per_step = train.batch_size * train.discriminator_steps * config.data.shards
-        every = -(-samples // per_step)
-    return dataclasses.replace(config, train=dataclasses.replace(train, swap_every=every))
-
-
-def _with_labels(config: Config, assignment: ShardAssignment, found: Checkpoint | None) -> Config:
-    """Resolve what the networks must know of the labels, as in the checkpoint or from the data."""
-    model = config.model
-    if model.condition == "none":
-        return config
-    if found:
-        earlier = found.config.model
-        classes = earlier.classes if model.classes is None else model.classes
-        label_range = model.label_range or earlier.label_range
-        model = dataclasses.replace(model, classes=classes, label_range=label_range)
-    whole = all(labels.dtype.kind in "iu" for labels in assignment.labels.values())
-    try:
-        model = conditions.resolve(model, assignment.label_ranges, whole)
-    except DataError as error:
-        raise DataError(f"{', '.join(config.data.files)}: {error}") from None
-    return dataclasses.replace(config, model=model)
 
 
 def _samples(config: Config, source: Source, assignment: ShardAssignment) -> SampleInfo:

@@ -20,6 +20,7 @@ from hpcgan.training.logger import Logger
 from hpcgan.training.nonfinite import NonFinitePolicy, RollbackRequired
 from hpcgan.training.plan import Plan
 from hpcgan.training.replica_check import ReplicaCheck
+from hpcgan.training.resolving import balanced
 from hpcgan.training.sharing import Sharing
 from hpcgan.training.stop import Request
 from hpcgan.training.timer import Timer
@@ -44,9 +45,10 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
             read on.
         Stopped: somebody asked for it; the checkpoint is written (on all ranks).
     """
-    config = plan.config
-    heartbeat = Heartbeat(world, config.run.stall_seconds)
+    heartbeat = Heartbeat(world, plan.config.run.stall_seconds)
     with heartbeat.beating():
+        plan = balanced(world, plan)
+        config = plan.config
         state = world.all_or_raise(lambda: State(config, plan.source.sample_shape))
         checkpoint.restore(world, state, plan.found)
         if plan.found:

@@ -226,6 +226,25 @@ def test_a_run_stopped_and_resumed_ends_as_one_that_never_stopped(
         assert [json.loads(line)["step"] for line in text.splitlines()] == [half, 2 * half]
 
 
+def test_a_division_that_was_timed_stays(world, shared_path):
+    if world.size < 2:
+        return
+    config = write_config(world, shared_path, checkpoint={"every_steps": 2})
+    for last in (2, 4):
+        train(world, config, shared_path / "run", "--parallel.mode=split", f"--train.steps={last}")
+    first, second = (
+        world.on_root(lambda step=step: checkpoint_of(shared_path / "run", step)) for step in (2, 4)
+    )
+    assert first == second
+    assert 0 < first < world.size
+
+
+def checkpoint_of(run_dir, step):
+    """Return the ranks for G that a checkpoint names."""
+    found = checkpoint.read(checkpoint.path_of(run_dir / "checkpoints", step))
+    return found.config.parallel.generator_ranks
+
+
 def test_losses_that_are_not_finite_stop_all_ranks(world, shared_path):
     way = _SYNCHRONOUS
     config = write_config(world, shared_path)

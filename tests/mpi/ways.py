@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from mpi4py import MPI
 
 from hpcgan.all_reduce import identity
 from hpcgan.config import (
@@ -35,6 +36,7 @@ from hpcgan.training.sharing import Sharing
 from hpcgan.world import World
 
 SHARDS = 4
+RANKS = MPI.COMM_WORLD.size
 ALONE = Placing(SHARDS, 1)
 RATES = {"sgd": 0.005, "adam": 2e-4}
 
@@ -113,21 +115,27 @@ WAYS = {
         unmoved="",
     ),
     "split": Way(
-        {"parallel": {"mode": "split"}, "train": {"staleness": 1}},
+        {
+            "parallel": {"mode": "split", "generator_ranks": max(1, RANKS // 2)},
+            "train": {"staleness": 1},
+        },
         {"train": {"staleness": 1}},
         least=2,
         cases=("mlp alternating", "accumulated", "conditional"),
         unmoved="discriminator",
     ),
     "split, waiting": Way(
-        {"parallel": {"mode": "split"}, "train": {"staleness": 0}},
+        {
+            "parallel": {"mode": "split", "generator_ranks": max(1, RANKS - 1)},
+            "train": {"staleness": 0},
+        },
         {},
         least=2,
-        cases=("mlp",),
+        cases=("mlp alternating", "mlp"),
         unmoved="discriminator",
     ),
     "split, looking back by 3": Way(
-        {"parallel": {"mode": "split"}, "train": {"staleness": 3}},
+        {"parallel": {"mode": "split", "generator_ranks": 1}, "train": {"staleness": 3}},
         {"train": {"staleness": 3}},
         least=2,
         cases=("mlp",),

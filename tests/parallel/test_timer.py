@@ -47,3 +47,19 @@ def test_the_newest_are_remembered_in_order():
     assert 3000 < len(times) < count
     assert (np.diff(times.ravel()) >= 0).all()
     assert (times[:, 0] < between).sum() == len(times) - 3000
+
+
+def test_what_arrives_is_waited_for_when_nothing_else_is_left_to_do():
+    timer = CollectiveTimer()
+
+    @tf.function
+    def step(vector):
+        worked = tf.py_function(time.time, [], tf.float64)
+        return timer.arrived(vector + 1.0, worked), worked
+
+    for number in range(2):
+        arrived, worked = step(tf.ones([3]))
+        assert arrived.numpy().tolist() == [2.0] * 3
+        count, times = timer.read()
+        assert count == number + 1
+        assert worked <= times[-1, 0] <= times[-1, 1]
