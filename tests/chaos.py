@@ -19,7 +19,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos_files import Failure, damage_newest, kill_writers
-from tests.chaos_runs import MPIRUN, ROOT, fail_ranks, kill_runs, send_signals, signal_turns
+from tests.chaos_runs import (
+    MPIRUN,
+    ROOT,
+    WAYS,
+    fail_ranks,
+    kill_runs,
+    send_signals,
+    signal_turns,
+)
 from tests.failing_rank import KINDS
 
 
@@ -55,7 +63,7 @@ def parts(short: bool) -> dict[str, Callable[[Path], str]]:
         deaths = [("os._exit", 2), ("infinite loop", 2)]
     found: dict[str, Callable[[Path], str]] = {
         "writer": lambda place: kill_writers(place, 50 if short else 1000),
-        "runs": lambda place: kill_runs(place, *((2, 2000) if short else (60, 12000))),
+        "runs": lambda place: kill_runs(place, *((2, 2000) if short else (60, 12000, WAYS))),
         "signals": lambda place: send_signals(place, turns),
         "deaths": lambda place: fail_ranks(place, deaths, 20.0 if short else 30.0),
         "damage": lambda place: damage_newest(place, 20 if short else 200),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -137,38 +138,49 @@ def ranks_of(launcher: int) -> list[int]:
     return sorted(int(child) for child in children)
 
 
-def kill_runs(directory: Path, count: int, steps: int) -> str:
-    """Kill whole runs on 1 and 2 ranks at random moments until they are done.
+# How runs are started: ranks, and the way of training.
+SYNCHRONOUS: list[tuple[int, tuple[str, ...]]] = [(1, ()), (2, ())]
+WAYS = [*SYNCHRONOUS, (2, ("--parallel.mode=split",)), (2, ("--train.discriminators=2",))]
+
+
+def kill_runs(
+    directory: Path,
+    count: int,
+    steps: int,
+    ways: Sequence[tuple[int, tuple[str, ...]]] = tuple(SYNCHRONOUS),
+) -> str:
+    """Kill whole runs of each way at random moments until they are done.
 
     Those on one rank go two at a time: each uses one core, and much of its time is the start.
     """
     with Place(directory, steps=steps) as place, ThreadPoolExecutor() as pool:
         told = []
-        for ranks in (1, 2):
-            _finish(place, ranks, f"whole-{ranks}")
-            expected = place.weights(f"whole-{ranks}", steps)
+        for number, (ranks, way) in enumerate(ways):
+            _finish(place, ranks, f"whole-{number}", *way)
+            expected = place.weights(f"whole-{number}", steps)
             kills = [count // 2] if ranks > 1 else [count // 2 - count // 4, count // 4]
             lanes = [
-                pool.submit(_kill_some, place, ranks, f"{ranks}-{lane}", most, expected)
+                pool.submit(_kill_some, place, ranks, f"{number}-{lane}", most, expected, way)
                 for lane, most in enumerate(kills)
             ]
             seen: Counter[str] = sum((lane.result() for lane in lanes), Counter())
             told.append(
-                f"{seen['kills']} kills of runs on {ranks} ranks ({seen['at its start']} before "
-                f"the first checkpoint): {seen['runs']} runs ended with the weights of the run "
+                f"{seen['kills']} kills of runs on {ranks} ranks, {' '.join(way) or 'synchronous'} "
+                f"({seen['at its start']} before the first checkpoint): {seen['runs']} runs "
+                "ended with the weights of the run "
                 f"that was never killed, {seen['resumed']} restarts took the newest checkpoint"
             )
         return "\n".join(told)
 
 
 def _kill_some(
-    place: Place, ranks: int, lane: str, most: int, expected: Checkpoint
+    place: Place, ranks: int, lane: str, most: int, expected: Checkpoint, way: tuple[str, ...]
 ) -> Counter[str]:
     """Kill runs, one after the other, until there were so many kills; return what was seen."""
     chance, seen = random.Random(lane), Counter[str]()
     while seen["kills"] < most:
         run = f"killed-{lane}-{seen['runs']}"
-        _kill_until_done(place, ranks, run, most, chance, seen)
+        _kill_until_done(place, ranks, run, most, chance, seen, way)
         if not is_same(place.weights(run, expected.step), expected):
             raise Failure(f"{run}: its weights are not those of a run that was never killed")
         seen["runs"] += 1
@@ -176,13 +188,19 @@ def _kill_some(
 
 
 def _kill_until_done(
-    place: Place, ranks: int, run: str, most: int, chance: random.Random, seen: Counter[str]
+    place: Place,
+    ranks: int,
+    run: str,
+    most: int,
+    chance: random.Random,
+    seen: Counter[str],
+    way: tuple[str, ...],
 ) -> None:
     """Start a run again and again, killing it, until it is done or was killed often enough."""
     checkpoints = place.directory / run / "checkpoints"
     while True:
         before, _ = newest(checkpoints)
-        process = place.train(ranks, run)
+        process = place.train(ranks, run, *way)
         if seen["kills"] < most:
             place.wait_to_kill(process, run, chance)
         else:
@@ -223,9 +241,9 @@ def _check_start(said: str, before: Checkpoint | None) -> bool:
     return bool(started and started[1])
 
 
-def _finish(place: Place, ranks: int, run: str) -> None:
+def _finish(place: Place, ranks: int, run: str, *way: str) -> None:
     """Run to the last step."""
-    process = place.train(ranks, run)
+    process = place.train(ranks, run, *way)
     said = process.communicate(timeout=300)[0]
     if process.returncode:
         raise Failure(f"{run}: {said}")

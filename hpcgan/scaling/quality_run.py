@@ -26,6 +26,7 @@ from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Given
 from hpcgan.scaling.runs import Quality, QualityPoint
 from hpcgan.training.calls import steps_per_call
+from hpcgan.training.sharing import Sharing
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
 
@@ -47,13 +48,16 @@ def train(world: World, given: Given, images: float) -> dict[str, Any]:
     """
     plan, state = given.plan, given.state
     checkpoint.restore(world, state, None)
-    trainer = given.trainer(given.over_ring(), Timer())
+    strategy = given.over_ring()
+    trainer, sharing = given.trainer(strategy, Timer()), Sharing(world, state, strategy)
     evaluator = Evaluator(plan.source, given)
     most = _warm_up(given, trainer)
+    strategy.take_rollbacks()  # the state is another one than a step ago
     seconds, points = 0.0, []
     steps = math.ceil(images / plan.images_per_step)
     for end in np.unique(np.linspace(0, steps, _POINTS + 1).round().astype(int)).tolist():
         seconds += _fit(given, trainer, end, most) if end else 0.0
+        sharing.share()
         distance = world.broadcast_json(evaluator.distance())
         points.append(QualityPoint(end * plan.images_per_step, seconds, distance))
     return {"points": points}

@@ -60,11 +60,12 @@ def wait_for_step(job: Job, run: Path, step: int, seconds: float = 120) -> None:
 
 
 def weights(run: Path, step: int) -> np.ndarray:
-    """Return all weights of both networks after a step, as one vector."""
+    """Return all weights of all networks after a step, as one vector."""
     groups = checkpoint.read(checkpoint.path_of(run / "checkpoints", step)).groups
     arrays = [
         groups[group][name].ravel()
-        for group in ("generator", "discriminator")
+        for group in sorted(groups)
+        if not group.endswith(("optimizer", "versions"))
         for name in sorted(groups[group])
     ]
     return np.concatenate(arrays).astype(np.float64)

@@ -53,6 +53,25 @@ def test_ranks_on_two_nodes_train_as_those_of_one_host(
     assert distance == 0 if ranks == 2 else distance < 1e-6
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        ["--parallel.mode=split", "--train.staleness=1"],
+        ["--train.discriminators=2", "--train.swap_every=20"],
+    ],
+)
+def test_other_ways_of_training_on_two_nodes_equal_one_host(
+    cluster: Cluster, place: Path, way: list[str]
+) -> None:
+    words = ("-m", "hpcgan", "train", "config.yaml", "--run-dir", "one-host", *way)
+    done = launching.run(place, *words, ranks=2)
+    assert done.returncode == 0, done.stderr
+    job = cluster.submit(place, "-N2", TRAIN, "config.yaml", *way)
+    assert job.wait_to_end()["JobState"] == "COMPLETED", job.describe()
+    assert "hpcgan: 2 ranks on 2 nodes, " in job.output()
+    assert difference(place / "runs" / "run", place / "one-host", 60) == 0
+
+
 def test_ranks_that_do_not_find_each_other_are_refused(cluster: Cluster, place: Path) -> None:
     job = cluster.submit(place, "-N2", TRAIN, "config.yaml", SLURM_MPI_TYPE="none")
     facts = job.wait_to_end()
