@@ -94,11 +94,10 @@ class Bench:
         )
 
     def traffic(self) -> dict[str, Any]:
-        """Return what a step sends: on the rank that sends most. All ranks must call it."""
+        """Return what a step sends, as ``model.Traffic``. All ranks must call it."""
         every = self._world.gather_json(self._silence.meetings)
         meetings = [[Meeting(*each) for each in own] for own in every]
-        found = max(meetings, key=lambda own: sum(each.sent for each in own))
-        return vars(traffic(found, self._world.size, self.generator_ranks))
+        return vars(traffic(meetings, self.generator_ranks))
 
     def way(self, strategy: Strategy, seconds: float) -> list[Segment]:
         """Return what counts of a way: ``seconds`` of it, after its compilation and warm-up."""
@@ -131,12 +130,20 @@ class Bench:
         return self._world.gather_json(calls.seconds)
 
 
-def traffic(meetings: Sequence[Meeting], ranks: int, generator_ranks: int) -> Traffic:
-    """Return the meetings of a rank in a step as the cost model has them."""
-    sums = [each for each in meetings if each.kind == "sum"]
+def traffic(meetings: Sequence[Sequence[Meeting]], generator_ranks: int) -> Traffic:
+    """Return the meetings of each rank in a step as the cost model has them.
+
+    Of several groups those all-reduces count of which a rank has to send most.
+    """
+    ranks = len(meetings)
+
+    def moved(own: Sequence[Meeting]) -> float:
+        return sum(each.sent * (each.ranks - 1) / each.ranks for each in own if each.kind == "sum")
+
+    sums = [each for each in max(meetings, key=moved) if each.kind == "sum"]
     of_all = [each.sent for each in sums if each.ranks == ranks]
     of_group = [each for each in sums if each.ranks < ranks]
-    handed = [max(each.sent, each.received) for each in meetings if each.kind == "hand-over"]
+    handed = [each for own in meetings for each in own if each.kind == "hand-over"]
     fewer = min(generator_ranks, ranks - generator_ranks) if generator_ranks else ranks
     return Traffic(
         gradient_bytes=sum(of_all),
@@ -144,8 +151,8 @@ def traffic(meetings: Sequence[Meeting], ranks: int, generator_ranks: int) -> Tr
         group_bytes=sum(each.sent for each in of_group),
         group_exchanges=len(of_group),
         group_share=of_group[0].ranks / ranks if of_group else 1.0,
-        hand_over_bytes=max(handed, default=0),
-        hand_overs=len(handed),
+        hand_over_bytes=max((max(each.sent, each.received) for each in handed), default=0),
+        hand_overs=len(handed) // ranks,
         batch_share=fewer / ranks,
     )
 

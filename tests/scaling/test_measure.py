@@ -8,7 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from hpcgan.parallel.silence import Meeting
 from hpcgan.scaling import calls, measure
+from hpcgan.scaling.model import Traffic
 from hpcgan.scaling.runs import Run, read_start, settings
 from hpcgan.world import World
 
@@ -67,3 +69,26 @@ def test_networks_that_take_labels_get_them(world: World, data_file: Path) -> No
     )
     found = run(world, data_file.parent, "weak", config)
     assert math.isfinite(found.step)
+
+
+def test_what_the_ranks_of_split_send() -> None:
+    # One rank trains G, three D: theirs is the only all-reduce that goes anywhere.
+    hand_over = [Meeting("hand-over", 4, 3000, 900), Meeting("hand-over", 4, 300, 1000)]
+    g = [Meeting("sum", 1, 5000, 5000), hand_over[0]]
+    d = [Meeting("sum", 3, 800, 800), Meeting("sum", 3, 800, 800), hand_over[1]]
+    assert measure.traffic([g, d, d, d], 1) == Traffic(
+        exchanges=0,
+        group_bytes=1600,
+        group_exchanges=2,
+        group_share=0.75,
+        hand_over_bytes=3000,
+        hand_overs=1,
+        batch_share=0.25,
+    )
+
+
+def test_what_ranks_with_discriminators_of_their_own_send() -> None:
+    own = [Meeting("sum", 2, 800, 800), Meeting("sum", 4, 1200, 1200)]
+    assert measure.traffic([own] * 4, 0) == Traffic(
+        gradient_bytes=1200, group_bytes=800, group_exchanges=1, group_share=0.5
+    )

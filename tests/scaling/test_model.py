@@ -62,6 +62,33 @@ def test_each_exchange_has_its_messages_overhead_and_negotiations() -> None:
     assert model.step(2).exchange == pytest.approx(expected)
 
 
+def test_all_reduces_within_a_group_have_its_ranks_and_nodes() -> None:
+    model = replace(
+        FOUR_PER_NODE, gradient_bytes=0, exchanges=0, group_bytes=2e6, group_exchanges=2
+    )
+    # Half of 16 ranks, on 2 of 4 nodes; of 4 ranks those of one node; of 2 there is nothing.
+    half = replace(model, group_share=0.5, overhead=0.01)
+    expected = [0.0, 0.02 + 2 * model.all_reduce(2, 1e6), 0.02 + 2 * model.all_reduce(8, 1e6)]
+    assert [half.exchange(ranks) for ranks in (2, 4, 16)] == pytest.approx(expected)
+
+
+def test_a_hand_over_sends_all_at_once() -> None:
+    model = replace(
+        FOUR_PER_NODE,
+        exchanges=0,
+        gradient_bytes=0,
+        hand_over_bytes=1e6,
+        hand_overs=2,
+        overhead=0.01,
+        negotiations=1.5,
+    )
+    within = 1e-4 + 0.01 + 0.01 + 1.5 * 2 * 1e-4  # of 4 ranks: message, bytes, and the start
+    assert model.exchange(4) == pytest.approx(2 * within)
+    # Four ranks of a node share its link; the lengths are told, and then there are three trips.
+    between = 4e-3 + 4 * 1.0 + 0.01 + 1.5 * 4 * 1e-3
+    assert model.exchange(16) == pytest.approx(2 * between)
+
+
 def test_two_ranks_wait_for_the_slower_one() -> None:
     # The maximum of two exponential draws is 1 + 1/2 of their mean.
     parts = replace(MODEL, variation=1.0, gradient_bytes=0).step(2)

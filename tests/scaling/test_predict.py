@@ -170,3 +170,17 @@ def test_too_few_points_are_refused(tmp_path: Path) -> None:
     report.write(tmp_path)
     with pytest.raises(ConfigError, match=r"2 unknowns .* 1 points with more than one rank"):
         predict.write(tmp_path, [2], tmp_path, None)
+
+
+def test_split_divides_its_images_between_the_ranks_of_the_smaller_group() -> None:
+    model = replace(MODEL, exchanges=0, gradient_bytes=0, hand_over_bytes=1e6, hand_overs=1)
+    split = replace(model, batch_share=0.25, samples=64)
+    (row,) = weak(split, [], [8], 64).rows
+    assert row.images == 2 * 64
+    assert row.efficiency == pytest.approx(split.compute / split.step(8).total)
+    (row,) = strong(split, [], [8], 128).rows
+    assert row.samples == 64
+    alone = replace(split, samples=128).compute
+    assert row.efficiency == pytest.approx(alone / 2 / split.step(8).total)
+    line = text(strong(split, [], [8], 128)).splitlines()[-1].split()
+    assert float(line[-3]) == pytest.approx(128 / split.step(8).total, rel=1e-3)
