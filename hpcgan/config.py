@@ -208,7 +208,8 @@ class ParallelConfig:
     Args:
         mode: synchronous (every rank trains the same networks, the gradients are averaged) or split
             (the first ranks train the generator, the others the discriminator, at the same time).
-        generator_ranks: ranks that train the generator, in split; null for half of them.
+        generator_ranks: ranks that train the generator, in split; null: a turn of each network is
+            timed at the start, and the ranks are divided so that neither waits long.
         population: GANs trained at once.
         compression: format in which gradients are sent: none (float32), fp16 or bf16.
     """

@@ -188,15 +188,17 @@ class Group:
         between.
         """
         array = np.ascontiguousarray(array)
-        length = np.array([len(array)], np.int64)
+        shape = np.array(array.shape, np.int64)
         if not self.is_root:
-            for piece in (length, *_pieces(array)):
+            for piece in (shape, *_pieces(array)):
                 self._comm.Send(piece, 0, _ARRAY_TAG)
             return
         yield array
         for rank in range(1, self.size):
-            self._comm.Recv(length, rank, _ARRAY_TAG)
-            other = np.empty((int(length[0]), *array.shape[1:]), array.dtype)
+            self._comm.Recv(shape, rank, _ARRAY_TAG)
+            if tuple(shape[1:]) != array.shape[1:]:
+                raise RuntimeError(f"rank {rank} has {shape.tolist()}, and rank 0 {array.shape}")
+            other = np.empty(shape, array.dtype)
             for piece in _pieces(other):
                 self._comm.Recv(piece, rank, _ARRAY_TAG)
             yield other

@@ -59,9 +59,7 @@ class Local:
         self._config, self._placing, self._rank = config, placing, world.rank
         self.period = config.train.swap_every or None
         hosted = placing.hosted(world.rank)
-        # Where all ranks share the only one, its gradients travel with G's.
-        is_shared = config.train.discriminators == 1
-        step = TrainingStep(config, state, hosted, sums, None if is_shared else own_sums)
+        step = TrainingStep(config, state, hosted, sums, own_sums)
         update = {"simultaneous": step.simultaneous, "alternating": step.alternating}
         self._networks = step.networks
         self._train_step = update[config.train.update]
@@ -110,8 +108,6 @@ class Local:
         """
         staleness = self._config.staleness
         table = over_steps(self._train_step, samples, labels, first_step, staleness)
-        if len(self._state.discriminators) == 1:
-            return report(table)
         # G's loss and the stop note are means of all ranks, D's loss is of this rank's.
         is_first = float(self._rank == 0)
         factors = tf.constant([self._share, is_first, is_first, 1.0])  # a skip of any rank counts
@@ -121,7 +117,7 @@ class Local:
     def between_calls(self, step: int) -> None:
         """Swap the discriminators if it is time. All ranks must call it after each call."""
         every, count = self._config.train.swap_every, len(self._state.discriminators)
-        if count == 1 or not every or step % every:
+        if not every or step % every:
             return
         kind, seed = self._config.train.swap, self._config.seed
         goes_to = next_places(kind, count, seed, step // every)

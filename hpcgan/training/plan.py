@@ -241,7 +241,7 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
             changeable.append(text)
         elif KEYS[key].on_resume is OnResume.FIXED:
             changed.append(text)
-    if found.config.staleness != plan.config.staleness:
+    if found.config.staleness != plan.config.staleness:  # whatever null stands for
         before, now = found.config.staleness, plan.config.staleness
         changed.append(f"train.staleness: {before} -> {now}")
     if found.data != plan.data:

@@ -113,3 +113,29 @@ def test_without_a_period_they_are_not() -> None:
     ranks = Ranks(1.0)
     made(ranks).after_call(call(0, 1000))
     assert ranks.comparisons == 0
+
+
+def test_a_group_of_variables_is_compared_among_the_ranks_that_hold_it() -> None:
+    def of_rank(groups: list[str], more: float, others: list[Any]) -> Any:
+        """Return what a rank gives, or refuse what it and the others give."""
+        arrays = {name: {"kernel": np.arange(4.0) + more} for name in ("generator", "judge")}
+        own: Any = SimpleNamespace(step=7, variables=lambda: arrays)
+        sharing: Any = SimpleNamespace(held=lambda: groups)
+        given: list[Any] = []
+        world: Any = SimpleNamespace(hosts=[f"node{rank}" for rank in range(5)])
+        world.gather_json = lambda each: given.append(each) or [each, *others]
+        ReplicaCheck(world, own, None, sharing).check()
+        return given[0]
+
+    def g(more: float) -> Any:
+        return of_rank(["generator"], more, [])
+
+    def d(more: float) -> Any:
+        return of_rank(["judge"], more, [])
+
+    same = [g(0.0), d(5.0), d(5.0), d(5.0)]
+    of_rank(["generator"], 0.0, same)
+    with pytest.raises(RunError, match="the networks of rank 3 on node3 differ"):
+        of_rank(["generator"], 0.0, [g(0.0), d(5.0), d(6.0), d(5.0)])
+    with pytest.raises(RunError, match="the networks of rank 1 on node1 differ"):
+        of_rank(["generator"], 0.0, [g(1.0), d(5.0), d(5.0), d(5.0)])
