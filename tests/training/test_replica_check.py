@@ -127,11 +127,14 @@ def test_a_group_of_variables_is_compared_among_the_ranks_that_hold_it() -> None
         ReplicaCheck(world, own, None, sharing).check()
         return given[0]
 
+    def both(more: float) -> Any:
+        return of_rank(["generator", "judge"], more, [])
+
     def g(more: float) -> Any:
-        return of_rank(["generator"], more, [])
+        return {"generator": both(more)["generator"]}
 
     def d(more: float) -> Any:
-        return of_rank(["judge"], more, [])
+        return {"judge": both(more)["judge"]}
 
     same = [g(0.0), d(5.0), d(5.0), d(5.0)]
     of_rank(["generator"], 0.0, same)
