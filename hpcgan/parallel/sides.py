@@ -30,11 +30,13 @@ from hpcgan.gan.batches import Batches
 from hpcgan.gan.models.normalisation import synchronised
 from hpcgan.gan.models.together import shards_together
 from hpcgan.gan.network import Version
+from hpcgan.gan.networks import Networks
 from hpcgan.gan.objective import Batch, Fake
 from hpcgan.gan.state import State
-from hpcgan.gan.step import Given, Networks
+from hpcgan.gan.step import Given
 from hpcgan.gan.update import Sums, Update
 from hpcgan.gan.versions import Rows
+from hpcgan.parallel.loads import Loads
 from hpcgan.parallel.placing import Placing
 
 HandOver = Callable[[tf.Tensor], tf.Tensor]
@@ -87,14 +89,14 @@ class Side:
         sample_shape = tuple(state.discriminators[0].inputs[0].shape[1:])
         self._of_shard = (self._d_updates * train.batch_size, *sample_shape)  # samples in a step
         self._arrived = links.arrived
-        both = self._samples() + self._parts()
+        loads = Loads(placing, rank)
+        samples = loads.samples(int(np.prod(self._of_shard)))
+        parts = loads.parts(self._d.layout.length)
         if self._staleness or self._is_simultaneous:
-            self._hand_over = links.hand_over(both.sends, both.receives)
+            self._hand_over = links.hand_over(*(samples + parts))
         else:
-            first, second = self._samples() + self._signs(to_g=True), self._parts()
-            second += self._signs(to_g=False)
-            self._hand_over = links.hand_over(first.sends, first.receives)
-            self._hand_back = links.hand_over(second.sends, second.receives)
+            self._hand_over = links.hand_over(*(samples + loads.signs(to_g=True)))
+            self._hand_back = links.hand_over(*(parts + loads.signs(to_g=False)))
 
     def step(self, given: Given, step: tf.Tensor, row: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
         """Make the updates of a step; return a row of the table of a call (``loop``).
@@ -110,51 +112,6 @@ class Side:
     def _drawn(self, step: tf.Tensor) -> tf.Tensor:
         """Return the number by which a step's noise is drawn."""
         return step + self.networks.discarded
-
-    # --- what is handed over ---------------------------------------------------------------------
-
-    @property
-    def _part(self) -> int:
-        """The length of the part of D that each of its ranks gives to each of G's."""
-        return -(-self._d.layout.length // self._placing.discriminator_ranks)
-
-    def _samples(self) -> Load:
-        """Return the load of a step's samples: those of the shards that two ranks both host."""
-        each = int(np.prod(self._of_shard))
-        return self._load(lambda g, d: each * self._placing.in_common(g, d), to_g=False)
-
-    def _parts(self) -> Load:
-        """Return the load of D's weights and statistics."""
-        return self._load(lambda g, d: self._part, to_g=True)
-
-    def _signs(self, to_g: bool) -> Load:
-        """Return the load of a number in one direction."""
-        return self._load(lambda g, d: 1, to_g)
-
-    def _load(self, length: Callable[[int, int], int], to_g: bool) -> Load:
-        """Return the load in which a rank of G and one of D have ``length(g, d)`` numbers."""
-        givers = self._placing.generator_ranks
-        gs, ds = range(givers), range(givers, self._placing.ranks)
-        if self._rank in gs:
-            lengths = [0] * len(gs) + [length(self._rank, d) for d in ds]
-        else:
-            lengths = [length(g, self._rank) for g in gs] + [0] * len(ds)
-        if (self._rank in gs) == to_g:
-            return Load([0] * len(lengths), sum(lengths))
-        return Load(lengths, 0)
-
-
-class Load(NamedTuple):
-    """The lengths of a hand-over: what this rank sends to each, and receives in all."""
-
-    sends: list[int]
-    receives: int
-
-    def __add__(self, other: object) -> Load:
-        """Return both in one hand-over."""
-        assert isinstance(other, Load)
-        sends = [a + b for a, b in zip(self.sends, other.sends, strict=True)]
-        return Load(sends, self.receives + other.receives)
 
 
 class GeneratorSide(Side):
@@ -305,7 +262,7 @@ class DiscriminatorSide(Side):
     def _own_parts(self) -> tf.Tensor:
         """Return this rank's part of D's weights, once for each rank of G."""
         first, sharing = self._placing.generator_ranks, self._placing.discriminator_ranks
-        padding = sharing * self._part - self._d.layout.length
+        padding = -self._d.layout.length % sharing
         parts = tf.reshape(tf.pad(self._d.packed(), [[0, padding]]), [sharing, -1])
         return tf.tile(parts[self._rank - first], [first])
 
