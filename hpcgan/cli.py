@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hpcgan import __version__, command, layouts, submit
+from hpcgan.config import Config
 from hpcgan.doctor import commands as doctor
 from hpcgan.evaluation import evaluate_command as evaluate
 from hpcgan.evaluation.features import commands as features
@@ -26,6 +27,8 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
     config, run_dir = plan.configure(world, given.config, given.overrides, given.run_dir)
     if restarts.is_wanted(config):
         return restarts.supervise(world, config.run.restarts, run_dir)
+    if config.parallel.population > 1:
+        return _train_population(world, config, run_dir, given)
     with directory.held(world, config, run_dir, given.resume, given.allow_change) as run:
         if run.is_finished:
             if world.is_root:
@@ -40,6 +43,20 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
             from hpcgan.training import run as training
 
             training.train(world, run, request, given.timeline)
+    return 0
+
+
+def _train_population(
+    world: World, config: Config, run_dir: Path, given: argparse.Namespace
+) -> int:
+    from hpcgan.devices import prepare_tensorflow
+    from hpcgan.training import population
+    from hpcgan.training.stop import Request
+
+    request = Request(config.run.time_limit)
+    with request.listening():
+        world.all_or_raise(lambda: prepare_tensorflow(world))
+        population.train(world, config, run_dir, given.resume, given.allow_change, request)
     return 0
 
 

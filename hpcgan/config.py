@@ -210,13 +210,13 @@ class ParallelConfig:
             (the first ranks train the generator, the others the discriminator, at the same time).
         generator_ranks: ranks that train the generator, in split; null: a turn of each network is
             timed at the start, and the ranks are divided so that neither waits long.
-        population: GANs trained at once.
+        population: GANs trained at once, from seed, seed + 1 and so on; data.shards is of each.
         compression: format in which gradients are sent: none (float32), fp16 or bf16.
     """
 
     mode: Annotated[Literal["synchronous", "split"], OnResume.FREE] = "synchronous"
     generator_ranks: Annotated[int | None, Bounds(at_least=1), OnResume.FREE] = None
-    population: Literal[1] = 1
+    population: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 1
     compression: Literal["none", "fp16", "bf16"] = "none"
 
 

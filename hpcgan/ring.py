@@ -29,10 +29,11 @@ _process_sets: dict[tuple[int, ...], Any] = {}
 class Ring:
     """The collectives of groups of ranks.
 
-    All ranks must make it, with all groups that will exchange something: Horovod makes them when it
-    starts, and each then runs at its own pace. What a method returns can be part of a compiled
-    function; all ranks of the group must make it, and then call it equally often, in the same order
-    among the collectives of this group. A group of one rank does without Horovod.
+    All ranks of the whole world must make the first together, with all groups that will exchange
+    something: Horovod makes them when it starts, and each then runs at its own pace. What a method
+    returns can be part of a compiled function; all ranks of the group must make it, and then call
+    it equally often, in the same order among the collectives of this group. A group of one rank
+    does without Horovod.
     """
 
     def __init__(self, world: World, groups: Sequence[Group] = ()) -> None:
@@ -43,10 +44,9 @@ class Ring:
         self._world = world
         # Two collectives may be under way at once: names tell them apart, the same on all ranks.
         self._counts: Counter[tuple[int, ...]] = Counter()
-        if world.size > 1:
-            of_all = world.gather_json([group.ranks for group in groups])
-            apart = {tuple(ranks) for each in of_all for ranks in each}
-            self._hvd = _start_horovod(world, sorted(each for each in apart if len(each) > 1))
+        if world.whole.size > 1:
+            own = [tuple(group.ranks) for group in (world, *groups) if len(group.ranks) > 1]
+            self._hvd = _start_horovod(world.whole, own)
 
     def all_reduce(self, group: Group | None = None) -> AllReduce:
         """Return the sum over a group, or over all ranks, of float32 vectors."""
@@ -141,23 +141,25 @@ def settings() -> str:
     return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
 
 
-def _start_horovod(world: World, groups: list[tuple[int, ...]]) -> Any:
-    """Start Horovod with groups of ranks and return it. All ranks must call it, with the same.
+def _start_horovod(world: World, own: list[tuple[int, ...]]) -> Any:
+    """Start Horovod with the groups of all ranks, of which ``own`` are this rank's; return it.
 
-    If it was started before, it must have these groups already: it makes no others later.
+    All ranks must call it. If it was started before, it must have these groups already: it makes no
+    others later, and nobody is waited for.
     """
     import horovod.tensorflow as hvd
 
     everyone = tuple(world.ranks)
     if hvd.is_initialized():
-        if not set(groups) <= _process_sets.keys():
+        if not set(own) <= _process_sets.keys():
             raise RuntimeError("Horovod makes groups of ranks at its start alone")
         return hvd
     # Milliseconds between two looks for a tensor that is ready on all ranks. With one core per rank
     # the looking fills what the computation leaves of it; else it would keep a core busy.
     os.environ.setdefault("HOROVOD_CYCLE_TIME", "0" if world.cores == 1 else "0.1")
     others = _threads()
-    made = {each: hvd.ProcessSet(each) for each in groups if each != everyone}
+    groups = {tuple(ranks) for each in world.gather_json(own) for ranks in each}
+    made = {each: hvd.ProcessSet(each) for each in sorted(groups) if each != everyone}
     hvd.init(process_sets=list(made.values()))
     _process_sets.update({**made, everyone: hvd.global_process_set})
     # Its thread looks all the time, and at each look waits for those of the other ranks. As a

@@ -51,7 +51,7 @@ ENVIRONMENT = {
 
 
 class World(Group):
-    """The group of all ranks of this run.
+    """The group of all ranks of this run, or of a member of a population.
 
     Attributes:
         node_rank: this process's number among the ranks of its node.
@@ -61,7 +61,7 @@ class World(Group):
         shares_cores: whether some node has more ranks than cores that they may use.
         host: the name of this rank's node.
         hosts: those of all ranks.
-        progress: how far this rank has come, for what is printed when it fails.
+        whole: the world of which this is a part; else itself.
     """
 
     def __init__(self) -> None:
@@ -73,25 +73,54 @@ class World(Group):
 
         comm = MPI.COMM_WORLD
         super().__init__(comm, comm.Get_rank(), comm.Get_size())
+        self.whole = self
         self._abort: Any = MPI.COMM_WORLD.Abort
-        self._windows: list[Any] = []
-        node = Group(self._comm.Split_type(MPI.COMM_TYPE_SHARED), self.rank, self.size)
-        self.node_rank, self.node_size, self.node_ranks = node.rank, node.size, node.ranks
-        self._node = node
         self._allocate_shared = MPI.Win.Allocate_shared
-        self.host = socket.gethostname()
+        self._node_kind = MPI.COMM_TYPE_SHARED
+        self._look_at_nodes()
         own = os.sched_getaffinity(0)
-        shared = len(set().union(*node.gather_json(sorted(own))))
+        shared = len(set().union(*self._node.gather_json(sorted(own))))
         # Its own when it is bound, else an equal part of the node's.
         self.cores = max(1, min(len(own), shared // self.node_size))
         # NumPy would take all cores of the node, and ranks that do so together wait for each other.
         threadpool_limits(self.cores, user_api="blas")
-        facts = self.gather_json([self.host, self.node_size > shared])
-        self.hosts: list[str] = [host for host, _ in facts]
-        self.shares_cores = any(is_short for _, is_short in facts)
-        self.progress = "at its start"
+        self.shares_cores = any(self.gather_json(self.node_size > shared))
+        self._progress = "at its start"
         sys.excepthook = lambda kind, error, trace: self._fail(error)
         threading.excepthook = lambda failed: self._fail(failed.exc_value)
+
+    def part(self, colour: int) -> World:
+        """Return the ranks that give the same ``colour``, 0 or more, as a world of their own.
+
+        In it they have other numbers, from 0. What fails in it ends all ranks. All ranks of this
+        world must call it.
+        """
+        part = object.__new__(World)
+        comm = self._comm.Split(colour, self.rank)
+        Group.__init__(part, comm, self.ranks[self.rank], self._world_size)
+        part.whole, part._abort = self.whole, self._abort
+        part._allocate_shared, part._node_kind = self._allocate_shared, self._node_kind
+        part.cores, part.shares_cores = self.cores, self.shares_cores
+        part._look_at_nodes()
+        return part
+
+    def _look_at_nodes(self) -> None:
+        """Find which ranks share this rank's node. All ranks must call it."""
+        self._windows: list[Any] = []
+        node = Group(self._comm.Split_type(self._node_kind), self.rank, self.size)
+        self.node_rank, self.node_size, self.node_ranks = node.rank, node.size, node.ranks
+        self._node = node
+        self.host = socket.gethostname()
+        self.hosts: list[str] = self.gather_json(self.host)
+
+    @property
+    def progress(self) -> str:
+        """How far this rank has come, for what is printed when it fails."""
+        return self.whole._progress
+
+    @progress.setter
+    def progress(self, text: str) -> None:
+        self.whole._progress = text
 
     @property
     def meetings(self) -> int:

@@ -80,7 +80,7 @@ def test_an_unknown_key_like_no_other_is_refused_alone(config_file: Path) -> Non
         ("train", "steps", "1.5", "a whole number"),
         ("train", "batch_size", "[8]", "a whole number"),
         ("model", "name", "rasnet", "mlp, dcgan, resnet or volume"),
-        ("parallel", "population", "2", "1"),
+        ("parallel", "mode", "spilt", "synchronous or split"),
         ("checkpoint", "every_minutes", "often", "a number, auto or null"),
         ("model", "attention", "maybe", "true or false"),
     ],

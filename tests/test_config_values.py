@@ -18,7 +18,7 @@ WHOLE, WHOLE_OR_NULL = "train.steps", "data.shards"
 NUMBER, NUMBER_OR_NULL = "loss.auxiliary", "loss.gradient_penalty"
 BOOLEAN, BOOLEAN_OR_NULL = "model.attention", "data.align"
 TEXT, TEXT_OR_NULL = "data.images", "data.labels"
-WORD, ONE, MINUTES = "optimizer.scaling", "parallel.population", "checkpoint.every_minutes"
+WORD, MINUTES = "optimizer.scaling", "checkpoint.every_minutes"
 TEXTS, WORDS, NUMBERS_OR_NULL = "data.files", "train.augment", "model.label_range"
 
 
@@ -202,13 +202,11 @@ def test_a_word_that_is_allowed_goes_before_null(where: Where) -> None:
     assert value(where, "none", WORD) == "none"
     assert value(where, "auto", MINUTES) == "auto"
     assert value(where, "2", MINUTES) == 2
-    assert value(where, "1", ONE) == 1
 
 
 def test_other_words_are_refused_with_the_allowed_ones(where: Where) -> None:
     assert refusal(where, "no", WORD) == "no; it must be none, sqrt or linear"
     assert refusal(where, "often", MINUTES) == "often; it must be a number, auto or null"
-    assert refusal(where, "2", ONE) == "2; it must be 1"
 
 
 def test_one_value_stands_for_a_list_of_one(where: Where) -> None:

@@ -74,7 +74,7 @@ class Logger:
             initial=state.step,
             unit="step",
             dynamic_ncols=True,
-            disable=not is_watched(),
+            disable=bool(plan.label) or not is_watched(),
         )
         self._print(_opening(plan, world, state.step, strategy))
         self.note(
@@ -245,9 +245,8 @@ class Logger:
             steps = self._plan.config.train.steps
             self._print(f"step {line['step']}/{steps}  loss {losses}  {speed}{lag}")
 
-    @staticmethod
-    def _print(text: str) -> None:
-        print(text, flush=True)
+    def _print(self, text: str) -> None:
+        print("\n".join(f"{self._plan.label}{line}" for line in text.splitlines()), flush=True)
 
 
 def _opening(plan: Plan, world: World, step: int, strategy: str) -> str:

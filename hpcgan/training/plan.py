@@ -44,6 +44,7 @@ class Plan:
         samples: how they were mapped, and their classes.
         held_out: samples that are not trained on, for evaluations, or None.
         ranks: of the run.
+        label: with which its lines begin, if there are several runs at once.
     """
 
     config: Config
@@ -55,6 +56,7 @@ class Plan:
     samples: SampleInfo
     held_out: Source | None = None
     ranks: int = 1
+    label: str = ""
 
     @property
     def checkpoints(self) -> Path:

@@ -47,21 +47,32 @@ def train(world: World, plan: Plan, request: Request, keeps_timeline: bool = Fal
     """
     heartbeat = Heartbeat(world, plan.config.run.stall_seconds)
     with heartbeat.beating():
-        plan = balanced(world, plan)
-        config = plan.config
-        state = world.all_or_raise(lambda: State(config, plan.source.sample_shape))
-        checkpoint.restore(world, state, plan.found)
-        if plan.found:
-            plan.found.groups.clear()  # rank 0 would hold the state twice to the end
-        with opened_shards(world, config, plan.source, plan.assignment) as shards:
-            run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
-            try:
-                run.fit()
-            except UserError as error:
-                if error.on_all_ranks:  # any other ends all ranks at once, with their threads
-                    run.settle()
-                raise
-            run.close()
+        train_watched(world, plan, request, heartbeat, keeps_timeline)
+
+
+def train_watched(
+    world: World,
+    plan: Plan,
+    request: Request,
+    heartbeat: Heartbeat,
+    keeps_timeline: bool = False,
+) -> None:
+    """Do what ``train`` does, while a ``heartbeat`` is beating."""
+    plan = balanced(world, plan)
+    config = plan.config
+    state = world.all_or_raise(lambda: State(config, plan.source.sample_shape))
+    checkpoint.restore(world, state, plan.found)
+    if plan.found:
+        plan.found.groups.clear()  # rank 0 would hold the state twice to the end
+    with opened_shards(world, config, plan.source, plan.assignment) as shards:
+        run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
+        try:
+            run.fit()
+        except UserError as error:
+            if error.on_all_ranks:  # any other ends all ranks at once, with their threads
+                run.settle()
+            raise
+        run.close()
 
 
 class Run:

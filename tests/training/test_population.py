@@ -1,0 +1,80 @@
+"""Who trains which members, and which populations are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hpcgan.config import Config, DataConfig, ParallelConfig, TrainConfig
+from hpcgan.errors import ConfigError
+from hpcgan.training.population import Crew, check, crews, member_config
+
+
+def made(members: int, **changes: object) -> Config:
+    config = Config(data=DataConfig(files=["a.h5"]), parallel=ParallelConfig(population=members))
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def test_fewer_ranks_than_members_take_turns() -> None:
+    assert list(crews(5, 2)) == [
+        Crew(0, range(0, 1), range(0, 2)),
+        Crew(1, range(1, 2), range(2, 5)),
+    ]
+
+
+def test_more_ranks_than_members_train_together() -> None:
+    assert list(crews(2, 5)) == [
+        Crew(0, range(0, 2), range(0, 1)),
+        Crew(1, range(2, 5), range(1, 2)),
+    ]
+
+
+@pytest.mark.parametrize("members", [1, 3, 8])
+@pytest.mark.parametrize("ranks", [1, 3, 8])
+def test_every_rank_and_every_member_has_one_crew(members: int, ranks: int) -> None:
+    found = list(crews(members, ranks))
+    assert [rank for crew in found for rank in crew.ranks] == list(range(ranks))
+    assert [member for crew in found for member in crew.members] == list(range(members))
+    assert all(crew.ranks and crew.members for crew in found)
+
+
+def test_a_member_is_a_run_with_a_seed_of_its_own() -> None:
+    config = made(4, name="many", seed=7)
+    third = member_config(config, 2)
+    expected = replace(
+        config,
+        name="many-2",
+        seed=9,
+        data=replace(config.data, shards=1),
+        parallel=ParallelConfig(),
+    )
+    assert third == expected
+    two = replace(config, data=replace(config.data, shards=2))
+    assert member_config(two, 0).data.shards == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "ranks", "resume", "said"),
+    [
+        ({"seed": 2**32 - 3}, 1, "auto", "seed is 4294967293, and parallel.population 4 takes"),
+        ({}, 1, "runs/a/step.h5", "--resume runs/a/step.h5 names one checkpoint"),
+        (
+            {},
+            5,
+            "auto",
+            "have up to 2 ranks each, and data.shards, which is of each member, is 1; ",
+        ),
+        ({"train": TrainConfig(discriminators=2)}, 1, "auto", "leave out parallel.mode and train"),
+        ({"parallel": ParallelConfig(mode="split", population=4)}, 2, "auto", "leave out parallel"),
+    ],
+)
+def test_what_is_no_population_is_refused(
+    changes: dict[str, object], ranks: int, resume: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said.replace(".", r"\.")):
+        check(made(4, **changes), ranks, resume)
+
+
+def test_as_many_ranks_as_shards_of_all_members_are_right() -> None:
+    check(made(4, data=DataConfig(files=["a.h5"], shards=2)), 8, "auto")
