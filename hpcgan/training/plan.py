@@ -168,6 +168,12 @@ def decide(
     Raises:
         UserError: something is wrong; the same on all ranks.
     """
+    if config.parallel.population > 1:
+        raise ConfigError(
+            f"parallel.population is {config.parallel.population}: hpcgan train alone trains "
+            "several GANs at once",
+            on_all_ranks=True,
+        )
     source = open_source(world, config.data)
     found = checkpoint.read_together(world, lambda: _choose(run_dir, resume))
     config = resolving.with_shards(config, found, world.size)

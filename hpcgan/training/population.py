@@ -146,6 +146,9 @@ def train(
     own_failures = failures if part.is_root else []
     found = [Failure(*each) for rank in world.gather_json(own_failures) for each in rank]
     _tell(found, config.parallel.population)
+    if world.is_root:
+        last = config.parallel.population - 1
+        print(f"hpcgan: all members have finished: {run_dir}/member_0 to member_{last}", flush=True)
 
 
 def _train_member(
@@ -185,16 +188,11 @@ def _make(run_dir: Path) -> None:
 
 def _opening(config: Config, every: list[Crew]) -> str:
     """Return how the members are divided, in a line."""
-    ranks = sorted({len(crew.ranks) for crew in every})
-    turns = sorted({len(crew.members) for crew in every})
-    return (
-        f"hpcgan: {config.name}: a population of {config.parallel.population}, on {len(every)} "
-        f"groups of {_span(ranks)} ranks, each with {_span(turns)} members in turn"
-    )
-
-
-def _span(numbers: list[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    members, ranks = config.parallel.population, sum(len(crew.ranks) for crew in every)
+    text = f"hpcgan: {config.name}: a population of {members} on {ranks} ranks"
+    if members > ranks:
+        return f"{text}, each of which trains up to {-(-members // ranks)} in turn"
+    return f"{text}, up to {-(-ranks // members)} of which train one together"
 
 
 def _tell(failures: list[Failure], members: int) -> None:

@@ -74,7 +74,7 @@ class Supervisor:
         """
         for attempt in range(1 + most):
             words = sys.argv[1:]
-            if attempt and checkpoint.paths(run_dir / "checkpoints"):
+            if attempt and _has_checkpoints(run_dir):
                 words = [*words, "--resume", "auto"]
             status = self._attempt(command(cores, words))
             if self._is_asked and status == 128 + signal.SIGUSR1:
@@ -107,6 +107,12 @@ class Supervisor:
             is_second = self._is_asked and number == signal.SIGINT
             self._process.send_signal(signal.SIGTERM if is_second else signal.SIGUSR1)
         self._is_asked = True
+
+
+def _has_checkpoints(run_dir: Path) -> bool:
+    """Return whether a run, or a member of a population, has begun."""
+    places = [run_dir, *run_dir.glob("member_*")]
+    return any(checkpoint.paths(place / "checkpoints") for place in places)
 
 
 def environment(outer: Mapping[str, str]) -> dict[str, str]:
