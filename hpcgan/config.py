@@ -221,6 +221,19 @@ class ParallelConfig:
 
 
 @dataclass(frozen=True)
+class PopulationConfig:
+    """What the members of a population differ in, besides their seeds.
+
+    Args:
+        vary: keys, each with a list of values, one for each member, or {log: [low, high]}, between
+            which each member's is drawn: learning rates, clip_norm, penalties, label_smoothing and
+            ema.
+    """
+
+    vary: dict[str, list[float] | dict[str, list[float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Config:
     """All that defines a run.
 
@@ -237,6 +250,7 @@ class Config:
     optimizer: OptimizersConfig = field(default_factory=OptimizersConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    population: PopulationConfig = field(default_factory=PopulationConfig)
     checkpoint: Annotated[CheckpointConfig, OnResume.FREE] = field(default_factory=CheckpointConfig)
     log: Annotated[LogConfig, OnResume.FREE] = field(default_factory=LogConfig)
     run: Annotated[RunConfig, OnResume.FREE] = field(default_factory=RunConfig)

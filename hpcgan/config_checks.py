@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from operator import attrgetter
 
+from hpcgan import varied
 from hpcgan.config import KEYS, Config
 from hpcgan.errors import ConfigError
 
@@ -45,7 +46,8 @@ def check_values(config: Config, origin: str) -> None:
 
     The values have the right types. ``origin`` names the configuration.
     """
-    for check in (_beyond_bounds, _wrong_data, _wrong_training, _wrong_parallel):
+    checks = (_beyond_bounds, _wrong_data, _wrong_training, _wrong_parallel, varied.wrong)
+    for check in checks:
         for wrong in check(config):
             raise ConfigError(f"{origin}: {wrong}")
 

@@ -19,7 +19,7 @@ from hpcgan import yaml_file
 from hpcgan.config import KEYS, REMOVED, Config
 from hpcgan.config_checks import check_name, check_values
 from hpcgan.config_keys import Key
-from hpcgan.config_values import allowed, is_list, read, wrong
+from hpcgan.config_values import allowed, is_list, is_mapping, read, wrong
 from hpcgan.errors import ConfigError
 from hpcgan.files import expanded
 
@@ -142,7 +142,10 @@ def _superfluous(words: list[str], given: Given) -> ConfigError:
 
 def _option(text: str, key: Key) -> yaml.Node:
     """Return the value of an option."""
-    if text[:1] in ("'", '"') or (is_list(key.type) and text.startswith("[")):
+    is_structured = (is_list(key.type) and text.startswith("[")) or (
+        is_mapping(key.type) and text.startswith("{")
+    )
+    if text[:1] in ("'", '"') or is_structured:
         return yaml_file.compose(text, _COMMAND_LINE)
     return yaml_file.scalar(text) if text else yaml.ScalarNode(yaml_file.STR, "", style="'")
 

@@ -70,7 +70,8 @@ class Key:
     """What is known of one key.
 
     Attributes:
-        type: str, int, float, bool, Literal, a list of them, or a union of these and None.
+        type: str, int, float, bool, Literal, a list of them, a mapping of texts to them, or a union
+            of these and None.
         default: ``dataclasses.MISSING`` for none.
         help: its text in the docstring, on one line.
         bounds: without any for what is no number.

@@ -31,6 +31,10 @@ def read(node: yaml.Node, kind: Any) -> Any:
     kinds = _alternatives(kind)
     if is_list(kind) and isinstance(node, yaml.SequenceNode):
         return [read(item, *get_args(kinds[0])) for item in node.value]
+    mappings = [each for each in kinds if get_origin(each) is dict]
+    if mappings and isinstance(node, yaml.MappingNode):
+        _, inner = get_args(mappings[0])
+        return {name.value: read(value, inner) for name, value in node.value}
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError
     text = node.value
@@ -79,6 +83,11 @@ def is_list(kind: Any) -> bool:
     return get_origin(_alternatives(kind)[0]) is list
 
 
+def is_mapping(kind: Any) -> bool:
+    """Return whether a type is a mapping."""
+    return get_origin(kind) is dict
+
+
 def _alternatives(kind: Any) -> tuple[Any, ...]:
     """Return the types of a union; of another type, itself alone."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
@@ -96,6 +105,7 @@ def _expected(kinds: tuple[Any, ...]) -> str:
     words += ["null"] if NoneType in kinds else []
     lists = [kind for kind in kinds if get_origin(kind) is list]
     words += [f"a list, [A, B], each {_expected(get_args(kind))}" for kind in lists]
+    words += ["a mapping, {KEY: VALUE}" for kind in kinds if is_mapping(kind)]
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 

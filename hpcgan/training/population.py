@@ -16,7 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hpcgan.config import KEYS, Config
+from hpcgan import varied
+from hpcgan.config import KEYS, Config, PopulationConfig
+from hpcgan.config_checks import check_values
 from hpcgan.data.shards import hosted_shards
 from hpcgan.errors import ConfigError, RunError, Stopped, UserError
 from hpcgan.files import writing
@@ -65,13 +67,16 @@ def crews(members: int, ranks: int) -> Iterator[Crew]:
 
 
 def member_config(config: Config, member: int) -> Config:
-    """Return the configuration of a member: a run's, with a seed of its own."""
+    """Return the configuration of a member: a run's, with a seed and values of its own."""
+    for key, value in varied.values(config, member).items():
+        config = varied.with_value(config, key, value)
     return replace(
         config,
         name=f"{config.name}-{member}",
         seed=config.seed + member,
         data=replace(config.data, shards=config.data.shards or 1),
         parallel=replace(config.parallel, population=1),
+        population=PopulationConfig(),
     )
 
 
@@ -94,6 +99,8 @@ def check(config: Config, ranks: int, resume: str) -> None:
             f"--resume {resume} names one checkpoint, and parallel.population is {members}; use "
             "auto or never"
         )
+    for member in range(members):
+        check_values(member_config(config, member), f"member {member}")
     fullest = max(len(crew.ranks) for crew in crews(members, ranks))
     shards = config.data.shards or 1
     if fullest > shards:
@@ -166,9 +173,12 @@ def _train_member(
 
     label = f"member {member}: "
     place = run_dir / f"member_{member}"
+    if part.is_root and (own := varied.values(config, member)):
+        print(label + ", ".join(f"{key} {value:.4g}" for key, value in own.items()), flush=True)
     try:
-        own = member_config(config, member)
-        with directory.held(part, own, place, resume, allow_change) as plan:
+        with directory.held(
+            part, member_config(config, member), place, resume, allow_change
+        ) as plan:
             if plan.is_finished:
                 if part.is_root:
                     print(f"{label}finished already: {plan.found and plan.found.path}", flush=True)

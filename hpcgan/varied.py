@@ -1,0 +1,79 @@
+"""What the members of a population differ in besides their seeds: values of keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hpcgan.config import KEYS, Config
+
+# Keys that change numbers of a training step and nothing of its networks; in this order they draw.
+VARIABLE = (
+    "optimizer.generator.learning_rate",
+    "optimizer.discriminator.learning_rate",
+    "optimizer.generator.clip_norm",
+    "optimizer.discriminator.clip_norm",
+    "loss.gradient_penalty",
+    "loss.r1",
+    "loss.label_smoothing",
+    "train.ema",
+)
+
+
+def wrong(config: Config) -> Iterator[str]:
+    """Say which values of ``population.vary`` no population can have."""
+    members, vary = config.parallel.population, config.population.vary
+    if vary and members == 1:
+        yield "population.vary is for several members, and parallel.population is 1"
+    for key, given in vary.items():
+        where = f"population.vary: {key}"
+        if key not in VARIABLE:
+            yield f"{where} cannot differ between members; what can: {', '.join(VARIABLE)}"
+            continue
+        if isinstance(given, list) and len(given) != members:
+            yield f"{where} has {len(given)} values, and parallel.population is {members}"
+        bounds = _bounds(given)
+        if bounds is None:
+            yield f"{where} is {given}; give a list of values, or {{log: [low, high]}} above 0"
+            continue
+        for number in given if isinstance(given, list) else bounds:
+            if broken := KEYS[key].bounds.broken(number):
+                yield f"{where} is {number}; it must be {broken}"
+
+
+def _bounds(given: list[float] | dict[str, list[float]]) -> tuple[float, float] | None:
+    """Return the bounds between which values are drawn, or of a list; None if they are wrong."""
+    if isinstance(given, list):
+        return (min(given), max(given)) if given else None
+    if list(given) != ["log"] or len(given["log"]) != 2:
+        return None
+    low, high = given["log"]
+    return (low, high) if 0 < low < high < math.inf else None
+
+
+def values(config: Config, member: int) -> dict[str, float]:
+    """Return what a member has of each key that varies.
+
+    What is drawn is log-uniform between its bounds, and depends on (seed, key, member) alone.
+    """
+    found = {}
+    for key, given in config.population.vary.items():
+        if isinstance(given, list):
+            found[key] = given[member]
+            continue
+        low, high = np.log(given["log"])
+        words = [config.seed, VARIABLE.index(key) << 32 | member]
+        drawn = np.random.Generator(np.random.Philox(key=words)).random()
+        found[key] = float(np.exp(low + (high - low) * drawn))
+    return found
+
+
+def with_value(config: Any, key: str, value: float) -> Any:
+    """Return a configuration, or a section of it, with another value of a dotted key."""
+    first, _, rest = key.partition(".")
+    inner = with_value(getattr(config, first), rest, value) if rest else value
+    return dataclasses.replace(config, **{first: inner})
