@@ -76,10 +76,8 @@ def test_what_is_no_mapping_of_numbers_is_refused(config_file: Path, text: str) 
 
 def test_it_is_read_from_file_and_options_and_written_again(config_file: Path) -> None:
     config_file.write_text(DATA)
-    words = [
-        "--parallel.population=2",
-        "--population.vary={loss.r1: [1, 2], train.ema: {log: [0.9, 0.99]}}",
-    ]
+    vary = "{loss.r1: [1, 2], train.ema: {log: [0.9, 0.99]}}"
+    words = ["--parallel.population=2", f"--population.vary={vary}"]
     config = load(config_file, words)
     assert config.population.vary == {"loss.r1": [1.0, 2.0], "train.ema": {"log": [0.9, 0.99]}}
     assert from_yaml(to_yaml(config), "text") == config

@@ -173,12 +173,12 @@ def _train_member(
 
     label = f"member {member}: "
     place = run_dir / f"member_{member}"
-    if part.is_root and (own := varied.values(config, member)):
-        print(label + ", ".join(f"{key} {value:.4g}" for key, value in own.items()), flush=True)
+    own = member_config(config, member)
+    if part.is_root and config.population.vary:
+        values = varied.values(config, member).items()
+        print(label + ", ".join(f"{key} {value:.4g}" for key, value in values), flush=True)
     try:
-        with directory.held(
-            part, member_config(config, member), place, resume, allow_change
-        ) as plan:
+        with directory.held(part, own, place, resume, allow_change) as plan:
             if plan.is_finished:
                 if part.is_root:
                     print(f"{label}finished already: {plan.found and plan.found.path}", flush=True)

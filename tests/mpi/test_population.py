@@ -25,13 +25,14 @@ def written(world, place):
 
 def test_members_are_the_runs_that_they_would_be_alone(world, shared_path):
     config = written(world, shared_path)
-    options = ["--train.ema=0.5", f"--parallel.population={MEMBERS}"]
+    vary = "{train.ema: [0.1, 0.2, 0.3, 0.4]}"
+    options = [f"--population.vary={vary}", f"--parallel.population={MEMBERS}"]
     # Stopped in the middle, which is another number of steps to this one.
     train_all(world, config, shared_path / "all", *options, "--train.steps=5")
     train_all(world, config, shared_path / "all", *options)
     alone = world.part(world.rank)
     for member in range(world.rank, MEMBERS, world.size):
-        words = [f"--seed={member}", "--data.shards=1", "--train.ema=0.5"]
+        words = [f"--seed={member}", "--data.shards=1", f"--train.ema={(member + 1) / 10}"]
         train(alone, config, shared_path / f"alone_{member}", *words)
     world.barrier()
     for member in range(MEMBERS):
