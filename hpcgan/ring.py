@@ -44,8 +44,8 @@ class Ring:
         self._world = world
         # Two collectives may be under way at once: names tell them apart, the same on all ranks.
         self._counts: Counter[tuple[int, ...]] = Counter()
-        if world.whole.size > 1:
-            own = [tuple(group.ranks) for group in (world, *groups) if len(group.ranks) > 1]
+        own = [tuple(group.ranks) for group in (world, *groups) if len(group.ranks) > 1]
+        if own:
             self._hvd = _start_horovod(world.whole, own)
 
     def all_reduce(self, group: Group | None = None) -> AllReduce:

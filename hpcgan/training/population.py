@@ -136,7 +136,8 @@ def train(
     if world.is_root:
         print(_opening(config, every), flush=True)
     part = world.part(own.number)
-    Ring(world, [part])  # Horovod makes all groups when it starts
+    if any(len(crew.ranks) > 1 for crew in every):
+        Ring(world, [part])  # Horovod makes all groups when it starts
     heartbeat = Heartbeat(world, config.run.stall_seconds)
     failures = []
     with heartbeat.beating():

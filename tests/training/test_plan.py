@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
+from hpcgan.config import Config, DataConfig, ParallelConfig
 from hpcgan.errors import CheckpointError, ConfigError, DataError
+from hpcgan.training import resolving
 from hpcgan.training.plan import prepare
 from hpcgan.world import World
 from tests.training.run_place import Runs
@@ -312,3 +317,20 @@ def test_a_configuration_that_no_checkpoint_can_hold_is_refused(
     monkeypatch.setattr("hpcgan.training.plan.MOST_TEXT", 1000)
     message = runs.refusal(ConfigError)
     assert re.search(r"has \d+ bytes, and a checkpoint holds 1000; name the 1 data.files", message)
+
+
+def test_a_population_is_no_single_run(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=r"^parallel\.population is 3: hpcgan train alone"):
+        runs.plan("--parallel.population=3")
+
+
+@pytest.mark.parametrize(("ranks", "kept"), [(3, 2), (4, None)])
+def test_a_division_of_split_stays_for_as_many_ranks(ranks: int, kept: int | None) -> None:
+    data = DataConfig(files=["a.h5"], shards=4)
+    open_one = Config(data=data, parallel=ParallelConfig(mode="split"))
+    made = replace(open_one, parallel=ParallelConfig(mode="split", generator_ranks=2))
+    found: Any = SimpleNamespace(ranks=3, config=made)
+    resolved = resolving.with_generator_ranks(open_one, found, ranks)
+    assert resolved.parallel.generator_ranks == kept
+    given = replace(open_one, parallel=ParallelConfig(mode="split", generator_ranks=1))
+    assert resolving.with_generator_ranks(given, found, ranks) == given
