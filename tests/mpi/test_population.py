@@ -41,8 +41,8 @@ def test_members_are_the_runs_that_they_would_be_alone(world, shared_path):
 
 
 def test_several_ranks_train_a_member_together(world, shared_path):
-    if world.size < 3:
-        return
+    if world.size != 3:
+        return  # one has two ranks, the other one
     config = written(world, shared_path)
     words = ["--parallel.population=2", "--data.shards=2"]
     train_all(world, config, shared_path / "all", *words)
@@ -56,6 +56,8 @@ def test_several_ranks_train_a_member_together(world, shared_path):
 
 
 def test_what_fails_in_one_does_not_end_the_others(world, shared_path):
+    if world.size != 2:
+        return  # two take turns, and others go on beside them
     config = written(world, shared_path)
 
     def stand_in_the_way():
