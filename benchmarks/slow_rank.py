@@ -37,7 +37,7 @@ WAYS = {
 DELAY = 0.05
 PART = 0.1
 STEPS = 30
-TURNS = 5
+TURNS = 4
 
 Train = Callable[["Given", "tf.Tensor"], "tf.Tensor"]
 
