@@ -26,6 +26,7 @@ prepare_tensorflow(_WORLD)  # before the tests import it
 _GROUPS = {
     "even and odd": _WORLD.split(_WORLD.rank % 2),
     "first and rest": _WORLD.split(min(_WORLD.rank, 1)),
+    "rest and last": _WORLD.split(int(_WORLD.rank == _WORLD.size - 1)),
     "halves": _WORLD.split(2 * _WORLD.rank // _WORLD.size),
 }
 
