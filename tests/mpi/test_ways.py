@@ -217,6 +217,8 @@ def test_a_run_stopped_and_resumed_ends_as_one_that_never_stopped(
 ):
     if not _is_possible(world, way):
         return
+    if world.size == 4 and model == "dcgan" and way is not WAYS["local discriminators"]:
+        return  # the MLP's runs do on four; the DCGAN takes long to compile
     config = write_config(
         world,
         shared_path,
