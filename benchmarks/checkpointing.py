@@ -11,14 +11,12 @@ the time of 100 steps: in turns of 100 steps it would drown in the noise of the 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.measure import in_turns, median_interval, write_run
+from benchmarks.measure import in_turns, median_interval, shared_run
 from hpcgan.scaling.calls import Given, opened
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
@@ -39,16 +37,15 @@ def main() -> None:
     """Measure on all ranks, print on rank 0."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     world = World()
-    with tempfile.TemporaryDirectory() as own:
-        directory = Path(world.broadcast_json(own))
-        config = world.on_root(lambda: write_run(directory))
-        with opened(world, config, [], directory / "run") as given:
-            world.on_root(given.plan.run_dir.mkdir)
-            without, saving = turns(given)
-            if world.is_root:
-                newest = max(given.plan.checkpoints.glob("step_*.h5"))
-                report(world.size, newest.stat().st_size, without, saving)
-            world.barrier()
+    with (
+        shared_run(world) as (directory, config),
+        opened(world, config, [], directory / "run") as given,
+    ):
+        world.on_root(given.plan.run_dir.mkdir)
+        without, saving = turns(given)
+        if world.is_root:
+            newest = max(given.plan.checkpoints.glob("step_*.h5"))
+            report(world.size, newest.stat().st_size, without, saving)
 
 
 def report(ranks: int, size: int, without: list[Turn], saving: list[Turn]) -> None:

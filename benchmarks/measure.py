@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,6 +24,7 @@ from hpcgan.config import Config, DataConfig, ModelConfig, TrainConfig
 
 if TYPE_CHECKING:
     from hpcgan.parallel.synchronous import Synchronous
+    from hpcgan.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
 MPIRUN = str(Path(sys.executable).with_name("mpirun"))
@@ -79,6 +82,18 @@ def many_digits() -> np.ndarray:
         for _ in range(-(-DIGITS // len(digits)))
     ]
     return np.concatenate(copies)[:DIGITS]
+
+
+@contextmanager
+def shared_run(world: World, **storage: Any) -> Iterator[tuple[Path, str]]:
+    """Give all ranks a directory of their own and, in it, what ``write_run`` writes.
+
+    All ranks must enter it together; each leaves it when all do.
+    """
+    with tempfile.TemporaryDirectory() as own:
+        directory = Path(world.broadcast_json(own))
+        yield directory, world.on_root(lambda: write_run(directory, **storage))
+        world.barrier()
 
 
 def write_run(directory: Path, **storage: Any) -> str:

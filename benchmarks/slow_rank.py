@@ -9,7 +9,6 @@ The DCGAN of 28x28, 64 real digits per shard, a shard per rank. In each of its s
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.measure import STEPS_PER_CALL, in_turns, write_run
+from benchmarks.measure import STEPS_PER_CALL, in_turns, shared_run
 from hpcgan.scaling.calls import opened
 from hpcgan.world import World
 
@@ -46,9 +45,7 @@ def main() -> None:
     """Measure on all ranks, print on rank 0."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     world = World()
-    with tempfile.TemporaryDirectory() as own:
-        directory = Path(world.broadcast_json(own))
-        config = world.on_root(lambda: write_run(directory))
+    with shared_run(world) as (directory, config):
         if world.is_root:
             print(f"{world.size} ranks, DCGAN 28x28, images/s (part of those of no slow rank)")
             print(f"{'':<22}{'none':>8}{'rank 0 always':>18}{'each in a tenth':>18}")
@@ -57,7 +54,6 @@ def main() -> None:
             line = measure(world, config, options, directory)
             if world.is_root:
                 print(f"{name:<22}{line}", flush=True)
-        world.barrier()
 
 
 def measure(world: World, config: str, options: list[str], directory: Path) -> str:

@@ -10,13 +10,11 @@ lines; and without them. Each turn ends when all ranks have made it.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import STEPS_PER_CALL, in_turns, median_interval, write_run
+from benchmarks.measure import STEPS_PER_CALL, in_turns, median_interval, shared_run
 from hpcgan.scaling.calls import Given, opened
 from hpcgan.world import World
 
@@ -30,13 +28,10 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="|".join(PAIRS))
     models = parser.parse_args().models or PAIRS
     world = World()
-    with tempfile.TemporaryDirectory() as own:
-        directory = Path(world.broadcast_json(own))
-        config = world.on_root(lambda: write_run(directory))
+    with shared_run(world) as (directory, config):
         for model in models:
             with opened(world, config, [f"--model.name={model}"], directory / model) as given:
                 measure(given, model)
-        world.barrier()
 
 
 def measure(given: Given, model: str) -> None:

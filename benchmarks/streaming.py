@@ -9,14 +9,12 @@ decompresses as many samples as it uses.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import in_turns, write_run
+from benchmarks.measure import in_turns, shared_run
 from hpcgan.scaling.calls import Given, opened
 from hpcgan.training.callback import Call, Callback
 from hpcgan.training.timer import Timer
@@ -43,17 +41,14 @@ def main() -> None:
     """Measure on all ranks, print on rank 0."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     world = World()
-    with tempfile.TemporaryDirectory() as own, ExitStack() as stack:
-        directory = Path(world.broadcast_json(own))
-        storage = {"chunks": (64, 28, 28, 1), "compression": "gzip"}
-        config = world.on_root(lambda: write_run(directory, **storage))
+    storage = {"chunks": (64, 28, 28, 1), "compression": "gzip"}
+    with shared_run(world, **storage) as (directory, config), ExitStack() as stack:
         ways = {}
         for name in ("memory", "stream"):
             words = [f"--data.residency={name}", *POOL]
             given = stack.enter_context(opened(world, config, words, directory / name))
             ways[name] = training(given)
         found = {name: median(each) for name, each in in_turns(ways, REPEATS).items()}
-        world.barrier()
     if world.is_root:
         print(f"DCGAN 28x28, batch 64 per rank, {world.size} ranks; medians of {REPEATS} turns")
         for name, rate in found.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from hpcgan import __version__, command, layouts, submit
 from hpcgan.config import Config
 from hpcgan.doctor import commands as doctor
+from hpcgan.errors import ConfigError
 from hpcgan.evaluation import evaluate_command as evaluate
 from hpcgan.evaluation.features import commands as features
 from hpcgan.scaling import commands as scaling
@@ -49,13 +50,13 @@ def _train(world: World, arguments: argparse.Namespace) -> int:
 def _train_population(
     world: World, config: Config, run_dir: Path, given: argparse.Namespace
 ) -> int:
-    from hpcgan.devices import prepare_tensorflow
     from hpcgan.training import population
     from hpcgan.training.stop import Request
 
+    if given.timeline:
+        raise ConfigError("--timeline is of one run, and a population has several", True)
     request = Request(config.run.time_limit)
     with request.listening():
-        world.all_or_raise(lambda: prepare_tensorflow(world))
         population.train(world, config, run_dir, given.resume, given.allow_change, request)
     return 0
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from hpcgan.errors import ConfigError
+from hpcgan.scaling.model import Traffic
 
 T = TypeVar("T")
 AnyStart = TypeVar("AnyStart", bound="Start")
@@ -130,6 +131,8 @@ class Run(Start):
         """Return whether a study can have written it."""
         ways = (self.exchange, self.baseline)
         widths = {_per_step(way, name).shape[1] for way in ways for name in ("seconds", "waited")}
+        if self.traffic.keys() != Traffic().traffic.keys():
+            return False
         are_times = all(0 < step < math.inf for step in (self.step, self.baseline_step))
         return super().is_valid() and widths == {self.ranks} and are_times
 

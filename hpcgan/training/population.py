@@ -20,6 +20,7 @@ from hpcgan import varied
 from hpcgan.config import KEYS, Config, PopulationConfig
 from hpcgan.config_checks import check_values
 from hpcgan.data.shards import hosted_shards
+from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import ConfigError, RunError, Stopped, UserError
 from hpcgan.files import writing
 from hpcgan.training import directory
@@ -128,6 +129,7 @@ def train(
     """
     world.all_or_raise(lambda: check(config, world.size, resume))
     world.on_root(lambda: _make(run_dir))
+    world.all_or_raise(lambda: prepare_tensorflow(world))  # after all that is told at once
     from hpcgan.ring import Ring
     from hpcgan.training.heartbeat import Heartbeat
 
@@ -153,7 +155,7 @@ def train(
         world.wait_asleep()
     own_failures = failures if part.is_root else []
     found = [Failure(*each) for rank in world.gather_json(own_failures) for each in rank]
-    _tell(found, config.parallel.population)
+    raise_failures(found, config.parallel.population)
     if world.is_root:
         last = config.parallel.population - 1
         print(f"hpcgan: all members have finished: {run_dir}/member_0 to member_{last}", flush=True)
@@ -206,14 +208,12 @@ def _opening(config: Config, every: list[Crew]) -> str:
     return f"{text}, up to {-(-ranks // members)} of which train one together"
 
 
-def _tell(failures: list[Failure], members: int) -> None:
+def raise_failures(failures: list[Failure], members: int) -> None:
     """Raise what has ended members' runs too early, on all ranks."""
-    stopped = [each for each in failures if each.status == Stopped.status]
-    failed = [each for each in failures if each.status != Stopped.status]
-    if failed:
-        lines = "; ".join(f"member {each.member}: {each.message}" for each in failed)
-        text = f"{len(failed)} of {members} members have failed: {lines}"
-        kind = ConfigError if all(each.status == 2 for each in failed) else RunError
-        raise kind(text, on_all_ranks=True)
-    if stopped:
-        raise Stopped("; ".join(f"member {each.member}: {each.message}" for each in stopped))
+    lines = "; ".join(f"member {each.member}: {each.message}" for each in failures)
+    statuses = {each.status for each in failures}
+    if Stopped.status in statuses:  # those who were stopped can go on, whatever became of others
+        raise Stopped(lines)
+    if failures:
+        kind = ConfigError if statuses == {ConfigError.status} else RunError
+        raise kind(f"{len(failures)} of {members} members have failed: {lines}", on_all_ranks=True)

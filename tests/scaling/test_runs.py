@@ -87,6 +87,7 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
         {"exchange": [Segment(10, [1.0], [])]},
         {"exchange": [Segment(10, [0.0], [0.0])]},
         {"exchange": [Segment(10, [float("nan")], [0.0])]},
+        {"traffic": {"gradient_bytes": 4000}},
         {"exchange": [Segment(0, [1.0], [0.0])]},
     ],
 )

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hpcgan.config import Config, DataConfig, ParallelConfig, TrainConfig
-from hpcgan.errors import ConfigError
-from hpcgan.training.population import Crew, check, crews, member_config
+from hpcgan.errors import ConfigError, RunError, Stopped
+from hpcgan.training.population import Crew, Failure, check, crews, member_config, raise_failures
 
 
 def made(members: int, **changes: object) -> Config:
@@ -78,3 +78,14 @@ def test_what_is_no_population_is_refused(
 
 def test_as_many_ranks_as_shards_of_all_members_are_right() -> None:
     check(made(4, data=DataConfig(files=["a.h5"], shards=2)), 8, "auto")
+
+
+def test_who_was_stopped_can_go_on_whatever_became_of_others() -> None:
+    stopped, failed, wrong = Failure(0, 85, "stopped"), Failure(1, 1, "full"), Failure(2, 2, "bad")
+    with pytest.raises(Stopped, match="member 0: stopped; member 1: full"):
+        raise_failures([stopped, failed], 4)
+    with pytest.raises(RunError, match="2 of 4 members have failed: member 1: full; member 2: bad"):
+        raise_failures([failed, wrong], 4)
+    with pytest.raises(ConfigError, match="1 of 4 members have failed: member 2: bad"):
+        raise_failures([wrong], 4)
+    raise_failures([], 4)
