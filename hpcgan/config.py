@@ -33,6 +33,8 @@ class DataConfig:
             model.condition and balanced shards; null for none.
         shards: logical shards that the data is divided into; null for one per rank, or as in the
             checkpoint that the run resumes from.
+        part: the part of the data that is trained on, as two numbers, which and of how many: [0, 4]
+            is the first of four; null for all. Members of a population have one if they divide it.
         partition: contiguous (neighbours stay together), strided (one sample to each shard in
             turn) or balanced (each shard gets each label in the data's proportion).
         align: divide whole chunks instead of samples; null for when they are streamed.
@@ -51,6 +53,7 @@ class DataConfig:
     images: str = "images"
     labels: Annotated[str | None, OnResume.FREE] = None
     shards: Annotated[int | None, Bounds(at_least=1, at_most=1_000_000)] = None
+    part: list[int] | None = None
     partition: Literal["contiguous", "strided", "balanced"] = "contiguous"
     align: bool | None = None
     uneven: Literal["wrap", "drop"] = "wrap"
@@ -127,14 +130,14 @@ class OptimizerConfig:
 
     Args:
         name: adam (Kingma and Ba, 2015) or sgd, plain gradient descent.
-        learning_rate: step size.
+        learning_rate: step size; 0 for a network that stays as it is.
         beta_1: decay of Adam's first moment.
         beta_2: decay of Adam's second moment.
         clip_norm: largest norm of the averaged gradient, of all variables together; null for any.
     """
 
     name: Literal["adam", "sgd"] = "adam"
-    learning_rate: Annotated[float, Bounds(greater_than=0), OnResume.ALLOW_CHANGE] = 2e-4
+    learning_rate: Annotated[float, Bounds(at_least=0), OnResume.ALLOW_CHANGE] = 2e-4
     beta_1: Annotated[float, Bounds(at_least=0, less_than=1)] = 0.5
     beta_2: Annotated[float, Bounds(at_least=0, less_than=1)] = 0.999
     clip_norm: Annotated[float | None, Bounds(greater_than=0)] = None
@@ -228,9 +231,42 @@ class PopulationConfig:
         vary: keys, each with a list of values, one for each member, or {log: [low, high]}, between
             which each member's is drawn: learning rates, clip_norm, penalties, label_smoothing and
             ema.
+        data: what each member is trained on: all of the data, or a part of its own (divided).
     """
 
     vary: dict[str, list[float] | dict[str, list[float]]] = field(default_factory=dict)
+    data: Literal["all", "divided"] = "all"
+
+
+@dataclass(frozen=True)
+class TournamentConfig:
+    """Tournaments between the members of a population.
+
+    Args:
+        every: steps between two; null for none.
+        select: who may take from whom: pairs (drawn anew for each tournament; the worse from the
+            better) or truncation (the worst quarter from the best; Jaderberg et al., 2017).
+        judge: frechet (the distance of the sampling generator to data, smaller is better) or
+            discriminator (each of a pair decides by its own whose generator it goes on with;
+            Jacobs et al., 2019).
+        take: what is taken: generator (with its average and its optimizer) or both networks, with
+            the values of population.vary.
+        samples: generated ones by which a member is judged, and as many of the data.
+        data: data files by which members are judged, and which they are not trained on; null for
+            those of evaluate.held_out, or else the data that they are trained on.
+        perturb: whether who has taken something goes on with other values of population.vary: each
+            times 0.8 or 1.25.
+        margin: by how much a score must be better than one's own to be taken from.
+    """
+
+    every: Annotated[int | None, Bounds(at_least=1)] = None
+    select: Literal["pairs", "truncation"] = "pairs"
+    judge: Literal["frechet", "discriminator"] = "frechet"
+    take: Literal["generator", "both"] = "generator"
+    samples: Annotated[int, Bounds(at_least=12, at_most=1_000_000)] = 2048
+    data: list[str] | None = None
+    perturb: bool = True
+    margin: Annotated[float, Bounds(at_least=0)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -251,6 +287,9 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
+    tournament: Annotated[TournamentConfig, OnResume.ALLOW_CHANGE] = field(
+        default_factory=TournamentConfig
+    )
     checkpoint: Annotated[CheckpointConfig, OnResume.FREE] = field(default_factory=CheckpointConfig)
     log: Annotated[LogConfig, OnResume.FREE] = field(default_factory=LogConfig)
     run: Annotated[RunConfig, OnResume.FREE] = field(default_factory=RunConfig)

@@ -46,7 +46,14 @@ def check_values(config: Config, origin: str) -> None:
 
     The values have the right types. ``origin`` names the configuration.
     """
-    checks = (_beyond_bounds, _wrong_data, _wrong_training, _wrong_parallel, varied.wrong)
+    checks = (
+        _beyond_bounds,
+        _wrong_data,
+        _wrong_training,
+        _wrong_parallel,
+        _wrong_population,
+        varied.wrong,
+    )
     for check in checks:
         for wrong in check(config):
             raise ConfigError(f"{origin}: {wrong}")
@@ -67,6 +74,8 @@ def _wrong_data(config: Config) -> Iterator[str]:
     data = config.data
     if not data.files:
         yield "data.files is empty; name at least one HDF5 file"
+    if data.part is not None and not (len(data.part) == 2 and 0 <= data.part[0] < data.part[1]):
+        yield f"data.part is {data.part}; give which part and of how many, such as [0, 4]"
     if data.partition == "balanced" and data.labels is None:
         yield "data.partition is balanced, which needs data.labels: name their dataset"
     if data.partition == "balanced" and data.align:
@@ -149,4 +158,23 @@ def _wrong_parallel(config: Config) -> Iterator[str]:
         yield (
             f"parallel.compression is {parallel.compression}, which is for one discriminator; use "
             "none"
+        )
+
+
+def _wrong_population(config: Config) -> Iterator[str]:
+    """Say what of populations and tournaments contradicts each other."""
+    members, own, tournament = config.parallel.population, config.population, config.tournament
+    if own.data == "divided" and members == 1:
+        yield "population.data is divided, which is for several members: parallel.population is 1"
+    if own.data == "divided" and config.data.part is not None:
+        yield f"population.data is divided, and data.part {config.data.part}; leave out one of them"
+    if tournament.every is not None and members == 1:
+        yield (
+            f"tournament.every is {tournament.every}, and parallel.population 1: a tournament is "
+            "between members"
+        )
+    if tournament.judge == "discriminator" and tournament.select == "truncation":
+        yield (
+            "tournament.judge is discriminator, which compares two generators; for truncation, "
+            "which sorts all, use frechet"
         )

@@ -72,6 +72,29 @@ def values(config: Config, member: int) -> dict[str, float]:
     return found
 
 
+def in_use(config: Config) -> dict[str, float]:
+    """Return the values of those of the keys that a training step makes use of."""
+    optimizer, loss = config.optimizer, config.loss
+    penalty = loss.gradient_penalty
+    if penalty is None:
+        penalty = 10.0 if loss.name == "wasserstein" else 0.0
+    of_rates = {
+        f"optimizer.{name}.{key}": getattr(own, key)
+        for name, own in (
+            ("generator", optimizer.generator),
+            ("discriminator", optimizer.discriminator),
+        )
+        for key in ("learning_rate", "clip_norm")
+    }
+    of_losses = {
+        "loss.gradient_penalty": penalty or None,
+        "loss.r1": loss.r1 or None,
+        "loss.label_smoothing": loss.label_smoothing or None,
+    }
+    every = {**of_rates, **of_losses, "train.ema": config.train.ema}
+    return {key: value for key, value in every.items() if value is not None}
+
+
 def with_value(config: Any, key: str, value: float) -> Any:
     """Return a configuration, or a section of it, with another value of a dotted key."""
     first, _, rest = key.partition(".")

@@ -34,8 +34,19 @@ class Batches:
         self._size = train.batch_size // self.parts
         self._together = together
         self._groups = len(shards) // together
-        self._streams = noise.streams(config.seed, self._count, shards)
+        self._shards = shards
+        with tf.device(noise.SEEDS_ON):
+            self._streams = tf.Variable(self._drawn(config.seed), trainable=False)
         self.passes = self._groups * self.parts
+
+    def refresh(self, seed: int) -> None:
+        """Go on with the random numbers of another seed."""
+        self._streams.assign(self._drawn(seed))
+
+    def _drawn(self, seed: int) -> tf.Tensor:
+        """Return the streams of the shards, (groups, together) int64."""
+        found = noise.streams(seed, self._count, self._shards)
+        return tf.reshape(found, (-1, self._together))
 
     def __call__(
         self, samples: tf.Tensor | None, labels: tf.Tensor | None, step: tf.Tensor, number: int
@@ -51,7 +62,7 @@ class Batches:
         """
         of_parts = None if samples is None else self._in_parts(samples, number)
         own = None if labels is None else self._in_parts(labels, number)
-        streams = tf.reshape(self._streams, (-1, self._together))
+        streams = tf.convert_to_tensor(self._streams)  # once, for all batches of the update
 
         def batch(index: tf.Tensor | int) -> Batch:
             group, part = index // self.parts, index % self.parts

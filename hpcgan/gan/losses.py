@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from hpcgan.config import LossConfig
-
 
 class Loss(NamedTuple):
     """What D minimises, given its logits of real and generated samples, and what G does."""
@@ -29,7 +27,7 @@ def _float32(values: tf.Tensor) -> tf.Tensor:
 
 
 def cross_entropy(
-    real_logits: tf.Tensor, fake_logits: tf.Tensor, smoothing: float = 0.0
+    real_logits: tf.Tensor, fake_logits: tf.Tensor, smoothing: float | tf.Tensor | None = None
 ) -> tf.Tensor:
     """Return -E[log D(x)] - E[log(1 - D(G(z)))] (Goodfellow et al., 2014, equation 1).
 
@@ -38,7 +36,7 @@ def cross_entropy(
     """
     real = _float32(real_logits)
     of_real = tf.nn.softplus(-real)
-    if smoothing:
+    if smoothing is not None:
         of_real = (1.0 - smoothing) * of_real + smoothing * tf.nn.softplus(real)
     return tf.reduce_mean(of_real) + tf.reduce_mean(tf.nn.softplus(_float32(fake_logits)))
 
@@ -74,13 +72,14 @@ def linear_generator(fake_logits: tf.Tensor) -> tf.Tensor:
 
 
 def least_squares(
-    real_logits: tf.Tensor, fake_logits: tf.Tensor, smoothing: float = 0.0
+    real_logits: tf.Tensor, fake_logits: tf.Tensor, smoothing: float | tf.Tensor | None = None
 ) -> tf.Tensor:
     """Return E[(l(x) - b)^2] / 2 + E[(l(G(z)) - a)^2] / 2 (Mao et al., 2017, equation 2).
 
     The targets are a = 0 and b = 1, less the smoothing.
     """
-    of_real = tf.square(_float32(real_logits) - (1.0 - smoothing))
+    target = 1.0 if smoothing is None else 1.0 - smoothing
+    of_real = tf.square(_float32(real_logits) - target)
     of_fake = tf.square(_float32(fake_logits))
     return (tf.reduce_mean(of_real) + tf.reduce_mean(of_fake)) / 2.0
 
@@ -100,14 +99,12 @@ LOSSES = {
 }
 
 
-def make_loss(config: LossConfig) -> Loss:
-    """Return the game's value function, its label smoothing included, without penalties."""
-    loss = LOSSES[config.name]
-    if config.label_smoothing == 0:
+def make_loss(name: str, smoothing: float | tf.Tensor | None = None) -> Loss:
+    """Return the game's value function of some name, with label smoothing, without penalties."""
+    loss = LOSSES[name]
+    if smoothing is None:
         return loss
-    return loss._replace(
-        discriminator=partial(loss.discriminator, smoothing=config.label_smoothing)
-    )
+    return loss._replace(discriminator=partial(loss.discriminator, smoothing=smoothing))
 
 
 def auxiliary_classes(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

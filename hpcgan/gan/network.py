@@ -6,12 +6,13 @@ nothing is assigned until the averages over all shards are there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from hpcgan.config import Config, OptimizerConfig
+from hpcgan.config import Config
 from hpcgan.gan import noise
 from hpcgan.gan.models.layers import Dropout, all_layers
 from hpcgan.gan.models.normalisation import BatchNormalization
@@ -42,8 +43,9 @@ class Network:
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        own: OptimizerConfig,
         config: Config,
+        name: str,
+        values: Mapping[str, tf.Variable],
         backoff: tf.Variable,
         average: keras.Model | None = None,
     ) -> None:
@@ -52,15 +54,18 @@ class Network:
         Args:
             model: its layers and variables.
             optimizer: built for its weights.
-            own: the optimizer's configuration.
             config: the run's, with ``data.shards`` resolved to a number.
+            name: generator or discriminator.
+            values: numbers that may change while the run goes on, by key (``varied.in_use``).
             backoff: factor of the learning rate, a scalar float32.
             average: the moving average of the network, if there is one.
         """
         self._model = model
         self._optimizer = optimizer
-        self._own = own
         self._config = config
+        self._learning_rate = values[f"optimizer.{name}.learning_rate"]
+        self._clip_norm = values.get(f"optimizer.{name}.clip_norm")
+        self._ema = values.get("train.ema")
         self._backoff = backoff
         self._average = average
         self._other = model.non_trainable_variables
@@ -164,8 +169,8 @@ class Network:
             statistics: new values of ``statistics``.
             step: updates made before, which decides the learning rate.
         """
-        if self._own.clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._own.clip_norm)
+        if self._clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
         self._optimizer.learning_rate.assign(self._rate(step))
         self._optimizer.apply(gradients, self.weights)
         for variable, value in zip(self.statistics, statistics, strict=True):
@@ -175,9 +180,8 @@ class Network:
 
     def _update_average(self, average: keras.Model, step: tf.Tensor) -> None:
         """Move the average towards the network, with its moving statistics."""
-        ema = self._config.train.ema
-        assert ema is not None
-        decay = ema_decay(step, ema)
+        assert self._ema is not None
+        decay = ema_decay(step, self._ema)
         for mean, value in zip(average.variables, self._model.variables, strict=True):
             if not noise.is_seed(value):
                 mean.assign_add((1 - decay) * (value - mean))
@@ -188,7 +192,7 @@ class Network:
         assert shards is not None
         rate = learning_rate(
             step,
-            self._own.learning_rate,
+            self._learning_rate,
             shards,
             both.scaling,
             both.warmup_steps,

@@ -20,7 +20,7 @@ from hpcgan.blocks import BLOCK
 _TRAINING, _SAMPLING, _LABELS = 0, 1, 2
 
 # Random operations take their seeds from the processor: made on a GPU, they would be waited for.
-_SEEDS_ON = "CPU:0"
+SEEDS_ON = "CPU:0"
 
 
 def streams(seed: int, batches: int, shards: range) -> tf.Tensor:
@@ -63,7 +63,7 @@ def batch_keys(streams: tf.Tensor, step: tf.Tensor, batch: tf.Tensor | int, batc
         batches: how many there are in each step.
     """
     purposes = len(Keys._fields)
-    with tf.device(_SEEDS_ON):
+    with tf.device(SEEDS_ON):
         first = (step * batches + tf.cast(batch, tf.int64)) * purposes
         numbers = (tf.fill(streams.shape, first + purpose) for purpose in range(purposes))
         return Keys(*(tf.stack([streams, number], axis=1) for number in numbers))
@@ -98,7 +98,7 @@ def dropout_seeds(keys: tf.Tensor, layers: int) -> list[tf.Tensor]:
     if not layers:
         return []
     of_shards = []
-    with tf.device(_SEEDS_ON):
+    with tf.device(SEEDS_ON):
         for key in tf.unstack(keys):
             split = tf.unstack(tf.random.split(key, layers))
             of_shards.append([_seed(each) for each in split])

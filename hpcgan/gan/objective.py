@@ -6,7 +6,7 @@ shards, each of which is a mean over the shard's samples: so with n shards, n ti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,6 +76,7 @@ class Objective:
         generator: Network,
         discriminator: Network,
         scale: tf.Variable | None,
+        values: Mapping[str, tf.Variable],
     ) -> None:
         """Prepare the objective.
 
@@ -84,16 +85,14 @@ class Objective:
             generator: G.
             discriminator: D.
             scale: factor of the losses whose gradients are taken, for half precision; None for 1.
+            values: numbers that may change while the run goes on, by key (``varied.in_use``);
+                a penalty without one is left out.
         """
-        loss = config.loss
         self._g = generator
         self._d = discriminator
-        self._loss = make_loss(loss)
-        self._penalty = loss.gradient_penalty
-        if self._penalty is None:
-            self._penalty = 10.0 if loss.name == "wasserstein" else 0.0
-        self._r1 = loss.r1
-        self._auxiliary = loss.auxiliary
+        self._loss = make_loss(config.loss.name, values.get("loss.label_smoothing"))
+        self._penalty, self._r1 = values.get("loss.gradient_penalty"), values.get("loss.r1")
+        self._auxiliary = config.loss.auxiliary
         self._condition = config.model.condition
         self._latent_dim = config.model.latent_dim
         self._augment: Sequence[str] = config.train.augment
@@ -197,12 +196,12 @@ class Objective:
         # The losses' scale is for means over a batch; the penalties' gradients are of each sample.
         scale = None if self._scale is None else self._scale / batch.per_shard
         total = tf.constant(0.0)
-        if self._penalty:
+        if self._penalty is not None:
             fixed = tf.stop_gradient(fake)  # the penalty is D's alone
             total += self._penalty * penalties.gradient_penalty(
                 critic(keys.penalised), real, fixed, keys.penalty, scale
             )
-        if self._r1:
+        if self._r1 is not None:
             total += self._r1 * penalties.r1(critic(keys.r1), real, scale)
         return total
 

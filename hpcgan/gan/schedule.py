@@ -14,7 +14,7 @@ import tensorflow as tf
 
 def learning_rate(
     step: tf.Tensor,
-    base: float,
+    base: float | tf.Tensor,
     shards: int,
     scaling: Literal["none", "sqrt", "linear"],
     warmup_steps: int,
@@ -53,7 +53,7 @@ def _remaining(step: tf.Tensor, warmup_steps: int, decay: str, steps: int) -> tf
     return (1.0 + tf.cos(math.pi * (1.0 - left))) / 2.0
 
 
-def ema_decay(step: tf.Tensor, decay: float) -> tf.Tensor:
+def ema_decay(step: tf.Tensor, decay: float | tf.Tensor) -> tf.Tensor:
     """Return min(decay, (1 + step) / (10 + step)).
 
     At first the average then follows the weights closely instead of staying near the initial

@@ -40,6 +40,8 @@ class State:
         step: updates that the networks have had.
         rollbacks: times that the run went back to a checkpoint.
         discarded: updates that were lost by it.
+        values: of keys (``varied.VARIABLE``) that have changed since the beginning, in place of the
+            configuration's.
     """
 
     def __init__(self, config: Config, sample_shape: tuple[int, ...]) -> None:
@@ -73,6 +75,7 @@ class State:
         self.step = 0
         self.rollbacks = 0
         self.discarded = 0
+        self.values: dict[str, float] = {}
 
     @property
     def sampler(self) -> keras.Model:

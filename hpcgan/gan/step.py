@@ -131,6 +131,12 @@ class TrainingStep:
         if own_sums is None and len(self._judges) == 1:
             self._joint = Update([self._judges[0].network, generator], parts, sums, scale)
 
+    def refresh(self, config: Config) -> None:
+        """Take what has changed, as ``Networks.refresh``, and the seed."""
+        self.networks.refresh(config)
+        for judge in self._judges:
+            judge.batches.refresh(config.seed)
+
     def simultaneous(self, given: Given, step: tf.Tensor) -> tf.Tensor:
         """Update all networks at once, with one all-reduce where they have the same ranks.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from hpcgan.config import Config
+
 
 class Report(NamedTuple):
     """What happened in the steps of a call: the same on all ranks.
@@ -66,6 +68,10 @@ class Strategy(Protocol):
         """Have all ranks learn in their next step that this rank wants to stop."""
         ...
 
-    def take_rollbacks(self) -> None:
-        """Go on from a state that has gone back to a checkpoint, after the same step."""
+    def refresh(self, config: Config) -> None:
+        """Go on from another state, such as a checkpoint's, or with another seed or other values.
+
+        All ranks must call it after the same step. ``config`` is like the one of the beginning but
+        for the seed and for what members of a population differ in (``varied.VARIABLE``).
+        """
         ...

@@ -63,7 +63,7 @@ class Local:
         update = {"simultaneous": step.simultaneous, "alternating": step.alternating}
         self._networks = step.networks
         self._train_step = update[config.train.update]
-        self.take_rollbacks = step.networks.take_rollbacks
+        self.refresh = step.refresh
         self._own = [
             number
             for number in range(config.train.discriminators)

@@ -98,6 +98,11 @@ class Side:
             self._hand_over = links.hand_over(*(samples + loads.signs(to_g=True)))
             self._hand_back = links.hand_over(*(parts + loads.signs(to_g=False)))
 
+    def refresh(self, config: Config) -> None:
+        """Take what has changed, as ``Strategy.refresh``."""
+        self.networks.refresh(config)
+        self._batches.refresh(config.seed)
+
     def step(self, given: Given, step: tf.Tensor, row: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
         """Make the updates of a step; return a row of the table of a call (``loop``).
 

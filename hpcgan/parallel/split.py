@@ -88,9 +88,9 @@ class Split:
         """Have all ranks learn in their next step that this rank wants to stop."""
         self._side.networks.stop.assign(1.0)
 
-    def take_rollbacks(self) -> None:
-        """Take the state's rollbacks, and make the samples that D looks back at anew."""
-        self._side.networks.take_rollbacks()
+    def refresh(self, config: Config) -> None:
+        """Take what has changed, as ``Strategy.refresh``; the samples of older Gs are made anew."""
+        self._side.refresh(config)
         self._is_ready = not self._staleness
 
     def run(

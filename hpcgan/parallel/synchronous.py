@@ -56,7 +56,7 @@ class Synchronous:
         self._train_step = update[config.train.update]
         self._staleness = config.staleness
         self._ranks = range(ranks)
-        self.take_rollbacks = step.networks.take_rollbacks
+        self.refresh = step.refresh
         self.together = step.together
         self.description = describe(state, len(hosted), step.together)
         # AutoGraph would read and rewrite all of this, for seconds, and find nothing to do.

@@ -52,7 +52,7 @@ def train(world: World, given: Given, images: float) -> dict[str, Any]:
     trainer, sharing = given.trainer(strategy, Timer()), Sharing(world, state, strategy)
     evaluator = Evaluator(plan.source, given)
     most = _warm_up(given, trainer)
-    strategy.take_rollbacks()  # the state is another one than a step ago
+    strategy.refresh(plan.config)  # the state is another one than a step ago
     seconds, points = 0.0, []
     steps = math.ceil(images / plan.images_per_step)
     for end in np.unique(np.linspace(0, steps, _POINTS + 1).round().astype(int)).tolist():

@@ -191,7 +191,7 @@ class Run:
         checkpoint.restore(self._world, state, found)
         state.rollbacks, state.discarded = rollbacks, drawn - state.step
         self._world.all_or_raise(lambda: self._check_rollbacks(why))
-        self._strategy.take_rollbacks()
+        self._strategy.refresh(self._plan.config)
         self._nonfinite.reset()
         self._replicas.reset()
         if self._evaluating:

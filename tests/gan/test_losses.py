@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hpcgan.config import LossConfig
 from hpcgan.gan.losses import auxiliary_classes, auxiliary_regression, make_loss
 
 _LN2, _LN3, _LN4 = math.log(2), math.log(3), math.log(4)
@@ -19,13 +18,13 @@ def _logits(*values, dtype=tf.float32):
     return tf.constant([[v] for v in values], dtype)
 
 
-def _discriminator(name, real, fake, smoothing=0.0):
-    loss = make_loss(LossConfig(name=name, label_smoothing=smoothing))
+def _discriminator(name, real, fake, smoothing=None):
+    loss = make_loss(name, smoothing)
     return loss.discriminator(real, fake).numpy()
 
 
 def _generator(name, fake):
-    return make_loss(LossConfig(name=name)).generator(fake).numpy()
+    return make_loss(name).generator(fake).numpy()
 
 
 @pytest.mark.parametrize("name", ["non_saturating", "minimax"])
@@ -101,7 +100,7 @@ def test_label_smoothing_makes_the_real_target_of_least_squares_less():
 
 @pytest.mark.parametrize("name", ["non_saturating", "minimax", "least_squares"])
 def test_label_smoothing_leaves_the_generator_alone(name):
-    smoothed = make_loss(LossConfig(name=name, label_smoothing=0.3))
+    smoothed = make_loss(name, 0.3)
     logits = _logits(0.5, -2)
     assert smoothed.generator(logits).numpy() == _generator(name, logits)
 
@@ -153,7 +152,7 @@ def test_all_generators_but_minimax_learn_where_d_is_sure(name, slope):
     logits = _logits(-50.0)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = make_loss(LossConfig(name=name)).generator(logits)
+        loss = make_loss(name).generator(logits)
     assert tape.gradient(loss, logits).numpy().item() == pytest.approx(slope, abs=1e-6)
 
 

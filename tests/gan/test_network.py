@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from hpcgan import varied
 from hpcgan.config import Config, DataConfig, OptimizerConfig, OptimizersConfig, TrainConfig
 from hpcgan.gan.models.layers import Dropout
 from hpcgan.gan.models.normalisation import BatchNormalization
@@ -28,7 +29,9 @@ def _network(clip_norm=None, backoff=1.0, inner=(), **both):
         optimizer=OptimizersConfig(own, own, **both),
         train=TrainConfig(steps=100),
     )
-    return Network(model, optimizer, own, config, tf.Variable(backoff))
+    return Network(
+        model, optimizer, config, "generator", varied.in_use(config), tf.Variable(backoff)
+    )
 
 
 def _moved(network, gradients, step=0):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpcgan import varied
 from hpcgan.config import Config, DataConfig, LossConfig, ModelConfig, TrainConfig
 from hpcgan.gan import noise, objective, penalties
 from hpcgan.gan.network import Version
@@ -66,7 +67,9 @@ def test_no_two_purposes_of_a_batch_share_a_key(monkeypatch, gradients, purposes
         loss=LossConfig(gradient_penalty=1.0, r1=1.0),
         train=TrainConfig(augment=["color"]),
     )
-    tested = Objective(config, _Network(used, True), _Network(used, False), None)
+    tested = Objective(
+        config, _Network(used, True), _Network(used, False), None, varied.in_use(config)
+    )
     _found(tested, gradients, Batch(_keys(shards=3), 1, tf.zeros(_SHAPE), None))
     assert len(used) == purposes
     assert len({key.numpy().tobytes() for keys in used for key in keys}) == 3 * purposes
@@ -92,7 +95,9 @@ def test_d_learns_to_guess_from_real_samples_and_g_from_its_own():
         model=ModelConfig(condition="auxiliary", classes=2),
         loss=LossConfig("wasserstein", gradient_penalty=0.0, auxiliary=3.0),
     )
-    tested = Objective(config, _Network([], True), _Guessing([], False), None)
+    tested = Objective(
+        config, _Network([], True), _Guessing([], False), None, varied.in_use(config)
+    )
     batch = Batch(_keys(shards=1), 3, tf.zeros(_SHAPE), tf.constant([0, 0, 1]))
     # Two of three real samples are guessed, and one of three generated ones; others cost 20.
     d, g = tested.joint(batch)
@@ -115,7 +120,7 @@ def test_a_batch_of_several_shards_gives_the_sum_of_what_each_gives(gradients, s
     )
     networks = (_Counted([], True), _Guessed([], False))
     scale = None if scale is None else tf.Variable(scale)
-    tested = Objective(config, *networks, scale)
+    tested = Objective(config, *networks, scale, varied.in_use(config))
     keys, real = _keys(shards=3), tf.reshape(tf.linspace(-1.0, 1.0, 12 * 64), (12, 8, 8, 1))
     labels = tf.constant([0, 1, 1, 0] * 3)
     whole = _found(tested, gradients, Batch(keys, 4, real, labels))

@@ -239,7 +239,7 @@ def test_a_run_that_went_back_has_the_noise_of_later_steps_and_half_the_rates():
     _run(strategy, samples, first=3)
     state, strategy = _made(config)
     state.discarded, state.rollbacks = 2, 1
-    strategy.take_rollbacks()
+    strategy.refresh(config)
     _run(strategy, samples, first=1)
     names = [v.path for model in (state.discriminators[0], state.generator) for v in model.weights]
     for name, start, ours, theirs in zip(

@@ -237,7 +237,7 @@ class Trained:
         """
         self._is_adam.assign(optimizer == "adam")
         self._state.load(self._start, "the start")
-        self._strategy.take_rollbacks()
+        self._strategy.refresh(self._config)
         train = self._config.train
         per_step = train.batch_size * train.discriminator_steps
         shape = (steps, per_step, self._side, self._side, 1)
