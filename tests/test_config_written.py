@@ -144,6 +144,7 @@ def test_all_other_keys_make_another_run() -> None:
     assert {name for name, key in KEYS.items() if key.on_resume is OnResume.ALLOW_CHANGE} == {
         *(f"optimizer.{name}" for name in ("scaling", "warmup_steps", "decay")),
         *(f"optimizer.{name}.learning_rate" for name in ("generator", "discriminator")),
+        *(key for key in KEYS if key.startswith("tournament.")),
     }
 
 

@@ -64,7 +64,8 @@ class ShardAssignment:
         data = config.data
         smallest, largest = min(self.sizes), max(self.sizes)
         samples = f"{largest}" if smallest == largest else f"{smallest} to {largest}"
-        text = f"{len(self.sizes)} {data.partition} shards of {samples} samples"
+        of_part = "part {} of {}, in ".format(*data.part) if data.part else ""
+        text = f"{of_part}{len(self.sizes)} {data.partition} shards of {samples} samples"
         if self.entropies:
             text += f", labels of {min(self.entropies):.3f} to {max(self.entropies):.3f} bits"
         steps = -(-largest // (config.train.batch_size * config.train.discriminator_steps))
@@ -90,12 +91,14 @@ def assign_shards(
     """
     number = config.data.shards
     assert number is not None
-    world.all_or_raise(lambda: _check_number(number, source))
+    part, parts = config.data.part or (0, 1)
+    every = number * parts  # of all the data
+    world.all_or_raise(lambda: _check_number(every, source))
     place = world.all_or_raise(lambda: placing.of(config, world.size))
-    room = _look_for_room(world, place, source)
+    room = _look_for_room(world, place, source, every)
     keeps_order = "samples" in (config.data.shuffle, earlier.shuffle if earlier else None)
     placement = world.all_or_raise(lambda: _choose(config.data, room, keeps_order, _names(source)))
-    data = world.all_or_raise(lambda: _resolve(config.data, number, placement, source, earlier))
+    data = world.all_or_raise(lambda: _resolve(config.data, every, placement, source, earlier))
     resolved = dataclasses.replace(config, data=data)
     hosted, read = place.hosted(world.rank), place.read(world.rank)
     labels = _labels(world, config, source)
@@ -103,7 +106,9 @@ def assign_shards(
     if placement == "node" or data.stage:  # what a rank reads or copies may be for its neighbours
         stored = _read_on_node(world, place)
     needed = sorted({*hosted, *stored})
-    slices = divide(data.partition, source.chunk_offsets, number, needed, bool(data.align), labels)
+    wanted = [part * number + shard for shard in needed]
+    found = divide(data.partition, source.chunk_offsets, every, wanted, bool(data.align), labels)
+    slices = {shard - part * number: own for shard, own in found.items()}
     own = {}
     if labels is not None:
         own = {shard: np.concatenate([labels[np.r_[s]] for s in slices[shard]]) for shard in hosted}
@@ -153,12 +158,15 @@ class _Room(NamedTuple):
     ranks: int  # of a node, the most
 
 
-def _look_for_room(world: World, place: Placing, source: Source) -> _Room:
-    """Return the room on the nodes; the same on all ranks. All ranks must call it."""
+def _look_for_room(world: World, place: Placing, source: Source, every: int) -> _Room:
+    """Return the room on the nodes; the same on all ranks. All ranks must call it.
+
+    ``every`` is the number of shards that all the data are divided into.
+    """
     here = len(_read_on_node(world, place))
-    need = -(-len(source) * source.sample_bytes * here // place.shards)
-    every = world.gather_json([need, free_memory(), free_shared_memory(), world.node_size])
-    needs, frees, shareds, ranks = zip(*every, strict=True)
+    need = -(-len(source) * source.sample_bytes * here // every)
+    found = world.gather_json([need, free_memory(), free_shared_memory(), world.node_size])
+    needs, frees, shareds, ranks = zip(*found, strict=True)
     return _Room(max(needs), min(frees), min(shareds), max(ranks))
 
 

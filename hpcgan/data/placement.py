@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hpcgan.config import Config
+from hpcgan.config import Config, DataConfig
 from hpcgan.data import value_range
 from hpcgan.data.assignment import ShardAssignment
 from hpcgan.data.chunks import ChunkReader
@@ -57,8 +57,10 @@ class InMemoryShard:
 @contextmanager
 def opened_shards(
     world: World, config: Config, source: Source, assignment: ShardAssignment
-) -> Iterator[dict[int, Shard]]:
-    """Give each shard of this rank, ready to be taken from; loads or stages what that needs.
+) -> Iterator[Callable[[int], dict[int, Shard]]]:
+    """Give what gives a seed each shard of this rank, in the order of that seed.
+
+    What the shards need is loaded or staged; runs that differ in their seeds have it in common.
 
     All ranks must enter and leave it.
 
@@ -83,11 +85,11 @@ def opened_shards(
                     lambda: value_range.joined(value_range.of(reader.read(each)) for each in first)
                 )
                 value_range.warn(world, config, source, span, "the first chunks")
-            yield {
+            yield lambda seed: {
                 shard: StreamedShard(
                     reader,
                     assignment.slices[shard],
-                    config.seed,
+                    seed,
                     shard,
                     data.shuffle_chunks,
                     _pass_length(config, assignment.sizes[shard]),
@@ -99,11 +101,11 @@ def opened_shards(
             samples, span = _load(world, reader, assignment, workers)
             value_range.warn(world, config, source, span, "the samples")
             own = {shard: samples[shard] for shard in assignment.read}
-            yield in_memory_shards(config, assignment, own)
+            yield lambda seed: in_memory_shards(config, seed, assignment, own)
 
 
 def in_memory_shards(
-    config: Config, assignment: ShardAssignment, values: dict[int, np.ndarray]
+    config: Config, seed: int, assignment: ShardAssignment, values: dict[int, np.ndarray]
 ) -> dict[int, Shard]:
     """Return streams of values in memory that keep step with those of the samples.
 
@@ -113,7 +115,7 @@ def in_memory_shards(
     return {
         shard: InMemoryShard(
             own,
-            _order(config, shard, assignment.slices[shard]),
+            _order(config.data, seed, shard, assignment.slices[shard]),
             _pass_length(config, assignment.sizes[shard]),
         )
         for shard, own in values.items()
@@ -126,9 +128,10 @@ def _pass_length(config: Config, size: int) -> int:
     return pass_length(size, per_step, config.data.uneven)
 
 
-def _order(config: Config, shard: int, slices: list[ChunkSlice]) -> Callable[[int], np.ndarray]:
+def _order(
+    data: DataConfig, seed: int, shard: int, slices: list[ChunkSlice]
+) -> Callable[[int], np.ndarray]:
     """Return what gives an epoch's order of the samples of ``slices``, one after the other."""
-    seed, data = config.seed, config.data
     sizes = np.array([len(each) for each in slices])
     if data.shuffle == "chunks":
         return lambda epoch: pooled_order(seed, shard, epoch, sizes, data.shuffle_chunks)

@@ -86,7 +86,7 @@ def opened(world: World, config: str, overrides: list[str], run_dir: Path) -> It
     plan = balanced(world, plan)
     with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
-        yield Given(world, plan, state, shards)
+        yield Given(world, plan, state, shards(plan.config.seed))
 
 
 @dataclass(frozen=True)

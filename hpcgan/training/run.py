@@ -65,7 +65,7 @@ def train_watched(
     if plan.found:
         plan.found.groups.clear()  # rank 0 would hold the state twice to the end
     with opened_shards(world, config, plan.source, plan.assignment) as shards:
-        run = Run(world, plan, state, shards, request, heartbeat, keeps_timeline)
+        run = Run(world, plan, state, shards(config.seed), request, heartbeat, keeps_timeline)
         try:
             run.fit()
         except UserError as error:

@@ -138,7 +138,7 @@ def _label_prefetcher(plan: Plan, per_step: int) -> Prefetcher:
     """Return the prefetcher of the samples' labels."""
     model, assignment = plan.config.model, plan.assignment
     labels = {shard: as_input(model, own) for shard, own in assignment.labels.items()}
-    shards = in_memory_shards(plan.config, assignment, labels)
+    shards = in_memory_shards(plan.config, plan.config.seed, assignment, labels)
     first = next(iter(labels.values()))
     return Prefetcher(shards.values(), per_step, first.shape[1:], first.dtype.name)
 

@@ -37,7 +37,8 @@ def _used(world: World, data: DataConfig, first: int, last: int) -> np.ndarray:
     config = Config(data=data, train=TrainConfig(batch_size=BATCH, steps=STEPS))
     source = open_source(world, data)
     config, assignment = assign_shards(world, config, source, None)
-    with opened_shards(world, config, source, assignment) as shards:
+    with opened_shards(world, config, source, assignment) as of_seed:
+        shards = of_seed(config.seed)
         feed = Prefetcher(shards.values(), BATCH, source.sample_shape, source.dtype)
         middle = (first + last) // 2
         calls = [(a, b - a) for a, b in pairwise([first, middle, last]) if b > a]

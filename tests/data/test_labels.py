@@ -48,8 +48,9 @@ def test_each_sample_comes_with_its_own_label(
     source = open_source(world, section)
     config, assignment = assign_shards(world, config, source, None)
     seen = set()
-    with opened_shards(world, config, source, assignment) as samples:
-        labels = in_memory_shards(config, assignment, assignment.labels)
+    with opened_shards(world, config, source, assignment) as of_seed:
+        samples = of_seed(config.seed)
+        labels = in_memory_shards(config, config.seed, assignment, assignment.labels)
         assert set(samples) == set(labels) == set(range(SHARDS))
         for shard, of_samples in samples.items():
             # From the middle of the first pass through the third, and back to where it began.
@@ -77,8 +78,9 @@ def test_labels_of_several_values_stay_with_their_sample(world: World, files: li
     config, assignment = assign_shards(world, config, source, None)
     assert assignment.label_ranges == ((1, TOTAL), (1 - TOTAL, 0))
     assert assignment.entropies == ()
-    with opened_shards(world, config, source, assignment) as samples:
-        labels = in_memory_shards(config, assignment, assignment.labels)
+    with opened_shards(world, config, source, assignment) as of_seed:
+        samples = of_seed(config.seed)
+        labels = in_memory_shards(config, config.seed, assignment, assignment.labels)
         for shard, of_samples in samples.items():
             images = np.empty((BATCH, 2, 2, 1), np.uint8)
             given = np.empty((BATCH, 2), np.float32)

@@ -38,7 +38,8 @@ def streams(
     )
     source = open_source(world, section)
     config, assignment = assign_shards(world, config, source, None)
-    with opened_shards(world, config, source, assignment) as shards:
+    with opened_shards(world, config, source, assignment) as of_seed:
+        shards = of_seed(config.seed)
         taken = []
         for shard in shards.values():
             out = np.empty((count, *source.sample_shape), source.dtype)
@@ -187,7 +188,8 @@ def test_a_staged_run_does_not_need_the_originals_any_more_and_copies_only_its_c
     source = open_source(world, section)
     config, assignment = assign_shards(world, config, source, None)
     own = of_one_shard(assignment, 1)
-    with opened_shards(world, config, source, own) as shards:
+    with opened_shards(world, config, source, own) as of_seed:
+        shards = of_seed(config.seed)
         path.unlink()
         (copy,) = disk.glob("*/*.h5")
         assert copy.stat().st_blocks * 512 < 2 * pixels.nbytes / 4

@@ -49,7 +49,8 @@ def _streams(world, count, **data):
     source = open_source(world, section)
     config, assignment = assign_shards(world, config, source, None)
     own = []
-    with opened_shards(world, config, source, assignment) as opened:
+    with opened_shards(world, config, source, assignment) as of_seed:
+        opened = of_seed(config.seed)
         assert list(opened) == list(assignment.hosted)
         for shard in opened.values():
             out = np.empty((count, *source.sample_shape), source.dtype)
@@ -229,7 +230,11 @@ def test_samples_and_latents_of_every_shard_do_not_depend_on_the_ranks(world, sh
     path = _config(world, shared_path, files, shards=_SHARDS)
     run = plan.prepare(world, path, [], shared_path / "run", "auto")
     with opened_shards(world, run.config, run.source, run.assignment) as own:
-        batches = list(Prefetcher(own.values(), 5, (8, 8, 1), "float32").batches([(0, 7), (7, 4)]))
+        batches = list(
+            Prefetcher(own(run.config.seed).values(), 5, (8, 8, 1), "float32").batches(
+                [(0, 7), (7, 4)]
+            )
+        )
     samples = np.concatenate([batch.numpy() for batch in batches])[..., 0, 0, 0].swapaxes(0, 1)
 
     def drawn(streams):

@@ -303,7 +303,8 @@ def test_networks_that_take_labels_get_those_of_their_samples(world: World, tmp_
         f"model: {{name: dcgan, condition: projection}}\ntrain: {{batch_size: {PER_STEP}}}\n"
     )
     plan = prepare(world, str(config), [], tmp_path / "run", "never")
-    with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
+    with opened_shards(world, plan.config, plan.source, plan.assignment) as of_seed:
+        shards = of_seed(plan.config.seed)
         trained = Trained(world, plan, Strategy(), shards=shards)
         trained.state.discarded = 1
         trained.trainer.fit(15, most=4)
