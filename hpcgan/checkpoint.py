@@ -13,6 +13,7 @@ broadcasts the state to the others.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class Checkpoint:
             before they were kept.
         samples: how the data's were mapped, and their classes; in older ones nothing of it.
         ranks: of the run when it was written; 0 in older ones.
+        values: of keys that have changed since the run began (``State.values``).
+        round: tournaments that the networks had been through.
     """
 
     path: Path
@@ -76,6 +79,8 @@ class Checkpoint:
     fingerprints: tuple[str, ...] = ()
     samples: SampleInfo = field(default_factory=SampleInfo)
     ranks: int = 0
+    values: dict[str, float] = field(default_factory=dict)
+    round: int = 0
 
 
 def path_of(directory: Path, step: int) -> Path:
@@ -164,12 +169,17 @@ def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step_"))
 
 
-def newest(directory: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest whole checkpoint of a directory, and why newer ones were skipped."""
+def newest(directory: Path, rounds: int | None = None) -> tuple[Checkpoint | None, list[str]]:
+    """Return the newest whole checkpoint of a directory, and why newer ones were skipped.
+
+    Those of networks that have been through more tournaments than ``rounds`` do not count.
+    """
     warnings: list[str] = []
     for path in reversed(paths(directory)):
         try:
             found = read(path)
+            if rounds is not None and found.round > rounds:
+                continue
             if found.step == step_of(path):
                 return found, warnings
             raise CheckpointError(f"{path}: is the checkpoint of step {found.step}")
@@ -235,6 +245,7 @@ def restore(world: World, state: State, found: Checkpoint | None) -> None:
         )
         state.step = found.step
         state.rollbacks, state.discarded = found.rollbacks, found.discarded
+        state.values, state.round = dict(found.values), found.round
     for named in state.variables().values():
         for variable in named.values():
             variable.assign(world.broadcast_array(np.array(variable)))
@@ -255,6 +266,8 @@ def _attributes(checkpoint: Checkpoint) -> dict[str, Any]:
         "data_files": " ".join(checkpoint.fingerprints),
         "samples": checkpoint.samples.as_text(),
         "ranks": checkpoint.ranks,
+        "values": json.dumps(checkpoint.values),
+        "round": checkpoint.round,
         "hpcgan_version": __version__,
         "h5py_version": h5py.__version__,
         "numpy_version": np.__version__,

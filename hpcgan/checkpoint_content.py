@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hpcgan import hdf5_limits
+from hpcgan import hdf5_limits, varied
 from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import CheckpointError
 
@@ -62,7 +62,9 @@ def _fields(file: h5py.File, path: str) -> dict[str, Any]:
         "discarded": _whole(file, "discarded", path),
         "fingerprints": _fingerprints(file, path),
         "samples": _samples(file, path),
-        "ranks": _ranks(file, path),
+        "ranks": _later(file, "ranks", path),
+        "values": _values(file, path),
+        "round": _later(file, "round", path),
     }
 
 
@@ -109,9 +111,19 @@ def _samples(file: h5py.File, path: str) -> str:
     return found
 
 
-def _ranks(file: h5py.File, path: str) -> int:
-    """Return the ranks of the run; older checkpoints hold none."""
-    return _whole(file, "ranks", path) if h5py.h5a.exists(file.id, b"ranks") else 0
+def _later(file: h5py.File, name: str, path: str) -> int:
+    """Return a number that older checkpoints do not hold, or 0."""
+    return _whole(file, name, path) if h5py.h5a.exists(file.id, name.encode()) else 0
+
+
+def _values(file: h5py.File, path: str) -> dict[str, float]:
+    """Return the values of keys that have changed; older checkpoints hold none."""
+    if not h5py.h5a.exists(file.id, b"values"):
+        return {}
+    try:
+        return varied.parse(_text(file, "values", path))
+    except ValueError:
+        raise _wrong("values", path) from None
 
 
 def _whole(file: h5py.File, name: str, path: str) -> int:

@@ -10,6 +10,12 @@ from hpcgan.errors import CheckpointError, RunError
 from hpcgan.files import set_aside
 
 
+def has_any(run_dir: Path) -> bool:
+    """Return whether a run, or a member of a population, has begun to write checkpoints."""
+    places = [run_dir, *run_dir.glob("member_*")]
+    return any(paths(place / "checkpoints") for place in places)
+
+
 def prune(written: Path, keep: int, keep_every: int | None = None) -> None:
     """Delete old checkpoints, and the incomplete file of a killed run.
 

@@ -48,6 +48,10 @@ class RunError(UserError):
     status = 1
 
 
+class Diverged(RunError):
+    """The numbers of a GAN are no longer finite, or it was ended since it no longer learns."""
+
+
 class Stopped(UserError):
     """The run was asked to stop, has written a checkpoint, and can be gone on with."""
 

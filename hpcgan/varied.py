@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -93,6 +94,22 @@ def in_use(config: Config) -> dict[str, float]:
     }
     every = {**of_rates, **of_losses, "train.ema": config.train.ema}
     return {key: value for key, value in every.items() if value is not None}
+
+
+def parse(text: str) -> dict[str, float]:
+    """Return values by key from the JSON of a checkpoint.
+
+    Raises:
+        ValueError: it is no such JSON, or a value is out of its key's bounds.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(text)
+    for key, value in found.items():
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if key not in VARIABLE or not is_number or KEYS[key].bounds.broken(value):
+            raise ValueError(text)
+    return {key: float(value) for key, value in found.items()}
 
 
 def with_value(config: Any, key: str, value: float) -> Any:

@@ -12,7 +12,7 @@ from hpcgan.blocks import BLOCK, own_blocks
 from hpcgan.config import Config
 from hpcgan.data.chunks import ChunkReader
 from hpcgan.data.source import Source
-from hpcgan.errors import RunError
+from hpcgan.errors import Diverged
 from hpcgan.evaluation.samples import Samples
 from hpcgan.gan import conditions
 from hpcgan.gan.conditions import Draw
@@ -141,7 +141,7 @@ def generate(
     shape and dtype.
 
     Raises:
-        RunError: a sample is not finite (on all ranks).
+        Diverged: a sample is not finite (on all ranks).
     """
     shape, dtype = like.images.shape[1:], like.images.dtype.name
     images, labels = [np.zeros((0, *shape), dtype)], []
@@ -153,7 +153,7 @@ def generate(
         images.append(pictures.to_dtype(made, dtype))
         labels += [] if drawn is None else [drawn]
     if not all(group.gather_json(is_finite)):
-        raise RunError(f"after step {state.step} samples are no longer finite", on_all_ranks=True)
+        raise Diverged(f"after step {state.step} samples are no longer finite", on_all_ranks=True)
     own = np.concatenate(images)
     return Samples(group, count, own, np.zeros((len(own), 0)), _joined(labels, config))
 

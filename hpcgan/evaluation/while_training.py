@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from hpcgan import pictures
 from hpcgan.blocks import BLOCK
 from hpcgan.data.source import Source
-from hpcgan.errors import RunError
+from hpcgan.errors import Diverged
 from hpcgan.evaluation import drawing
 from hpcgan.evaluation.features import pca
 from hpcgan.evaluation.figures.auc import auc
@@ -27,8 +26,8 @@ from hpcgan.evaluation.figures.frechet import frechet, moments
 from hpcgan.evaluation.figures.kernel import kernel
 from hpcgan.evaluation.figures.neighbours import nearest
 from hpcgan.evaluation.figures.precision_recall import precision_recall
+from hpcgan.evaluation.judging import discriminator_logits
 from hpcgan.evaluation.samples import Samples
-from hpcgan.gan.conditions import as_input
 from hpcgan.training.plan import Plan
 from hpcgan.world import World
 
@@ -78,7 +77,7 @@ class Evaluator:
         """Return the figures of the networks as they are, by name.
 
         Raises:
-            RunError: a sample is not finite (on all ranks).
+            Diverged: a sample is not finite (on all ranks).
         """
         made, logits = self._generate()
         figures = dict(self._compare(made))
@@ -121,7 +120,7 @@ class Evaluator:
                 logits.append(self._judge(made, labels))
             number += self._world.size * BLOCK
         if not all(self._world.gather_json(is_finite)):
-            raise RunError(
+            raise Diverged(
                 f"after step {state.step} samples are no longer finite", on_all_ranks=True
             )
         own = np.concatenate(features)
@@ -130,18 +129,7 @@ class Evaluator:
 
     def _judge(self, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         """Return D's logits, (n,), of samples (n, *sample_shape); needs no other rank."""
-        config, discriminator = self._plan.config, self._state.discriminators[0]
-        given = None if labels is None else as_input(config.model, labels)
-        takes_labels = len(discriminator.inputs) == 2
-        found = [np.zeros(0)]
-        for part in drawing.batches(config, self._state, len(images)):
-            few = images[part]
-            # The samples as the networks see them (``gan.step``).
-            few = few.astype(np.float32) / 127.5 - 1 if few.dtype == np.uint8 else few
-            inputs = [few, given[part]] if takes_labels and given is not None else few
-            outputs = discriminator(inputs, training=False)
-            found.append(np.ravel(np.array(tf.nest.flatten(outputs)[0], np.float64)))
-        return np.concatenate(found)
+        return discriminator_logits(self._state, self._plan.config, images, labels)
 
     def _read_judged(self, source: Source, numbers: np.ndarray) -> Samples:
         """Return real samples for D, at most ``_JUDGED`` of some numbers."""

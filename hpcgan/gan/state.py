@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -23,6 +24,22 @@ from hpcgan.memory import format_bytes, free_memory
 
 # The groups of a checkpoint, each name -> array.
 Groups = dict[str, dict[str, np.ndarray]]
+
+
+class Snapshot(NamedTuple):
+    """All that changes of a state.
+
+    Attributes:
+        groups: as ``State.arrays``.
+        step: as in ``State``, and so are the others.
+    """
+
+    groups: Groups
+    step: int
+    rollbacks: int
+    discarded: int
+    values: dict[str, float]
+    round: int
 
 
 class State:
@@ -42,6 +59,7 @@ class State:
         discarded: updates that were lost by it.
         values: of keys (``varied.VARIABLE``) that have changed since the beginning, in place of the
             configuration's.
+        round: tournaments that it has been through, as a member of a population.
     """
 
     def __init__(self, config: Config, sample_shape: tuple[int, ...]) -> None:
@@ -76,6 +94,7 @@ class State:
         self.rollbacks = 0
         self.discarded = 0
         self.values: dict[str, float] = {}
+        self.round = 0
 
     @property
     def sampler(self) -> keras.Model:
@@ -123,6 +142,17 @@ class State:
             group: {name: np.array(variable) for name, variable in named.items()}
             for group, named in self.variables().items()
         }
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all that changes."""
+        numbers = self.step, self.rollbacks, self.discarded
+        return Snapshot(self.arrays(), *numbers, dict(self.values), self.round)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Become what a snapshot of a state of the same networks holds."""
+        self.load(snapshot.groups, "another state")
+        self.step, self.rollbacks, self.discarded = snapshot[1:4]
+        self.values, self.round = dict(snapshot.values), snapshot.round
 
     def load(self, groups: Groups, origin: str) -> None:
         """Take the values that ``arrays`` gave.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,13 +56,16 @@ class StepBreakdown(NamedTuple):
 class Breakdowns:
     """The step breakdowns at the lines of the log."""
 
-    def __init__(self, world: World, timer: Timer) -> None:
-        """Begin to measure."""
+    def __init__(
+        self, world: World, timer: Timer, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin to measure; the clock gives seconds."""
+        self._clock = clock
         self._world = world
         self._timer = timer
         self._lines_left = 1  # up to the next that has one; the same on all ranks
         self._lines = 0  # since the last that had
-        self._began = time.monotonic()
+        self._began = clock()
 
     def at_line(self) -> StepBreakdown | None:
         """Return on rank 0 the breakdown of the time since the last one; None at most fast lines.
@@ -74,7 +77,7 @@ class Breakdowns:
         if self._lines_left:
             return None
         found = gather(self._world, self._timer)
-        now = time.monotonic()
+        now = self._clock()
         wanted = math.ceil(_APART * self._lines / max(now - self._began, 1e-3))
         self._lines_left = self._world.broadcast_json(wanted)
         self._lines, self._began = 0, now

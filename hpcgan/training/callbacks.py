@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from hpcgan.errors import Stopped
@@ -21,14 +22,21 @@ from hpcgan.world import World
 class Logging(Callback):
     """Lines of metrics and sample grids, by rank 0, with a step breakdown of all ranks."""
 
-    def __init__(self, world: World, plan: Plan, timer: Timer, logger: Logger | None) -> None:
-        """Log to rank 0's ``logger``; other ranks have none."""
+    def __init__(
+        self,
+        world: World,
+        plan: Plan,
+        timer: Timer,
+        logger: Logger | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Log to rank 0's ``logger``; other ranks have none. The clock gives seconds."""
         self._timer = timer
         self._logger = logger
         self._steps = plan.config.train.steps
         self._every, self._samples = plan.config.log.every_steps, samples_period(plan.config)
         self._evaluations = evaluations_period(plan.config)
-        self._breakdowns = Breakdowns(world, timer)
+        self._breakdowns = Breakdowns(world, timer, clock)
         self.periods = (self._every, self._samples)
 
     def after_call(self, call: Call) -> None:

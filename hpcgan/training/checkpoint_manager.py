@@ -108,6 +108,8 @@ class CheckpointManager:
             fingerprints=self._plan.fingerprints,
             samples=self._plan.samples,
             ranks=self._plan.ranks,
+            values=dict(self._state.values),
+            round=self._state.round,
         )
         self._writing = self._thread.submit(self._write, copied, paths)
 

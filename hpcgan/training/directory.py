@@ -8,17 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from hpcgan import checkpoint
+from hpcgan import checkpoint, population_commit
 from hpcgan.checkpoint import Checkpoint
-from hpcgan.checkpoint_directory import set_aside_after, set_aside_damaged
+from hpcgan.checkpoint_directory import has_any, set_aside_after, set_aside_damaged
 from hpcgan.config import Config
 from hpcgan.errors import CheckpointError, ConfigError, RunError
 from hpcgan.files import set_aside
+from hpcgan.population_commit import Commit
 from hpcgan.training import requeues
 from hpcgan.training.lock import RunLock, only_run
-from hpcgan.training.plan import Plan, decide
+from hpcgan.training.plan import Plan, check_same, decide
 from hpcgan.world import World
 
 
@@ -30,6 +33,8 @@ def held(
     resume: str,
     allow_change: bool = False,
     environment: Mapping[str, str] = os.environ,
+    rounds: int | None = None,
+    like: Plan | None = None,
 ) -> Iterator[Plan]:
     """Hold a run directory while inside, ready for the run that is yielded. All ranks must enter.
 
@@ -42,12 +47,48 @@ def held(
     """
     with only_run(world, run_dir) as lock:
         now: str = world.on_root(lambda: _resume_now(resume, run_dir, environment))
-        plan = decide(world, config, run_dir, now, allow_change)
+        plan = decide(world, config, run_dir, now, allow_change, rounds, like)
         if not plan.is_finished:
             step = plan.found.step if plan.found else 0
             world.on_root(lambda: requeues.check(run_dir, step, environment))
-            world.on_root(lambda: _make_way(plan, now, lock))
+            why = "damaged" if now == "auto" and rounds is None else "superseded"
+            world.on_root(lambda: _make_way(plan, now == "never", why, lock))
         yield plan
+
+
+@contextmanager
+def held_population(
+    world: World,
+    config: Config,
+    run_dir: Path,
+    resume: str,
+    allow_change: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[Commit]:
+    """Hold the directory of a population while inside; give how far it has come.
+
+    All ranks must enter. The members' own directories are held by ``held``.
+
+    Raises:
+        UserError: another run holds it, or it is of another population (on all ranks).
+    """
+
+    def begin() -> dict[str, Any]:
+        is_anew = _resume_now(resume, run_dir, environment) == "never"
+        found = None if is_anew else population_commit.read(run_dir)
+        if is_anew:
+            with _renaming():
+                set_aside_run(run_dir, lock)
+        if found:
+            path = population_commit.path_of(run_dir)
+            check_same(str(path), found.config, config, allow_change)
+        commit = replace(found, config=config) if found else Commit(config)
+        population_commit.write(run_dir, commit)
+        return {"round": commit.round, "step": commit.step, "diverged": commit.diverged}
+
+    with only_run(world, run_dir) as lock:
+        numbers = world.on_root(begin)
+        yield Commit(config, numbers["round"], numbers["step"], tuple(numbers["diverged"]))
 
 
 def _resume_now(resume: str, run_dir: Path, environment: Mapping[str, str]) -> str:
@@ -56,7 +97,7 @@ def _resume_now(resume: str, run_dir: Path, environment: Mapping[str, str]) -> s
     Where that has made no checkpoint, the words mean what they did.
     """
     number = requeues.count(environment)
-    if resume == "auto" or not number or not checkpoint.paths(run_dir / "checkpoints"):
+    if resume == "auto" or not number or not has_any(run_dir):
         return resume
     print(
         f"hpcgan: Slurm has started this job again (restart {number}): --resume {resume} was for "
@@ -98,13 +139,16 @@ def go_back(checkpoints: Path, to_best: bool, step: int) -> Checkpoint:
     return found
 
 
-def _make_way(plan: Plan, resume: str, lock: RunLock) -> None:
-    """Set aside what stands where the run will write, now that nothing is left to refuse."""
+def _make_way(plan: Plan, is_anew: bool, why: str, lock: RunLock) -> None:
+    """Set aside what stands where the run will write, now that nothing is left to refuse.
+
+    It is all of an earlier run, if this one begins ``is_anew``; else later checkpoints than that
+    from which it goes on, which get ``why`` behind their names.
+    """
     with _renaming():
-        if resume == "never":
-            _set_aside_run(plan.run_dir, lock)
+        if is_anew:
+            set_aside_run(plan.run_dir, lock)
         elif plan.found:
-            why = "damaged" if resume == "auto" else "superseded"
             _print(set_aside_after(plan.checkpoints, plan.found, why))
             _print(set_aside_damaged(plan.checkpoints, plan.config.checkpoint.keep))
 
@@ -126,7 +170,7 @@ def _print(aside: list[Path]) -> None:
         print(f"hpcgan: set aside: {path}", flush=True)
 
 
-def _set_aside_run(run_dir: Path, lock: RunLock) -> None:
+def set_aside_run(run_dir: Path, lock: RunLock) -> None:
     """Rename an earlier run's directory to the first free of NAME.1, NAME.2, ..."""
     if [each.name for each in run_dir.iterdir()] == ["lock"]:
         return

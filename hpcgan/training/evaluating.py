@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from hpcgan.errors import RunError
+from hpcgan.errors import Diverged
 from hpcgan.evaluation.figures.names import FEWEST
 from hpcgan.evaluation.watchdog import Evaluation, signal
 from hpcgan.evaluation.while_training import Evaluator, samples_each
@@ -176,7 +176,7 @@ class Watching(Callback):
         """Look at the newest evaluations; what shows again was told before.
 
         Raises:
-            RunError: something is wrong, with ``watch.collapse: stop`` (on all ranks).
+            Diverged: something is wrong, with ``watch.collapse: stop`` (on all ranks).
             RollbackRequired: the same, with ``rollback``.
         """
         if not self._evaluating.is_new or self._action is None:
@@ -190,7 +190,7 @@ class Watching(Callback):
             raise RollbackRequired(why, to_best=True)
         if self._action == "stop":
             self._save()
-            raise RunError(f"{why} (watch.collapse); its checkpoint is written", on_all_ranks=True)
+            raise Diverged(f"{why} (watch.collapse); its checkpoint is written", on_all_ranks=True)
         if self._logger:
             self._logger.warn(why)
 

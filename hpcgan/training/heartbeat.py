@@ -20,7 +20,18 @@ from contextlib import contextmanager, suppress
 
 from hpcgan.training.callback import Call, Callback
 from hpcgan.training.diagnosis import OwnState, PeerState, diagnose
-from hpcgan.training.links import BEAT, ENDING, LEAVING, Link, Reception, connect, own_addresses
+from hpcgan.training.links import (
+    BEAT,
+    BEATS,
+    ENDING,
+    LEAVING,
+    STOPPING,
+    Link,
+    Reception,
+    connect,
+    own_addresses,
+)
+from hpcgan.training.stop import Request
 from hpcgan.world import World
 
 _FAN_OUT = 32  # ranks below one in the tree: few connections each, few levels
@@ -35,11 +46,23 @@ _ENDING = 2.0
 class Heartbeat(Callback):
     """This rank's messages to its peers, and the watch over theirs."""
 
-    def __init__(self, world: World, stall_seconds: float, fan_out: int = _FAN_OUT) -> None:
-        """Connect to the peers, which must make progress within ``stall_seconds``.
+    def __init__(
+        self,
+        world: World,
+        stall_seconds: float,
+        request: Request | None = None,
+        fan_out: int = _FAN_OUT,
+    ) -> None:
+        """Connect to the peers. All ranks must call it.
 
-        All ranks must call it. ``fan_out`` is the number of ranks below one in the tree.
+        Args:
+            world: the ranks.
+            stall_seconds: within which each must make progress.
+            request: a wish to stop, which travels with the messages to ranks that have no step in
+                common with this one; None where all learn of it in the same step.
+            fan_out: the number of ranks below one in the tree.
         """
+        self._request = request
         self._world = world
         self._stall_seconds = stall_seconds
         self._fan_out = fan_out
@@ -142,7 +165,8 @@ class Heartbeat(Callback):
         while not self._leaving.is_set():
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + _BEAT
-                self._send(BEAT)
+                wishes = self._request is not None and self._request.is_made()
+                self._send(STOPPING if wishes else BEAT)
             self._receive(max(0.0, next_beat - time.monotonic()))
             now = time.monotonic()
             if now - last_turn > _PAUSE:  # a job that was suspended and goes on has not stalled
@@ -177,7 +201,9 @@ class Heartbeat(Callback):
             if kind == ENDING and self._ended_at is None:
                 self._ended_at = each.heard + _ENDED
                 self._send(ENDING)
-            if kind != BEAT:
+            if kind == STOPPING and self._request:
+                self._request.take(f"a wish of other ranks, through rank {each.rank}")
+            if kind not in BEATS:
                 self._drop(link)
                 return
         if link.has_ended and self._leaving.is_set():

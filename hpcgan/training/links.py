@@ -16,7 +16,10 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 
-BEAT, LEAVING, ENDING = range(3)  # kinds of messages: the last two end a connection
+# Kinds of messages: beats, one of which also says that the run is to stop, and what ends a
+# connection.
+BEAT, LEAVING, ENDING, STOPPING = range(4)
+BEATS = (BEAT, STOPPING)
 _MESSAGE = struct.Struct("!BQ")  # kind, step
 _HELLO = struct.Struct("!16sII")  # token of the run, who calls, whom
 _WELCOME = b"\1"
@@ -52,7 +55,7 @@ class Link:
         self._unsent = begun + _MESSAGE.pack(kind, step)
         with suppress(OSError):  # it is gone, or stopped: its silence will show that
             self._unsent = self._unsent[self._connection.send(self._unsent) :]
-            if kind != BEAT:
+            if kind not in BEATS:
                 self._connection.shutdown(socket.SHUT_WR)
 
     def take(self) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -41,16 +41,24 @@ _IN_RESULT = ("images_per_second", "discriminator_loss", "generator_loss")
 class Logger:
     """The log of one run."""
 
-    def __init__(self, plan: Plan, state: State, world: World, strategy: str = "") -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        state: State,
+        world: World,
+        strategy: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Make the run directory and continue the log from the state's step.
 
-        ``strategy`` describes how the shards are computed.
+        ``strategy`` describes how the shards are computed; the clock gives seconds.
 
         Raises:
             RunError: the run directory cannot be written.
         """
         self._plan = plan
         self._state = state
+        self._clock = clock
         self._directory = plan.run_dir
         try:
             (self._directory / "samples").mkdir(parents=True, exist_ok=True)
@@ -83,7 +91,7 @@ class Logger:
             version=__version__,
             **({"changes": plan.changes} if plan.found else {}),
         )
-        self._start = self._line_time = time.monotonic()
+        self._start = self._line_time = self._clock()
         self._line_step = self._first_step = state.step
         self._losses: list[np.ndarray] = []
         self._skipped = 0
@@ -119,7 +127,7 @@ class Logger:
         if not len(losses):
             return  # all were left out: the next line counts them
         means = losses.mean(axis=0, dtype=np.float64)
-        now, step = time.monotonic(), self._state.step
+        now, step = self._clock(), self._state.step
         seconds = now - self._line_time
         images = (step - self._line_step) * self._plan.images_per_step
         line = {
@@ -172,7 +180,7 @@ class Logger:
         """Print how the run ended and close the files."""
         self._progress.close()
         self.note("finished")
-        seconds = time.monotonic() - self._start
+        seconds = self._clock() - self._start
         steps = self._state.step - self._first_step
         self._print(
             f"hpcgan: finished: {steps} steps in {seconds:.1f} s, "
@@ -185,7 +193,7 @@ class Logger:
         """Note that the run was stopped, and close the files."""
         self._progress.close()
         self.note("stopped", why=why)
-        self._finish(time.monotonic() - self._start)
+        self._finish(self._clock() - self._start)
 
     def _finish(self, seconds: float) -> None:
         """Print the result of this start of the run, and close the files."""
@@ -215,7 +223,7 @@ class Logger:
             _cut(self._directory / "metrics.jsonl", self._state.step)
             self._metrics = (self._directory / "metrics.jsonl").open("a", encoding="utf-8")
         self._losses, self._skipped, self._evaluation = [], 0, {}
-        self._line_time, self._line_step = time.monotonic(), self._state.step
+        self._line_time, self._line_step = self._clock(), self._state.step
         self._progress.n = self._state.step
         self.note("rolled back", why=why)
         self._print(

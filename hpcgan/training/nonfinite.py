@@ -6,7 +6,7 @@ What it looks at is an average over all shards, the same on all ranks, so all of
 from __future__ import annotations
 
 from hpcgan.config_beside import WatchConfig
-from hpcgan.errors import RunError
+from hpcgan.errors import Diverged
 from hpcgan.training.callback import Call, Callback
 
 
@@ -46,13 +46,13 @@ class NonFinitePolicy(Callback):
         """Look at the steps of a call.
 
         Raises:
-            RunError: a step was skipped and must not be, or too many were in a row (on all ranks).
+            Diverged: a step was skipped and must not be, or too many were in a row (on all ranks).
             RollbackRequired: the same, with ``nonfinite: rollback``.
         """
         for step, skipped in enumerate(call.skipped, call.first + 1):
             self._in_a_row = self._in_a_row + 1 if skipped else 0
             if skipped and self._stops:
-                raise RunError(
+                raise Diverged(
                     f"the losses or gradients of step {step} are not finite; the newest "
                     "checkpoint is from before it: go on from there with a lower learning rate "
                     "and --allow-change, or with watch.nonfinite: skip",
@@ -61,7 +61,7 @@ class NonFinitePolicy(Callback):
             if self._in_a_row > self._most and self._rolls_back:
                 raise RollbackRequired(f"the losses or gradients of step {step} are not finite")
             if self._in_a_row > self._most:
-                raise RunError(
+                raise Diverged(
                     f"in {self._in_a_row} steps in a row, to step {step}, an update was left out, "
                     "since its numbers were not finite (watch.skips); go on from an earlier "
                     "checkpoint with a lower learning rate and --allow-change",

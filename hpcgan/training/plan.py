@@ -6,7 +6,7 @@ second, before any rank has begun the long start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +153,13 @@ def configure(
 
 
 def decide(
-    world: World, config: Config, run_dir: Path, resume: str, allow_change: bool = False
+    world: World,
+    config: Config,
+    run_dir: Path,
+    resume: str,
+    allow_change: bool = False,
+    rounds: int | None = None,
+    like: Plan | None = None,
 ) -> Plan:
     """Check everything and decide where the run starts. All ranks must call it.
 
@@ -164,6 +170,9 @@ def decide(
         resume: auto (the newest whole checkpoint of the run directory, if any), never, or the
             path of a checkpoint.
         allow_change: whether the run may go on with other learning rates or data files.
+        rounds: tournaments after which no checkpoint counts.
+        like: the plan of another member of a population, with the same data: what is known of
+            them is taken from it.
 
     Raises:
         UserError: something is wrong; the same on all ranks.
@@ -174,8 +183,20 @@ def decide(
             "several GANs at once",
             on_all_ranks=True,
         )
+    found = checkpoint.read_together(world, lambda: _choose(run_dir, resume, rounds))
+    if like:
+        config = replace(config, data=like.config.data, model=like.config.model)
+        plan = replace(like, config=config, run_dir=run_dir, found=found)
+    else:
+        plan = _decide_data(world, config, run_dir, found)
+    world.all_or_raise(lambda: _check(plan))
+    world.all_or_raise(lambda: _check_same_run(plan, allow_change))
+    return resolving.with_own_values(plan)
+
+
+def _decide_data(world: World, config: Config, run_dir: Path, found: Checkpoint | None) -> Plan:
+    """Return the plan of a run that goes on from ``found``. All ranks must call it."""
     source = open_source(world, config.data)
-    found = checkpoint.read_together(world, lambda: _choose(run_dir, resume))
     config = resolving.with_shards(config, found, world.size)
     config = resolving.with_generator_ranks(config, found, world.size)
     earlier = found.config.data if found else None
@@ -183,22 +204,20 @@ def decide(
     config = world.all_or_raise(lambda: resolving.with_labels(config, assignment, found))
     config = resolving.with_swaps(config, len(source), found)
     samples = _samples(config, source, assignment)
-    held_out = open_held_out(world, config, source)
+    files = config.evaluate.held_out
+    held_out = open_held_out(world, config, files, "evaluate.held_out", source) if files else None
     marks = fingerprints(world, source)
-    plan = Plan(config, source, run_dir, found, assignment, marks, samples, held_out, world.size)
-    world.all_or_raise(lambda: _check(plan))
-    world.all_or_raise(lambda: _check_same_run(plan, allow_change))
-    return plan
+    return Plan(config, source, run_dir, found, assignment, marks, samples, held_out, world.size)
 
 
-def _choose(run_dir: Path, resume: str) -> Checkpoint | None:
+def _choose(run_dir: Path, resume: str, rounds: int | None) -> Checkpoint | None:
     """Return the checkpoint to go on from."""
     if resume == "never":
         return None
     checkpoints = run_dir / "checkpoints"
     if resume != "auto":
         return checkpoint.read(Path(expanded(resume)))
-    found, warnings = checkpoint.newest(checkpoints)
+    found, warnings = checkpoint.newest(checkpoints, rounds)
     for warning in warnings:
         print(f"hpcgan: warning: {warning}", flush=True)
     if warnings and found is None:
@@ -240,18 +259,8 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
     found = plan.found
     if found is None:
         return
-    changed, changeable = [], plan.changed_data
-    for key, text in differences(found.config, plan.config).items():
-        sets_decay = key == "train.steps" and plan.config.optimizer.decay != "none"
-        if sets_decay:  # the rate, which follows the number of all steps, would jump
-            changeable.append(f"{text}, which optimizer.decay follows")
-        elif KEYS[key].on_resume is OnResume.ALLOW_CHANGE:
-            changeable.append(text)
-        elif KEYS[key].on_resume is OnResume.FIXED:
-            changed.append(text)
-    if found.config.staleness != plan.config.staleness:  # whatever null stands for
-        before, now = found.config.staleness, plan.config.staleness
-        changed.append(f"train.staleness: {before} -> {now}")
+    changed, changeable = _changed_keys(found.config, plan.config)
+    changeable += plan.changed_data
     if found.data != plan.data:
         changed.append(f"data: {found.data} -> {plan.data}")
     if found.samples.values != plan.samples.values:
@@ -264,10 +273,37 @@ def _check_same_run(plan: Plan, allow_change: bool) -> None:
             f"samples: {found.sample_shape} {found.dtype} -> "
             f"{plan.source.sample_shape} {plan.source.dtype}"
         )
+    _refuse(str(found.path), changed, [] if allow_change else changeable)
+
+
+def check_same(origin: str, before: Config, now: Config, allow_change: bool) -> None:
+    """Refuse to go on with another configuration than ``before``, which is of ``origin``."""
+    changed, changeable = _changed_keys(before, now)
+    _refuse(origin, changed, [] if allow_change else changeable)
+
+
+def _refuse(origin: str, changed: list[str], changeable: list[str]) -> None:
+    """Refuse what has changed; what is changeable alone may be allowed."""
     hint = "" if changed else ", or --allow-change"
-    changed += [] if allow_change else changeable
-    if changed:
+    if changed or changeable:
         raise ConfigError(
-            f"{found.path} is of a run with another configuration ({'; '.join(changed)}); "
-            f"choose another --run-dir, or --resume never to start again{hint}"
+            f"{origin} is of a run with another configuration "
+            f"({'; '.join([*changed, *changeable])}); choose another --run-dir, or --resume never "
+            f"to start again{hint}"
         )
+
+
+def _changed_keys(before: Config, now: Config) -> tuple[list[str], list[str]]:
+    """Return what makes another run, and what may change if that is asked for, in words."""
+    changed, changeable = [], []
+    for key, text in differences(before, now).items():
+        sets_decay = key == "train.steps" and now.optimizer.decay != "none"
+        if sets_decay:  # the rate, which follows the number of all steps, would jump
+            changeable.append(f"{text}, which optimizer.decay follows")
+        elif KEYS[key].on_resume is OnResume.ALLOW_CHANGE:
+            changeable.append(text)
+        elif KEYS[key].on_resume is OnResume.FIXED:
+            changed.append(text)
+    if before.staleness != now.staleness:  # whatever null stands for
+        changed.append(f"train.staleness: {before.staleness} -> {now.staleness}")
+    return changed, changeable

@@ -1,48 +1,39 @@
-"""Several GANs at once: a population, each member of which is a run of its own.
+"""Several GANs at once: a population, with tournaments between its members.
 
-    ranks 0, 1   member 0, then member 1    RUN/member_0, RUN/member_1
-    ranks 2, 3   member 2                   RUN/member_2
+    ranks 0, 1   member 0   train to the end of the round  --+--  judge, take  --  commit  --  ...
+    rank 2       member 1   train to the end of the round  --+
 
 Member k is the run of the same configuration with ``seed`` + k: it trains the same networks as if
-it were alone, in a directory that every other command understands. Where there are more ranks than
-members, neighbouring ranks train one together; where there are fewer, they train theirs in turn.
-What fails in one does not end the others.
+it were alone, in a directory that every other command understands. Within a round no rank talks to
+any outside of its member; at the end of one all ranks meet, those of diverged members, too. The
+round is over when rank 0 has written ``population.json``, after all members' checkpoints: a
+population that was killed goes on from there, and what came after is made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hpcgan import varied
-from hpcgan.config import KEYS, Config, PopulationConfig
-from hpcgan.config_checks import check_values
-from hpcgan.data.shards import hosted_shards
+from hpcgan import population_commit
+from hpcgan.config import Config
 from hpcgan.devices import prepare_tensorflow
-from hpcgan.errors import ConfigError, RunError, Stopped, UserError
-from hpcgan.files import writing
-from hpcgan.training import directory
+from hpcgan.errors import ConfigError, Diverged, RunError, Stopped, UserError
+from hpcgan.files import json_lines, write_whole
+from hpcgan.population_commit import Commit
+from hpcgan.training import directory, tournament
+from hpcgan.training.members import Crew, check, crews, rebalanced
+from hpcgan.training.tournament import Take
 from hpcgan.world import World
 
 if TYPE_CHECKING:
-    from hpcgan.training.heartbeat import Heartbeat
+    from hpcgan.training.contest import Contest
+    from hpcgan.training.hosting import Host
     from hpcgan.training.stop import Request
 
-
-class Crew(NamedTuple):
-    """Neighbouring ranks that train some members.
-
-    Attributes:
-        number: of the crew.
-        ranks: in the world.
-        members: that they train, one after the other.
-    """
-
-    number: int
-    ranks: range
-    members: range
+_FORGETS = 0.5  # of the seconds of a crew without members: some time it gets one again
 
 
 class Failure(NamedTuple):
@@ -59,59 +50,6 @@ class Failure(NamedTuple):
     message: str
 
 
-def crews(members: int, ranks: int) -> Iterator[Crew]:
-    """Yield the crews of a population: as many as possible, as even as possible."""
-    number = min(members, ranks)
-    for crew in range(number):
-        own = hosted_shards(ranks, number, crew), hosted_shards(members, number, crew)
-        yield Crew(crew, *own)
-
-
-def member_config(config: Config, member: int) -> Config:
-    """Return the configuration of a member: a run's, with a seed and values of its own."""
-    for key, value in varied.values(config, member).items():
-        config = varied.with_value(config, key, value)
-    return replace(
-        config,
-        name=f"{config.name}-{member}",
-        seed=config.seed + member,
-        data=replace(config.data, shards=config.data.shards or 1),
-        parallel=replace(config.parallel, population=1),
-        population=PopulationConfig(),
-    )
-
-
-def check(config: Config, ranks: int, resume: str) -> None:
-    """Refuse a population that cannot be trained on so many ranks."""
-    members, most_seed = config.parallel.population, KEYS["seed"].bounds.at_most
-    assert most_seed is not None
-    if config.seed + members - 1 > most_seed:
-        raise ConfigError(
-            f"seed is {config.seed}, and parallel.population {members} takes as many from there; "
-            f"the last may be {most_seed:.0f}"
-        )
-    if config.parallel.mode != "synchronous" or config.train.discriminators > 1:
-        raise ConfigError(
-            f"parallel.population is {members}, whose members are trained synchronously, with one "
-            "discriminator each; leave out parallel.mode and train.discriminators"
-        )
-    if resume not in ("auto", "never"):
-        raise ConfigError(
-            f"--resume {resume} names one checkpoint, and parallel.population is {members}; use "
-            "auto or never"
-        )
-    for member in range(members):
-        check_values(member_config(config, member), f"member {member}")
-    fullest = max(len(crew.ranks) for crew in crews(members, ranks))
-    shards = config.data.shards or 1
-    if fullest > shards:
-        raise ConfigError(
-            f"{members} members on {ranks} ranks have up to {fullest} ranks each, and data.shards, "
-            f"which is of each member, is {shards}; use more shards, or at most {members * shards} "
-            "ranks"
-        )
-
-
 def train(
     world: World,
     config: Config,
@@ -125,87 +63,214 @@ def train(
     Raises:
         UserError: the population cannot be trained so, or some members' runs have failed, each of
             which is named (on all ranks).
+        Diverged: all members have (on all ranks).
         Stopped: somebody asked for it; each member goes on where it was (on all ranks).
     """
     world.all_or_raise(lambda: check(config, world.size, resume))
-    world.on_root(lambda: _make(run_dir))
-    world.all_or_raise(lambda: prepare_tensorflow(world))  # after all that is told at once
-    from hpcgan.ring import Ring
-    from hpcgan.training.heartbeat import Heartbeat
+    with directory.held_population(world, config, run_dir, resume, allow_change) as commit:
+        world.all_or_raise(lambda: prepare_tensorflow(world))  # after all that is told at once
+        from hpcgan.ring import Ring
+        from hpcgan.training.contest import Contest
+        from hpcgan.training.heartbeat import Heartbeat
+        from hpcgan.training.hosting import Host
 
-    every = list(crews(config.parallel.population, world.size))
-    (own,) = (crew for crew in every if world.rank in crew.ranks)
-    if world.is_root:
-        print(_opening(config, every), flush=True)
-    part = world.part(own.number)
-    if any(len(crew.ranks) > 1 for crew in every):
-        Ring(world, [part])  # Horovod makes all groups when it starts
-    heartbeat = Heartbeat(world, config.run.stall_seconds)
-    failures = []
-    with heartbeat.beating():
-        for member in own.members:
-            failure = _train_member(
-                part, config, run_dir, member, resume, allow_change, request, heartbeat
-            )
-            if failure:
-                failures.append(failure)
-            if failure and failure.status == Stopped.status:
-                break
-        # Others may take hours longer; those who are done rest, and the heartbeat knows it.
-        world.wait_asleep()
-    own_failures = failures if part.is_root else []
-    found = [Failure(*each) for rank in world.gather_json(own_failures) for each in rank]
-    raise_failures(found, config.parallel.population)
+        every = list(crews(config.parallel.population, world.size))
+        (own,) = (crew for crew in every if world.rank in crew.ranks)
+        if world.is_root:
+            print(_opening(config, every, commit), flush=True)
+        part = world.part(own.number)
+        if any(len(crew.ranks) > 1 for crew in every):
+            Ring(world, [part])  # Horovod makes all groups when it starts
+        heartbeat = Heartbeat(world, config.run.stall_seconds, request)
+        with heartbeat.beating():
+            host = Host(part, config, run_dir, allow_change, request, heartbeat)
+            contest = Contest(world, host, config) if config.tournament.every else None
+            population = Population(world, config, run_dir, host, every, own, contest, request)
+            try:
+                population.train(commit)
+            except UserError as error:
+                if error.on_all_ranks:  # any other ends all ranks at once, with their threads
+                    host.close()
+                raise
+            host.close()
     if world.is_root:
         last = config.parallel.population - 1
         print(f"hpcgan: all members have finished: {run_dir}/member_0 to member_{last}", flush=True)
 
 
-def _train_member(
-    part: World,
-    config: Config,
-    run_dir: Path,
-    member: int,
-    resume: str,
-    allow_change: bool,
-    request: Request,
-    heartbeat: Heartbeat,
-) -> Failure | None:
-    """Train a member; return what ended it too early, if anything did."""
-    from hpcgan.training import run
+class Population:
+    """A population as one of the ranks sees it. All ranks must call its methods together."""
 
-    label = f"member {member}: "
-    place = run_dir / f"member_{member}"
-    own = member_config(config, member)
-    if part.is_root and config.population.vary:
-        values = varied.values(config, member).items()
-        print(label + ", ".join(f"{key} {value:.4g}" for key, value in values), flush=True)
-    try:
-        with directory.held(part, own, place, resume, allow_change) as plan:
-            if plan.is_finished:
-                if part.is_root:
-                    print(f"{label}finished already: {plan.found and plan.found.path}", flush=True)
-                return None
-            run.train_watched(part, replace(plan, label=label), request, heartbeat)
-    except UserError as error:
-        if not error.on_all_ranks:
-            raise  # it ends all ranks, since the others of the crew may wait for this one
-        return Failure(member, error.status, str(error))
-    return None
+    def __init__(
+        self,
+        world: World,
+        config: Config,
+        run_dir: Path,
+        host: Host,
+        every: list[Crew],
+        own: Crew,
+        contest: Contest | None,
+        request: Request,
+    ) -> None:
+        """Prepare the training.
+
+        Args:
+            world: all ranks.
+            config: of the population.
+            run_dir: of the population.
+            host: of this rank's members.
+            every: the crews.
+            own: that of this rank.
+            contest: judges the members, if there are tournaments.
+            request: becomes true when this rank is asked to stop.
+        """
+        self._world, self._config, self._run_dir = world, config, run_dir
+        self._host, self._contest, self._request = host, contest, request
+        self._crew, self._every = own.number, every
+        self._members = [list(crew.members) for crew in every]  # of each crew, now
+        self._seconds = [1.0] * len(every)  # that each crew needs for a member in a round
+
+    def train(self, commit: Commit) -> None:
+        """Train from a commit to the last step, with a tournament after each round."""
+        tournaments, last = self._config.tournament, self._config.train.steps
+        while end := tournament.step_of_next(commit.step, tournaments.every, last):
+            self._train_to(end, commit)
+            commit = self._hold(commit, end)
+            self._rebalance(commit)
+        self._train_to(last, commit, is_last=True)
+
+    # --- a round -------------------------------------------------------------------------------
+
+    def _train_to(self, end: int, commit: Commit, is_last: bool = False) -> None:
+        """Train the members of this rank in turn, and wait for all others."""
+        failures: list[Failure] = []
+        for place, number in enumerate(self._members[self._crew]):
+            if place and self._request.is_made():
+                failures.append(Failure(number, Stopped.status, "stopped before its turn"))
+                break
+            try:
+                self._train_member(number, end, commit, is_last)
+            except UserError as error:
+                if not error.on_all_ranks:
+                    raise  # it ends all ranks, since the others of the crew may wait for this one
+                failures.append(Failure(number, error.status, str(error)))
+                self._host.leave(number)
+                if isinstance(error, Stopped):
+                    break
+        # Others may take hours longer; those who are done rest, and the heartbeat knows it.
+        self._world.wait_asleep()
+        part = self._host.part
+        found = self._world.gather_json([failures if part.is_root else [], self._request.is_made()])
+        failed = [Failure(*each) for own, _ in found for each in own]
+        is_stopped = any(asked for _, asked in found) and not is_last
+        if failed or is_stopped:
+            for number in list(self._host.members):
+                self._host.save(number)
+                self._host.leave(number, "the population stops")
+        raise_failures(failed, self._config.parallel.population)
+        if is_stopped:
+            raise Stopped(f"stopped after step {end} of all members, before their tournament")
+
+    def _train_member(self, number: int, end: int, commit: Commit, is_last: bool) -> None:
+        """Train a member to the end of a round, or of all."""
+        host = self._host
+        if number not in host.members:
+            plan = host.open(number, commit).plan
+            if plan.is_finished and is_last:
+                if host.part.is_root:
+                    print(f"{plan.label}finished already: {plan.found and plan.found.path}")
+                host.leave(number)
+                return
+        host.fit(number, end)
+        if is_last:
+            host.finish(number)
+
+    # --- between two rounds --------------------------------------------------------------------
+
+    def _hold(self, commit: Commit, end: int) -> Commit:
+        """Hold the tournament after step ``end``; return the new commit."""
+        assert self._contest is not None
+        found = self._contest.hold(commit.round + 1)
+        if len(found.diverged) == self._config.parallel.population:
+            raise Diverged(f"all members have diverged by step {end}", on_all_ranks=True)
+        new = Commit(self._config, commit.round + 1, end, tuple(found.diverged))
+        line = {
+            "round": new.round,
+            "step": end,
+            "pairs": found.pairs,
+            "scores": found.scores,
+            "took": [{"member": each.member, "from": each.giver} for each in found.takes],
+            "values": found.values,
+        }
+        # All members' checkpoints are written now; and none is of a later round before the commit.
+        self._world.barrier()
+        self._world.on_root(lambda: self._commit(new, line))
+        if self._world.is_root:
+            print(_told(new, found.scores, found.takes, found.diverged), flush=True)
+        return new
+
+    def _commit(self, commit: Commit, line: dict[str, Any]) -> None:
+        """Write what a tournament has come to; rank 0 alone."""
+        path = self._run_dir / "tournaments.jsonl"
+        lines = [text for text, each in json_lines(path, "round") if each["round"] < commit.round]
+        write_whole(path, ("".join(lines) + json.dumps(line) + "\n").encode())
+        population_commit.write(self._run_dir, commit)
+
+    def _rebalance(self, commit: Commit) -> None:
+        """Give members to other crews if some are slower than others."""
+        own = self._members[self._crew]
+        took = self._host.take_seconds()
+        mine = [self._crew, took / len(own)] if own and self._host.part.is_root else None
+        self._seconds = [_FORGETS * each for each in self._seconds]
+        for found in self._world.gather_json(mine):
+            if found:
+                self._seconds[found[0]] = found[1]
+        before, self._members = self._members, rebalanced(self._members, self._seconds)
+        for number in set(own) - set(self._members[self._crew]):
+            self._host.leave(number, "other ranks go on with it")
+        if before == self._members:
+            return
+        self._world.barrier()  # their directories are free now
+        for number in self._members[self._crew]:
+            if number not in self._host.members:
+                self._host.open(number, commit)
+        if self._world.is_root:
+            times = ", ".join(f"{each:.1f}" for each in self._seconds)
+            print(
+                f"hpcgan: the ranks need {times} s for a member in a round: from now on they train "
+                f"members {'; '.join(_listed(each) for each in self._members)}",
+                flush=True,
+            )
 
 
-def _make(run_dir: Path) -> None:
-    with writing(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
-
-
-def _opening(config: Config, every: list[Crew]) -> str:
+def _opening(config: Config, every: list[Crew], commit: Commit) -> str:
     """Return how the members are divided, in a line."""
     members, ranks = config.parallel.population, sum(len(crew.ranks) for crew in every)
     text = f"hpcgan: {config.name}: a population of {members} on {ranks} ranks"
+    if commit.round:
+        text += f", from tournament {commit.round} on"
     if members > ranks:
         return f"{text}, each of which trains up to {-(-members // ranks)} in turn"
     return f"{text}, up to {-(-ranks // members)} of which train one together"
+
+
+def _told(commit: Commit, scores: Sequence[Any], takes: list[Take], diverged: list[int]) -> str:
+    """Return how a tournament went, in a line."""
+    took = ", ".join(f"{each.member} from {each.giver}" for each in takes) or "nobody"
+    text = f"hpcgan: tournament {commit.round} after step {commit.step}: scores "
+    text += f"{'; '.join(map(_scored, scores))}; took: {took}"
+    return f"{text}; diverged: {_listed(diverged)}" if diverged else text
+
+
+def _scored(score: Any) -> str:
+    """Return a score in words: a number, two of them, or none."""
+    if isinstance(score, list | tuple):
+        return "/".join(map(_scored, score))
+    return "-" if score is None else f"{score:.4g}"
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers)) or "none"
 
 
 def raise_failures(failures: list[Failure], members: int) -> None:

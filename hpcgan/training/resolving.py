@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hpcgan import varied
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.data.assignment import ShardAssignment, assign_shards
@@ -63,6 +64,16 @@ def with_generator_ranks(config: Config, found: Checkpoint | None, ranks: int) -
         return config
     number = found.config.parallel.generator_ranks
     return replace(config, parallel=replace(parallel, generator_ranks=number))
+
+
+def with_own_values(plan: Plan) -> Plan:
+    """Leave out what of its checkpoint's values is of keys that the configuration has changed."""
+    found = plan.found
+    if not found or not found.values:
+        return plan
+    before, now = varied.in_use(found.config), varied.in_use(plan.config)
+    kept = {key: value for key, value in found.values.items() if before.get(key) == now.get(key)}
+    return replace(plan, found=replace(found, values=kept))
 
 
 def balanced(world: World, plan: Plan) -> Plan:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from hpcgan import checkpoint
+from hpcgan import checkpoint_directory
 from hpcgan.config import Config
 from hpcgan.errors import ConfigError
 from hpcgan.training.stop import handling
@@ -74,7 +74,7 @@ class Supervisor:
         """
         for attempt in range(1 + most):
             words = sys.argv[1:]
-            if attempt and _has_checkpoints(run_dir):
+            if attempt and checkpoint_directory.has_any(run_dir):
                 words = [*words, "--resume", "auto"]
             status = self._attempt(command(cores, words))
             if self._is_asked and status == 128 + signal.SIGUSR1:
@@ -107,12 +107,6 @@ class Supervisor:
             is_second = self._is_asked and number == signal.SIGINT
             self._process.send_signal(signal.SIGTERM if is_second else signal.SIGUSR1)
         self._is_asked = True
-
-
-def _has_checkpoints(run_dir: Path) -> bool:
-    """Return whether a run, or a member of a population, has begun."""
-    places = [run_dir, *run_dir.glob("member_*")]
-    return any(checkpoint.paths(place / "checkpoints") for place in places)
 
 
 def environment(outer: Mapping[str, str]) -> dict[str, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from hpcgan import checkpoint
+from hpcgan.config import Config
 from hpcgan.data.placement import Shard, opened_shards
-from hpcgan.errors import RunError, UserError
+from hpcgan.errors import Diverged, UserError
 from hpcgan.gan.state import State
-from hpcgan.parallel import making
+from hpcgan.parallel import Strategy, making
 from hpcgan.parallel.timer import CollectiveTimer
 from hpcgan.training import directory, evaluating, timeline
 from hpcgan.training.callback import Callback
@@ -65,14 +68,40 @@ def train_watched(
     if plan.found:
         plan.found.groups.clear()  # rank 0 would hold the state twice to the end
     with opened_shards(world, config, plan.source, plan.assignment) as shards:
-        run = Run(world, plan, state, shards(config.seed), request, heartbeat, keeps_timeline)
+        compiled = compile_step(world, config, state, plan.source.dtype)
+        own = shards(config.seed)
+        run = Run(world, plan, compiled, own, request, heartbeat, keeps_timeline=keeps_timeline)
         try:
-            run.fit()
+            run.fit(config.train.steps)
         except UserError as error:
             if error.on_all_ranks:  # any other ends all ranks at once, with their threads
                 run.settle()
             raise
         run.close()
+
+
+class Compiled(NamedTuple):
+    """Networks with their compiled training step: of one run, or of several in turn.
+
+    Attributes:
+        state: the networks.
+        strategy: trains them.
+        collectives: when the step was in an exchange.
+    """
+
+    state: State
+    strategy: Strategy
+    collectives: CollectiveTimer
+
+
+def compile_step(world: World, config: Config, state: State, dtype: str) -> Compiled:
+    """Return a state with the training step of ``config``. All ranks must call it.
+
+    ``dtype`` is that of the samples.
+    """
+    collectives = CollectiveTimer()
+    strategy = making.over_ring(world, config, state, dtype, collectives)
+    return Compiled(state, strategy, collectives)
 
 
 class Run:
@@ -85,26 +114,36 @@ class Run:
         self,
         world: World,
         plan: Plan,
-        state: State,
+        compiled: Compiled,
         shards: Mapping[int, Shard],
         request: Request,
         heartbeat: Heartbeat,
+        clock: Callable[[], float] = time.monotonic,
         keeps_timeline: bool = False,
     ) -> None:
-        """Compile the training step, open the log, and make a checkpoint if there is none yet."""
+        """Open the log, and make a checkpoint if there is none yet.
+
+        Args:
+            world: the ranks.
+            plan: of the run.
+            compiled: its networks as they are now, with their training step.
+            shards: of this rank.
+            request: becomes true when this rank is asked to stop.
+            heartbeat: is told of each call.
+            clock: gives seconds, those of the run alone.
+            keeps_timeline: whether a timeline of all ranks is written at the end.
+        """
         self._world = world
         self._plan = plan
-        self._state = state
+        self._state, self._strategy, collectives = compiled
         self._keeps_timeline = keeps_timeline
-        config = plan.config
-        collectives = CollectiveTimer()
-        self._strategy = making.over_ring(world, config, state, plan.source.dtype, collectives)
+        config, state = plan.config, self._state
         self._sharing = Sharing(world, state, self._strategy)
         self._timer = Timer(collectives, timeline.most_events(world) if keeps_timeline else 0)
         self._logger = (
-            Logger(plan, state, world, self._strategy.description) if world.is_root else None
+            Logger(plan, state, world, self._strategy.description, clock) if world.is_root else None
         )
-        self._manager = CheckpointManager(plan, state) if world.is_root else None
+        self._manager = CheckpointManager(plan, state, clock) if world.is_root else None
         # A run that begins from a checkpoint of another directory has none here, too.
         if self._manager and not checkpoint.path_of(plan.checkpoints, state.step).exists():
             self._manager.save_now()
@@ -114,28 +153,27 @@ class Run:
             heartbeat,  # closest to the call: what stands still elsewhere is this rank's own fault
             self._nonfinite,
             self._replicas,
-            Logging(world, plan, self._timer, self._logger),
+            Logging(world, plan, self._timer, self._logger, clock),
             Checkpointing(world, plan, self._timer, self._manager, self._sharing, self._is_best),
             StopOnRequest(world, plan, self._strategy, request, self._stop),
         ]
         self._evaluating: Evaluating | None = None
         if evaluating.is_wanted(plan):
             self._evaluating = Evaluating(
-                world, plan, state, self._timer, self._logger, self._sharing
+                world, plan, state, self._timer, self._logger, self._sharing, clock
             )
-            self._watching = Watching(plan, self._evaluating, self._logger, self._save)
+            self._watching = Watching(plan, self._evaluating, self._logger, self.save)
             callbacks.insert(3, self._evaluating)  # before the line that has its figures
             callbacks.insert(-1, self._watching)  # after the checkpoint, from which a run goes on
         self._trainer = Trainer(world, plan, state, self._strategy, shards, self._timer, callbacks)
 
-    def fit(self) -> None:
-        """Train from the state's step to the last one, back at a checkpoint where that is due.
+    def fit(self, last: int) -> None:
+        """Train from the state's step to ``last``, back at a checkpoint where that is due.
 
         Raises:
             RunError: as ``train``.
             Stopped: a rank was asked to stop; all ranks raise it after the same step.
         """
-        last = self._plan.config.train.steps
         while self._state.step < last:
             try:
                 self._trainer.fit(last)
@@ -150,6 +188,29 @@ class Run:
         if self._logger:
             self._logger.close()
         self._world.barrier()
+
+    def save(self) -> None:
+        """Write a checkpoint and wait for it. All ranks must call it."""
+        self._sharing.share()
+        if self._manager:
+            self._manager.save_now()
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Write to the history what has happened to the run."""
+        if self._logger:
+            self._logger.note(event, **facts)
+
+    def take_over(self) -> None:
+        """Go on from a state that has been changed from outside, after the same step."""
+        self._strategy.refresh(self._plan.config)
+        self._nonfinite.reset()
+        self._replicas.reset()
+
+    def leave(self, why: str) -> None:
+        """End the run before its last step; ``why`` if it has not ended by itself."""
+        self.settle()
+        if self._logger and why:
+            self._logger.stop(why)
 
     def settle(self) -> None:
         """Wait until nothing is being written, when all ranks have raised an error."""
@@ -166,12 +227,6 @@ class Run:
         """Return whether an evaluation has just found the state the best of the run."""
         return self._evaluating is not None and self._evaluating.is_best
 
-    def _save(self) -> None:
-        """Write a checkpoint and wait for it. All ranks must call it."""
-        self._sharing.share()
-        if self._manager:
-            self._manager.save_now()
-
     def _roll_back(self, why: str, to_best: bool) -> None:
         """Go on from a checkpoint, with other samples and noise and lower learning rates.
 
@@ -182,7 +237,8 @@ class Run:
         modeling with pathways, 2022, section 5.1). All ranks must call it after the same step.
 
         Raises:
-            RunError: the run has gone back often enough, or there is no checkpoint (on all ranks).
+            Diverged: the run has gone back often enough (on all ranks).
+            CheckpointError: there is no checkpoint (on all ranks).
         """
         state = self._state
         rollbacks, drawn = state.rollbacks + 1, state.discarded + state.step
@@ -213,7 +269,7 @@ class Run:
         """Refuse to go back once more than the configuration allows."""
         most = self._plan.config.watch.rollbacks
         if self._state.rollbacks > most:
-            raise RunError(
+            raise Diverged(
                 f"{why}, and the run has gone back {most} times (watch.rollbacks); start again "
                 "with lower learning rates, or another loss"
             )

@@ -62,6 +62,11 @@ class Request:
             self.reason = next((why for end, why in self._ends if now >= end), None)
         return self.reason is not None
 
+    def take(self, reason: str) -> None:
+        """Take a wish of others, if there is none yet."""
+        if self.reason is None:
+            self.reason = reason
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take signals as requests while inside; a second SIGINT ends the process at once."""

@@ -39,7 +39,7 @@ def tree(world, fan_out):
 
 @pytest.mark.parametrize("fan_out", [1, 2, 32])
 def test_ranks_hear_of_one_another_and_leave_in_any_order(world, ends, capfd, fan_out):
-    watch = Heartbeat(world, 60, fan_out)
+    watch = Heartbeat(world, 60, fan_out=fan_out)
     assert watch.neighbours == tree(world, fan_out)
     with watch.beating():
         for step in range(3):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpcgan.errors import RunError
-from hpcgan.training import plan, population
+from hpcgan.training import members, plan, population
 from hpcgan.training.stop import Request
 from tests.mpi.small_runs import check_same, train, variables, write_config
 
@@ -46,7 +46,7 @@ def test_several_ranks_train_a_member_together(world, shared_path):
     config = written(world, shared_path)
     words = ["--parallel.population=2", "--data.shards=2"]
     train_all(world, config, shared_path / "all", *words)
-    number = next(c.number for c in population.crews(2, world.size) if world.rank in c.ranks)
+    number = next(c.number for c in members.crews(2, world.size) if world.rank in c.ranks)
     crew = world.part(number)
     train(crew, config, shared_path / f"alone_{number}", f"--seed={number}", "--data.shards=2")
     world.barrier()

@@ -8,7 +8,8 @@ import pytest
 
 from hpcgan.config import Config, DataConfig, ParallelConfig, TrainConfig
 from hpcgan.errors import ConfigError, RunError, Stopped
-from hpcgan.training.population import Crew, Failure, check, crews, member_config, raise_failures
+from hpcgan.training.members import Crew, check, config_of, crews
+from hpcgan.training.population import Failure, raise_failures
 
 
 def made(members: int, **changes: object) -> Config:
@@ -41,7 +42,7 @@ def test_every_rank_and_every_member_has_one_crew(members: int, ranks: int) -> N
 
 def test_a_member_is_a_run_with_a_seed_of_its_own() -> None:
     config = made(4, name="many", seed=7)
-    third = member_config(config, 2)
+    third = config_of(config, 2)
     expected = replace(
         config,
         name="many-2",
@@ -51,7 +52,7 @@ def test_a_member_is_a_run_with_a_seed_of_its_own() -> None:
     )
     assert third == expected
     two = replace(config, data=replace(config.data, shards=2))
-    assert member_config(two, 0).data.shards == 2
+    assert config_of(two, 0).data.shards == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""How good a generator is: the score of a member of a population, lower for better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpcgan.config import Config
+from hpcgan.data.source import Source
+from hpcgan.errors import Diverged
+from hpcgan.evaluation import drawing
+from hpcgan.evaluation.features import pca, with_features
+from hpcgan.evaluation.figures.frechet import distance, moments
+from hpcgan.gan.conditions import as_input
+from hpcgan.group import Group
+
+if TYPE_CHECKING:
+    from hpcgan.gan.state import State
+
+_SEED = 0  # of the choice of real samples
+
+
+class FrechetJudge:
+    """The Fréchet distance of generated samples to real ones, in their principal components.
+
+    All ranks of the group must make it and call its methods together.
+    """
+
+    def __init__(self, group: Group, source: Source, samples: int) -> None:
+        """Read real samples; ``samples`` are compared, or as many as there are.
+
+        Raises:
+            DataError: they cannot be read (on all ranks).
+        """
+        (numbers,) = drawing.choose(_SEED, len(source), min(samples, len(source)))
+        self._real = drawing.read(group, source, numbers)
+        # A distance needs several times as many samples as there are dimensions.
+        most = min(pca.MOST, max(1, len(numbers) // 4))
+        self._extractor = pca.fit(self._real, most)
+        self._reference = moments(with_features(self._extractor, self._real))
+
+    def score(
+        self, state: State, config: Config, class_counts: tuple[int, ...], seed: int
+    ) -> float | None:
+        """Return the distance of the (averaged) generator; None if its samples are not finite.
+
+        ``seed`` is that of the latents.
+        """
+        group, count = self._real.group, self._real.count
+        try:
+            made = drawing.generate(group, state, config, self._real, class_counts, count, seed)
+        except Diverged:
+            return None
+        return distance(moments(with_features(self._extractor, made)), self._reference)
+
+
+def generator_loss(
+    group: Group,
+    state: State,
+    config: Config,
+    class_counts: tuple[int, ...],
+    samples: int,
+    seed: int,
+) -> float | None:
+    """Return the (averaged) generator's loss by the discriminator; None if it is not finite.
+
+    All ranks of the group must call it. ``seed`` is that of the latents.
+    """
+    from hpcgan.gan.losses import make_loss
+
+    loss, total = make_loss(config.loss.name), np.zeros(1)
+    for images, labels in drawing.generated(group, state, config, class_counts, samples, seed):
+        logits = discriminator_logits(state, config, images, labels)
+        total += len(images) * float(loss.generator(logits[:, np.newaxis]))
+    mean = float(group.sum_arrays(total)[0]) / samples
+    return mean if np.isfinite(mean) else None
+
+
+def discriminator_logits(
+    state: State, config: Config, images: np.ndarray, labels: np.ndarray | None
+) -> np.ndarray:
+    """Return D's logits, (n,) float64, of samples (n, *sample_shape); needs no other rank.
+
+    Args:
+        state: the networks.
+        config: of the run, resolved.
+        images: as the data have them, or as the generator makes them.
+        labels: as the data have them, or None.
+    """
+    import tensorflow as tf
+
+    discriminator = state.discriminators[0]
+    given = None if labels is None else as_input(config.model, labels)
+    takes_labels = len(discriminator.inputs) == 2
+    found = [np.zeros(0)]
+    for part in drawing.batches(config, state, len(images)):
+        few = images[part]
+        # The samples as the networks see them (``gan.step``).
+        few = few.astype(np.float32) / 127.5 - 1 if few.dtype == np.uint8 else few
+        inputs = [few, given[part]] if takes_labels and given is not None else few
+        outputs = discriminator(inputs, training=False)
+        found.append(np.ravel(np.array(tf.nest.flatten(outputs)[0], np.float64)))
+    return np.concatenate(found)
