@@ -184,7 +184,8 @@ class Contest:
         """
         host, here = self._host, self._world.rank
         host.rest()
-        ranks = self._everyone(lambda member: host.part.ranks)
+        numbers = [self._world.ranks.index(rank) for rank in host.part.ranks]
+        ranks = self._everyone(lambda member: numbers)
         sends: list[tuple[int, np.ndarray]] = []
         receives: list[tuple[int, np.ndarray]] = []
         found: dict[int, Groups] = {}

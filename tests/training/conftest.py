@@ -41,7 +41,7 @@ def make_saved(
     """Return a function that makes a ``Saved``, by keys of the checkpoint section."""
 
     def make(**keys: object) -> Saved:
-        state = SimpleNamespace(step=0, rollbacks=0, discarded=0)
+        state = SimpleNamespace(step=0, rollbacks=0, discarded=0, values={}, round=0)
         writings: list[Future[None]] = []
 
         class Thread(ThreadPoolExecutor):

@@ -6,9 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from hpcgan.config import Config, DataConfig, ParallelConfig, TrainConfig
+from hpcgan.config import (
+    Config,
+    DataConfig,
+    ParallelConfig,
+    PopulationConfig,
+    TournamentConfig,
+    TrainConfig,
+)
+from hpcgan.config_beside import CheckpointConfig
 from hpcgan.errors import ConfigError, RunError, Stopped
-from hpcgan.training.members import Crew, check, config_of, crews
+from hpcgan.training.members import Crew, check, config_of, crews, rebalanced, shares
 from hpcgan.training.population import Failure, raise_failures
 
 
@@ -90,3 +98,35 @@ def test_who_was_stopped_can_go_on_whatever_became_of_others() -> None:
     with pytest.raises(ConfigError, match="1 of 4 members have failed: member 2: bad"):
         raise_failures([wrong], 4)
     raise_failures([], 4)
+
+
+def test_each_member_goes_to_the_crew_that_is_done_first() -> None:
+    assert shares(8, [1.0, 1.0, 1.0, 1.0]) == [2, 2, 2, 2]
+    assert shares(8, [2.0, 1.0, 1.0, 1.0]) == [1, 3, 2, 2]
+    assert shares(8, [9.0, 1.0, 1.0, 1.0]) == [0, 3, 3, 2]
+
+
+def test_few_members_change_places() -> None:
+    now = [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert rebalanced(now, [9.0, 1.0, 1.0, 1.0]) == [[], [0, 2, 3], [1, 4, 5], [6, 7]]
+
+
+def test_members_stay_where_little_would_be_won() -> None:
+    now = [[0, 1], [2, 3]]
+    assert rebalanced(now, [1.05, 1.0]) == now
+    assert rebalanced([[0], [1, 2, 3]], [1.0, 1.0]) == [[0, 3], [1, 2]]
+
+
+def test_members_that_divide_the_data_have_a_part_each() -> None:
+    config = made(3, population=PopulationConfig(data="divided"))
+    assert [config_of(config, member).data.part for member in range(3)] == [[0, 3], [1, 3], [2, 3]]
+    assert config_of(made(3), 1).data.part is None
+
+
+def test_the_checkpoint_before_a_tournament_stays() -> None:
+    few, many = (
+        made(2, tournament=TournamentConfig(every=5), checkpoint=CheckpointConfig(keep=keep))
+        for keep in (1, 4)
+    )
+    assert config_of(few, 0).checkpoint.keep == 2
+    assert config_of(many, 0).checkpoint.keep == 4
