@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
 from hpcgan.errors import ConfigError
+from hpcgan.files import json_lines
 from hpcgan.scaling.table import aligned, csv_text
 
 HEADINGS = ["run", "steps", "state", "ranks", "images/s", "D loss", "G loss"]
@@ -19,19 +21,53 @@ Trained = dict[str, Any]
 def read(directory: Path) -> list[Trained]:
     """Return the training runs directly below a directory, by name; those without a line not.
 
+    Members of a population have the score of their last tournament, and how often they have taken
+    something.
+
     Raises:
         ConfigError: a run's journal cannot be read.
     """
     found = []
-    for journal in sorted(directory.glob("*/metrics.jsonl")):
+    scores, takes = _tournaments(directory)
+    for journal in sorted(directory.glob("*/metrics.jsonl"), key=_in_order):
         try:
             lines = _lines(journal)
             history = _lines(journal.with_name("history.jsonl"))
             if lines:
-                found.append(_trained(journal.parent.name, lines, history))
+                run = _trained(journal.parent.name, lines, history)
+                if journal.parent.name in scores:
+                    run |= {"score": scores[run["name"]], "took": takes[run["name"]]}
+                found.append(run)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{journal.parent}: no training run: {error}") from None
     return found
+
+
+def _in_order(journal: Path) -> tuple[int, str]:
+    """Return by what runs are sorted: member_10 comes after member_9."""
+    name = journal.parent.name
+    number = name.removeprefix("member_")
+    return (int(number) if number.isdecimal() else -1, name)
+
+
+def _tournaments(directory: Path) -> tuple[dict[str, str], Counter[str]]:
+    """Return the last score of each member of a population, and how often each has taken."""
+    lines = [line for _, line in json_lines(directory / "tournaments.jsonl", "scores", "took")]
+    takes = Counter(f"member_{take['member']}" for line in lines for take in line["took"])
+    last = lines[-1]["scores"] if lines else []
+    return {f"member_{number}": _score(score) for number, score in enumerate(last)}, takes
+
+
+def _score(score: Any) -> str:
+    """Return a score for people: a number, two of them (own, other's), or none."""
+    if isinstance(score, list):
+        return " / ".join(map(_score, score))
+    return "-" if score is None else f"{score:.4g}"
+
+
+def headings(runs: Sequence[Trained]) -> list[str]:
+    """Return the headings of the table of some runs."""
+    return [*HEADINGS, *(key for key in ("score", "took") if key in runs[0])]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -66,7 +102,7 @@ def text(runs: Sequence[Trained]) -> str:
     """Return a table for people, with mean and standard deviation of the losses below it."""
     title = f"{len(runs)} training runs; images/s: median of the journal; losses: its last line"
     below = [f"over all runs: {spread(runs)}"] if len(runs) > 1 else []
-    return "\n".join([title, *aligned([HEADINGS, *map(cells, runs)]), *below])
+    return "\n".join([title, *aligned([headings(runs), *map(cells, runs)]), *below])
 
 
 def spread(runs: Sequence[Trained]) -> str:

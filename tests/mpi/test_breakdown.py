@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 
 from hpcgan.training import breakdown
 from hpcgan.training.timer import Timer
@@ -34,13 +33,12 @@ def test_a_rank_that_lags_is_named_and_the_others_wait_for_it(world, all_reduce)
         assert found.wait_seconds == 0
 
 
-def test_ranks_agree_on_the_lines_that_have_a_breakdown(world, all_reduce, monkeypatch):
+def test_ranks_agree_on_the_lines_that_have_a_breakdown(world, all_reduce):
     collectives, run = timed_steps(all_reduce)
     timer = Timer(collectives)
     # By rank 0's clock lines are 0.3 s apart, by that of others 1000 s: rank 0's counts.
     clock = itertools.count(0.0, 1000.0 if world.rank else 0.3)
-    monkeypatch.setattr(breakdown, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    breakdowns = breakdown.Breakdowns(world, timer)
+    breakdowns = breakdown.Breakdowns(world, timer, lambda: next(clock))
     found = []
     for _ in range(6):
         with timer.measure_update(0, STEPS):

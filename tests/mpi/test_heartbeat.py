@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from hpcgan.training import heartbeat
 from hpcgan.training.callback import Call
 from hpcgan.training.heartbeat import Heartbeat, parent_of
 from hpcgan.training.links import own_addresses
+from hpcgan.training.stop import Request
 
 NOWHERE = "no-such-host.invalid"
 
@@ -55,6 +58,22 @@ def test_ranks_hear_of_one_another_and_leave_in_any_order(world, ends, capfd, fa
         world.barrier()
     assert watch.neighbours == []
     assert (ends, capfd.readouterr().err) == ([], "")
+
+
+def test_a_wish_to_stop_reaches_ranks_that_have_no_step_in_common(world, ends):
+    request = Request(None, {})
+    watch = Heartbeat(world, 60, request, fan_out=1)
+    with watch.beating():
+        if world.rank == world.size - 1:
+            request.take("SIGUSR1")
+        while not request.is_made():
+            time.sleep(0.05)
+        world.barrier()
+    is_own = world.rank == world.size - 1
+    assert request.reason == (
+        "SIGUSR1" if is_own else f"a wish of other ranks, through rank {world.rank + 1}"
+    )
+    assert ends == []
 
 
 @pytest.mark.skipif(not own_addresses(), reason="this host has no address but loopback")

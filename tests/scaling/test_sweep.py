@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,10 +25,9 @@ _IMAGES = 12  # of a step
 class Record:
     """The record of runs in a directory, as their loggers write it."""
 
-    def __init__(self, plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, plan: Plan, directory: Path) -> None:
         self.directory = directory
         self._plan, self._now = plan, 0.0
-        monkeypatch.setattr("hpcgan.training.logger.time.monotonic", lambda: self._now)
 
     def start(self, name: str, ranks: int = 1, step: int | None = None) -> None:
         """Start a run, or go on with it after a step, on a number of ranks."""
@@ -41,7 +41,7 @@ class Record:
             run_dir=self.directory / name,
             found=None if step is None else found,
         )
-        self.logger = Logger(plan, self.state, world)  # type: ignore[arg-type]
+        self.logger = Logger(plan, self.state, world, "", lambda: self._now)  # type: ignore[arg-type]
 
     def line(self, rate: float, losses: tuple[float, float] = (0.5, 1.0)) -> None:
         """Write a line of ten steps, made at so many images a second."""
@@ -71,8 +71,8 @@ def plan(world: World, tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture
-def record(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
-    return Record(plan, tmp_path, monkeypatch)
+def record(plan: Plan, tmp_path: Path) -> Record:
+    return Record(plan, tmp_path)
 
 
 def test_runs_are_compared(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +99,27 @@ def test_runs_are_compared(record: Record, capsys: pytest.CaptureFixture[str]) -
         "name,step,state,ranks,images_per_second,discriminator_loss,generator_loss",
         "a,30,finished,3,200.0,0.5,1.0",
         "b<i>,20,stopped,3,60.0,0.75,4.0",
+    ]
+
+
+def test_members_of_a_population_have_their_scores(record: Record) -> None:
+    for name in ("member_0", "member_10", "member_9"):
+        record.start(name)
+        record.line(100.0)
+        record.logger.close()
+    lines = [
+        {"round": 1, "scores": [3.0, *[None] * 10], "took": [{"member": 9, "from": 0}] * 2},
+        {"round": 2, "scores": [1.25, *[None] * 8, 2.0, [0.5, 1.5]], "took": []},
+    ]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (record.directory / "tournaments.jsonl").write_text(text)
+    found = sweep.read(record.directory)
+    assert sweep.headings(found)[-2:] == ["score", "took"]
+    told = [[sweep.cells(each)[place] for place in (0, -2, -1)] for each in found]
+    assert told == [
+        ["member_0", "1.25", "0"],
+        ["member_9", "2", "2"],
+        ["member_10", "0.5 / 1.5", "0"],
     ]
 
 

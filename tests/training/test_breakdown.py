@@ -108,11 +108,10 @@ def test_all_reduces_that_are_made_side_by_side_take_no_longer_than_the_time_in_
     assert found.wait_seconds == 0.25
 
 
-def test_where_lines_come_fast_only_some_have_a_breakdown(world, monkeypatch):
+def test_where_lines_come_fast_only_some_have_a_breakdown(world):
     """A line each quarter of a second: every fourth has a breakdown, the first one among them."""
     now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    breakdowns, found = Breakdowns(world, Timer(CollectiveTimer())), []
+    breakdowns, found = Breakdowns(world, Timer(CollectiveTimer()), lambda: now), []
     for _ in range(14):
         now += 0.25
         found.append(breakdowns.at_line() is not None)

@@ -100,13 +100,10 @@ def test_each_call_is_counted_and_lines_and_grids_are_written_when_they_are_due(
     assert list(timer.seconds) == ["journal"]
 
 
-def test_a_line_has_the_breakdown_of_the_time_before_it(
-    world: World, timer: Timer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_has_the_breakdown_of_the_time_before_it(world: World, timer: Timer) -> None:
     now = iter([0.0, 2.0, 4.0])  # seconds: each line can have one
-    monkeypatch.setattr("hpcgan.training.breakdown.time.monotonic", lambda: next(now))
     logger: Any = Noted()
-    logging = Logging(world, PLAN, timer, logger)
+    logging = Logging(world, PLAN, timer, logger, lambda: next(now))
     timer.seconds["input"] = 3.0
     logging.after_call(call(0, 2))
     timer.seconds["input"] = 5.0

@@ -57,12 +57,11 @@ def test_a_warning_is_printed_and_noted(
 
 
 def test_speed_and_breakdown_are_those_since_the_line_before(
-    plan: Plan, state: State, world: World, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, state: State, world: World
 ) -> None:
     # The clock shows 100 at the start, 102 and 102.5 at the lines, 103 at the end.
     clock = iter([100.0, 102.0, 102.5, 103.0])
-    monkeypatch.setattr("hpcgan.training.logger.time.monotonic", lambda: next(clock))
-    logger = Logger(plan, state, world)
+    logger = Logger(plan, state, world, clock=lambda: next(clock))
     logger.count(made(*[(0, 0)] * 2))
     state.step = 2
     logger.log(BREAKDOWN._replace(wait_seconds=0.33333))
@@ -120,16 +119,15 @@ def test_updates_that_were_left_out_are_counted_and_have_no_losses(
 
 
 def test_a_resumed_run_keeps_the_lines_up_to_its_step_and_the_clock_goes_on(
-    plan: Plan, state: State, world: World, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, state: State, world: World
 ) -> None:
     plan.run_dir.mkdir()
     before = [{"step": step, "wall_seconds": 10.0 * step} for step in (2, 4, 6)]
     text = "".join(json.dumps(line) + "\n" for line in before)
     (plan.run_dir / "metrics.jsonl").write_text(text + '{"step": 8, "wall_sec')
     clock = iter([100.0, 101.5, 102.0])
-    monkeypatch.setattr("hpcgan.training.logger.time.monotonic", lambda: next(clock))
     state.step = 4
-    log_steps(Logger(plan, state, world), state, 6)
+    log_steps(Logger(plan, state, world, clock=lambda: next(clock)), state, 6)
     lines = metrics(plan)
     assert lines[:2] == before[:2]
     assert [line["step"] for line in lines] == [2, 4, 6]
