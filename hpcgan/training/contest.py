@@ -8,14 +8,12 @@ rank 1   members 2, 3   scores --+-- who takes  ----+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from hpcgan.config import Config
-from hpcgan.data.held_out import open_held_out
-from hpcgan.data.source import Source, open_source
+from hpcgan.data.source import Source
 from hpcgan.evaluation.judging import FrechetJudge, generator_loss
 from hpcgan.gan.state import Groups
 from hpcgan.training import tournament
@@ -48,18 +46,12 @@ class Outcome(NamedTuple):
 class Contest:
     """The tournaments of a population. All ranks must make it, and call its methods together."""
 
-    def __init__(self, world: World, host: Host, config: Config) -> None:
-        """Open the data by which members are judged.
-
-        Raises:
-            UserError: they are missing, or of another kind than those that are trained on.
-        """
+    def __init__(self, world: World, host: Host, config: Config, source: Source) -> None:
+        """Prepare tournaments of the members of a host, judged by the data of ``source``."""
         self._world, self._host, self._config = world, host, config
         self._tournament = config.tournament
+        self._source = source
         self._judge: FrechetJudge | None = None
-        self._source: Source | None = None
-        if self._tournament.judge == "frechet":
-            self._source = _judged_by(world, config)
 
     def hold(self, number: int) -> Outcome:
         """Hold tournament ``number``, after the same step of all members.
@@ -102,7 +94,6 @@ class Contest:
 
     def _distance(self, member: int, number: int) -> float | None:
         """Return a member's Fréchet distance; None if it has diverged."""
-        assert self._source is not None
         if self._judge is None:
             self._judge = FrechetJudge(self._host.part, self._source, self._tournament.samples)
         held = self._host.members[member]
@@ -219,21 +210,3 @@ def _empty_like(groups: Groups) -> Groups:
 def _is_of_generator(group: str) -> bool:
     """Return whether a group of variables is the generator's: it, its average, its optimizer."""
     return group.startswith("generator")
-
-
-def _judged_by(world: World, config: Config) -> Source:
-    """Return the data by which members are judged."""
-    source = open_source(world, replace(config.data, part=None))
-    for key, files in (
-        ("tournament.data", config.tournament.data),
-        ("evaluate.held_out", config.evaluate.held_out),
-    ):
-        if files:
-            return open_held_out(world, config, files, key, source)
-    if world.is_root:
-        print(
-            "hpcgan: members are judged by the data that they are trained on (tournament.data, "
-            "evaluate.held_out)",
-            flush=True,
-        )
-    return source

@@ -174,11 +174,11 @@ class Host:
         found, self._seconds = self._seconds, 0.0
         return found
 
-    def fit(self, number: int, last: int) -> None:
-        """Train a member to step ``last``; one that diverges waits there.
+    def fit(self, number: int, last: int, is_round: bool) -> None:
+        """Train a member to step ``last``; one that diverges waits there, at the end of a round.
 
         Raises:
-            Diverged: it does, and there is no tournament in which it could take from others.
+            Diverged: it has, and no tournament follows in which it could take from others.
             UserError: as ``Run.fit``.
         """
         run, state = self.enter(number)
@@ -186,8 +186,10 @@ class Host:
         try:
             if not member.has_diverged:
                 run.fit(last)
+            elif not is_round:
+                raise Diverged("it has diverged, and no tournament follows", on_all_ranks=True)
         except Diverged as error:
-            if self._config.tournament.every is None:
+            if not is_round:
                 raise
             member.has_diverged = True
             run.note("diverged", why=str(error))
