@@ -62,11 +62,13 @@ def _train_population(
 
 
 def _generate(world: World, arguments: argparse.Namespace) -> None:
+    from hpcgan import ensemble
     from hpcgan.generate import Wanted, generate
 
     given = arguments
     wanted = Wanted(given.count, given.seed, given.label, given.draw, given.trust_networks)
-    generate(world, given.checkpoint, wanted, given.out, given.layout)
+    make = ensemble.generate if given.ensemble else generate
+    make(world, given.checkpoint, wanted, given.out, given.layout)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -87,7 +89,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
     )
     train.set_defaults(run=_train, takes_keys=True, prints_little=True)
     generate = commands.add_parser("generate", help="write samples of a checkpoint's generator")
-    generate.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    generate.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT|RUN_DIR",
+        help="a checkpoint, or a run directory, of which the newest one is taken",
+    )
     generate.add_argument("--count", type=int, required=True, metavar="N")
     generate.add_argument("--out", type=Path, required=True, metavar="FILE.h5|.npz|.png")
     generate.add_argument("--seed", type=int, default=0, metavar="S")
@@ -107,6 +114,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
         "--layout",
         choices=layouts.LAYOUTS,
         help="order of the axes of the samples (default: NHWC, or NDHWC); flat is one axis",
+    )
+    generate.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="samples of all members of the population RUN_DIR, in the proportions in which they "
+        "are nearest to held-out data",
     )
     generate.add_argument(
         "--trust-networks",

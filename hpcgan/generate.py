@@ -2,32 +2,33 @@
 
 Sample i depends on the checkpoint, the seed and i alone: latents are drawn in numbered blocks,
 which the ranks share out. Rank 0 takes the blocks one after the other and writes the file, in the
-units of the source where the data's attribute ``values`` says how these were mapped.
+units of the source where the data's attribute ``values`` says how these were mapped. Several
+generators may take turns (``hpcgan.ensemble``); one alone has all of them.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hpcgan import checkpoint, layouts, pictures
+from hpcgan import checkpoint, layouts, population_commit
 from hpcgan.blocks import BLOCK
 from hpcgan.checkpoint import Checkpoint
-from hpcgan.data.values import inverse
 from hpcgan.devices import prepare_tensorflow
-from hpcgan.errors import ConfigError
-from hpcgan.files import default_chunk, hdf5_on_disk, write_whole, writing
+from hpcgan.errors import CheckpointError, ConfigError
+from hpcgan.files import writing
 from hpcgan.gan import conditions
+from hpcgan.samples_file import SUFFIXES, Block, save
+from hpcgan.turns import PERIOD, Turns
 from hpcgan.world import World
 
-_SUFFIXES = (".h5", ".npz", ".png")
-
-# Samples that follow one another, (n, *sample_shape), and their labels, (n,) or (n, K), or None.
-Block = tuple[np.ndarray, np.ndarray | None]
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -53,39 +54,50 @@ class Wanted:
 def generate(
     world: World, path: Path, wanted: Wanted, out: Path, layout: str | None = None
 ) -> None:
-    """Write samples of the checkpoint ``path`` to ``out``.
+    """Write samples of a checkpoint, or of a run's newest whole one, to ``out``.
 
-    All ranks must call it. The samples have the data's dtype, or are float32 in the units of the
-    source if the data's had been mapped. In .h5 and .npz they are named ``images``, and their
-    labels ``labels``: a data file that can be trained on, unless ``layout`` asks for another order
-    of the axes. .png shows the samples in one grid, as the networks see them. Those of .h5 need not
-    fit in memory.
+    All ranks must call it. What is written: ``samples_file``.
 
     Raises:
-        ConfigError: the count, seed, label, layout or the suffix of ``out`` is wrong, or the
-            checkpoint names functions that may not be run.
+        ConfigError: the count, seed, label, layout or the suffix of ``out`` is wrong, the path is a
+            population's, or the checkpoint names functions that may not be run.
         CheckpointError: the checkpoint is missing or damaged.
         RunError: ``out`` cannot be written.
     """
+    prepare(world, wanted, out, layout)
+    found = checkpoint.read_together(world, lambda: _find(path))
+    assert found
+    check_layout(world, found, layout)
+    save(world, blocks(world, found, wanted), found, out, wanted.count, layout)
+    if world.is_root:
+        print(f"{wanted.count} samples of {found.path} in {out}")
+
+
+def prepare(world: World, wanted: Wanted, out: Path, layout: str | None) -> None:
+    """Check the options, and make the directory of ``out``. All ranks must call it."""
     world.all_or_raise(lambda: _check(wanted, out, layout))
     world.on_root(lambda: _make_directory(out))
-    found = checkpoint.read_together(world, lambda: checkpoint.read(path))
-    assert found
+
+
+def check_layout(world: World, found: Checkpoint, layout: str | None) -> None:
+    """Refuse a layout that is not for a checkpoint's samples. All ranks must call it."""
     if layout:
         world.all_or_raise(lambda: layouts.check(layout, found.sample_shape))
-    mapping = () if out.suffix == ".png" else found.samples.mapping
 
-    def written(made: np.ndarray) -> np.ndarray:
-        images = inverse(mapping, pictures.to_dtype(made, found.dtype))
-        return layouts.arranged(images, layout) if layout else images
 
-    count = wanted.count
-    parts = (_datasets(written(made), labels) for made, labels in blocks(world, found, wanted))
-    if world.is_root:
-        _write(out, parts, count)
-        print(f"{count} samples of {path} in {out}")
-    else:
-        list(parts)  # gives this rank's samples to rank 0
+def _find(path: Path) -> Checkpoint:
+    """Return the checkpoint that a path is, or the newest whole one of a run directory."""
+    if not os.path.isdir(path):  # noqa: PTH112  # Path's raises where one may not look
+        return checkpoint.read(path)
+    if population_commit.read(path):
+        raise ConfigError(
+            f"{path}: is a population's; name a member, {path / 'member_0'} say, or use --ensemble "
+            "for a mixture of all"
+        )
+    found, _ = checkpoint.newest(path / "checkpoints")
+    if found is None:
+        raise CheckpointError(f"{path}: there is no whole checkpoint")
+    return found
 
 
 def _check(wanted: Wanted, out: Path, layout: str | None) -> None:
@@ -93,12 +105,17 @@ def _check(wanted: Wanted, out: Path, layout: str | None) -> None:
     count, seed = wanted.count, wanted.seed
     if count < 1 or seed < 0:
         raise ConfigError(f"--count {count} --seed {seed}: count is at least 1, seed at least 0")
-    if out.suffix not in _SUFFIXES:
-        raise ConfigError(f"--out {out}: the suffix must be one of {', '.join(_SUFFIXES)}")
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(f"--out {out}: the suffix must be one of {', '.join(SUFFIXES)}")
     if layout and out.suffix == ".png":
         raise ConfigError(f"--layout {layout} is for .h5 and .npz, and --out is {out}")
     if wanted.label is not None and wanted.draw != "turn":
         raise ConfigError(f"--label {wanted.label} is of all samples, so that none is to --draw")
+
+
+def _make_directory(out: Path) -> None:
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def check_trusted(found: Checkpoint, command: str) -> None:
@@ -112,7 +129,7 @@ def check_trusted(found: Checkpoint, command: str) -> None:
         )
 
 
-def _checked_label(found: Checkpoint, wanted: Wanted) -> np.ndarray | None:
+def checked_label(found: Checkpoint, wanted: Wanted) -> np.ndarray | None:
     """Return the label of all samples, if any; refuse one that is not there, and a file's code."""
     model = found.config.model
     if not wanted.trusted:
@@ -122,6 +139,40 @@ def _checked_label(found: Checkpoint, wanted: Wanted) -> np.ndarray | None:
     if wanted.label is None:
         return None
     return conditions.asked_for(model, found.samples, wanted.label, str(found.path))
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Makes a checkpoint's samples, in blocks; needs no other rank.
+
+    Attributes:
+        network: its (averaged) generator.
+        found: the checkpoint.
+        wanted: what is asked for.
+        label: of all samples, as the networks' labels are; None for those that are drawn.
+    """
+
+    network: keras.Model
+    found: Checkpoint
+    wanted: Wanted
+    label: np.ndarray | None
+
+    def images(self, block: int) -> np.ndarray:
+        """Return the samples of a block, (BLOCK, *sample_shape), as the generator makes them."""
+        inputs, _ = self._inputs(block)
+        return np.array(self.network(inputs, training=False))
+
+    def labels(self, block: int) -> np.ndarray | None:
+        """Return their labels, (BLOCK,) or (BLOCK, K), as in the data; None for no labels."""
+        _, labels = self._inputs(block)
+        return labels
+
+    def _inputs(self, block: int) -> tuple[Any, np.ndarray | None]:
+        from hpcgan.gan.sampling import sampling_inputs
+
+        found, wanted = self.found, self.wanted
+        drawn = (found.samples.counts, wanted.draw, self.label)
+        return sampling_inputs(found.config.model, wanted.seed, block, *drawn)
 
 
 def sample(
@@ -151,59 +202,85 @@ def blocks(world: World, found: Checkpoint, wanted: Wanted) -> Iterator[Block]:
 
     All ranks must take all that it yields.
     """
-    label = world.all_or_raise(lambda: _checked_label(found, wanted))
+    sampler = open_sampler(world, found, wanted)
+    yield from in_turns(world, [sampler], Turns(np.array([PERIOD])), wanted.count)
+
+
+def open_sampler(world: World, found: Checkpoint, wanted: Wanted) -> Sampler:
+    """Return what makes the samples of a checkpoint (``read_together``). All ranks must call it.
+
+    Raises:
+        ConfigError: the networks have no such label, or their code may not be run.
+        CheckpointError: the checkpoint's variables are not those of its networks.
+    """
+    label = world.all_or_raise(lambda: checked_label(found, wanted))
     world.all_or_raise(lambda: prepare_tensorflow(world))
-    from hpcgan.gan.sampling import sampling_inputs
     from hpcgan.gan.state import State
 
     state = State(found.config, found.sample_shape)
     checkpoint.restore(world, state, found)
-    drawn = (found.samples.counts, wanted.draw, label)
-    model, seed, count = found.config.model, wanted.seed, wanted.count
-    # Rank r makes blocks r, r + size, ...; all make as many, so that each round can be gathered.
-    for first in range(0, -(-count // BLOCK), world.size):
-        inputs, _ = sampling_inputs(model, seed, first + world.rank, *drawn)
-        own = np.array(state.sampler(inputs, training=False))
-        for block, images in enumerate(world.arrays_in_turn(own), start=first):
-            here = min(BLOCK, count - block * BLOCK)
-            if here > 0:
-                labels = sampling_inputs(model, seed, block, *drawn)[1]
-                yield images[:here], None if labels is None else labels[:here]
+    return Sampler(state.sampler, replace(found, groups={}), wanted, label)
 
 
-def _datasets(images: np.ndarray, labels: np.ndarray | None) -> dict[str, np.ndarray]:
-    return {"images": images} if labels is None else {"images": images, "labels": labels}
+class _Needed(NamedTuple):
+    """A block of a sampler's.
+
+    Attributes:
+        sample: the first of all samples that is in it.
+        sampler: its number.
+        block: the block's number among the sampler's.
+    """
+
+    sample: int
+    sampler: int
+    block: int
 
 
-def _make_directory(out: Path) -> None:
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+def in_turns(
+    world: World, samplers: Sequence[Sampler], turns: Turns, count: int
+) -> Iterator[Block]:
+    """Yield on rank 0 samples that several samplers make in turns; nothing on others.
+
+    The j-th sample that a sampler makes is its own sample j. Each block of a sampler's is made
+    once: the ranks share out the blocks of all, in the order in which they are needed. All ranks
+    must take all that it yields.
+    """
+    needed = _needed(turns, len(samplers), count)
+    ends = [each.sample for each in needed[1:]] + [count]
+    newest: dict[int, Block] = {}  # of each sampler; rank 0 needs no earlier one again
+    for first in range(0, len(needed), world.size):
+        # All make as many, so that each round can be gathered; of the last some are made twice.
+        mine = needed[min(first + world.rank, len(needed) - 1)]
+        own = samplers[mine.sampler].images(mine.block)
+        for place, images in enumerate(world.arrays_in_turn(own), start=first):
+            if place < len(needed):
+                begin, number, block = needed[place]
+                newest[number] = images, samplers[number].labels(block)
+                yield _taken(newest, turns, np.arange(begin, ends[place]))
 
 
-def _write(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
-    """Write ``count`` samples, of which each part holds some, in the format of the suffix."""
-    if out.suffix == ".h5":
-        _write_hdf5(out, parts, count)
-        return
-    every = list(parts)
-    datasets = {name: np.concatenate([part[name] for part in every]) for name in every[0]}
-    content = io.BytesIO()
-    if out.suffix == ".npz":
-        np.savez(content, **datasets)
-    else:
-        pictures.grid(datasets["images"]).save(content, format="PNG")
-    write_whole(out, content.getbuffer())
+def _needed(turns: Turns, samplers: int, count: int) -> list[_Needed]:
+    """Return the blocks that hold the first ``count`` samples, as they are needed."""
+    needed = []
+    for sampler in range(samplers):
+        numbers = np.arange(0, turns.made(sampler, count), BLOCK)
+        firsts = turns.samples(sampler, numbers).tolist()
+        needed += [_Needed(first, sampler, block) for block, first in enumerate(firsts)]
+    return sorted(needed)
 
 
-def _write_hdf5(out: Path, parts: Iterator[dict[str, np.ndarray]], count: int) -> None:
-    """Write each part as it comes."""
-    with hdf5_on_disk(out) as file:
-        end = 0
-        for part in parts:
-            begin, end = end, end + len(part["images"])
-            for name, array in part.items():
-                if name not in file:
-                    chunk = default_chunk(array[0].nbytes, count)
-                    shape, chunks = ((n, *array.shape[1:]) for n in (count, chunk))
-                    file.create_dataset(name, shape, array.dtype, chunks=chunks)
-                file[name][begin:end] = array
+def _taken(newest: dict[int, Block], turns: Turns, samples: np.ndarray) -> Block:
+    """Return some samples, all of which are in the samplers' newest blocks."""
+    sampler, number = turns.of(samples)
+    of_any, any_labels = next(iter(newest.values()))
+    images = np.empty((len(samples), *of_any.shape[1:]), of_any.dtype)
+    labels = None
+    if any_labels is not None:
+        labels = np.empty((len(samples), *any_labels.shape[1:]), any_labels.dtype)
+    for each in np.unique(sampler).tolist():
+        here = sampler == each
+        own, own_labels = newest[each]
+        images[here] = own[number[here] % BLOCK]
+        if labels is not None and own_labels is not None:
+            labels[here] = own_labels[number[here] % BLOCK]
+    return images, labels

@@ -11,7 +11,7 @@ from hpcgan.data.source import Source
 from hpcgan.errors import Diverged
 from hpcgan.evaluation import drawing
 from hpcgan.evaluation.features import pca, with_features
-from hpcgan.evaluation.figures.frechet import distance, moments
+from hpcgan.evaluation.figures.frechet import Moments, distance, moments
 from hpcgan.gan.conditions import as_input
 from hpcgan.group import Group
 
@@ -25,6 +25,10 @@ class FrechetJudge:
     """The Fréchet distance of generated samples to real ones, in their principal components.
 
     All ranks of the group must make it and call its methods together.
+
+    Attributes:
+        reference: the moments of the real samples.
+        features: the name of the features.
     """
 
     def __init__(self, group: Group, source: Source, samples: int) -> None:
@@ -38,7 +42,13 @@ class FrechetJudge:
         # A distance needs several times as many samples as there are dimensions.
         most = min(pca.MOST, max(1, len(numbers) // 4))
         self._extractor = pca.fit(self._real, most)
-        self._reference = moments(with_features(self._extractor, self._real))
+        self.features = self._extractor.name
+        self.reference = moments(with_features(self._extractor, self._real))
+
+    @property
+    def count(self) -> int:
+        """Real samples that are compared."""
+        return self._real.count
 
     def score(
         self, state: State, config: Config, class_counts: tuple[int, ...], seed: int
@@ -47,12 +57,19 @@ class FrechetJudge:
 
         ``seed`` is that of the latents.
         """
-        group, count = self._real.group, self._real.count
+        found = self.moments_of(state, config, class_counts, self.count, seed)
+        return None if found is None else distance(found, self.reference)
+
+    def moments_of(
+        self, state: State, config: Config, class_counts: tuple[int, ...], count: int, seed: int
+    ) -> Moments | None:
+        """Return those of ``count`` generated samples; None if these are not finite."""
+        group = self._real.group
         try:
             made = drawing.generate(group, state, config, self._real, class_counts, count, seed)
         except Diverged:
             return None
-        return distance(moments(with_features(self._extractor, made)), self._reference)
+        return moments(with_features(self._extractor, made))
 
 
 def generator_loss(

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpcgan import population_commit
 from hpcgan.config import Config
-from hpcgan.data.held_out import open_held_out
-from hpcgan.data.source import Source, open_source
+from hpcgan.data.held_out import open_judging
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import ConfigError, Diverged, RunError, Stopped, UserError
 from hpcgan.files import json_lines, write_whole
@@ -71,7 +69,9 @@ def train(
     """
     world.all_or_raise(lambda: check(config, world.size, resume))
     with directory.held_population(world, config, run_dir, resume, allow_change) as commit:
-        source = _judged_by(world, config) if config.tournament.every else None
+        source = (
+            open_judging(world, config, "members are judged") if config.tournament.every else None
+        )
         world.all_or_raise(lambda: prepare_tensorflow(world))  # after all that is told at once
         from hpcgan.ring import Ring
         from hpcgan.training.contest import Contest
@@ -245,28 +245,6 @@ class Population:
                 f"members {'; '.join(_listed(each) for each in self._members)}",
                 flush=True,
             )
-
-
-def _judged_by(world: World, config: Config) -> Source:
-    """Return the data by which members are judged. All ranks must call it.
-
-    Raises:
-        UserError: they are missing, or of another kind than those that are trained on.
-    """
-    source = open_source(world, replace(config.data, part=None))
-    for key, files in (
-        ("tournament.data", config.tournament.data),
-        ("evaluate.held_out", config.evaluate.held_out),
-    ):
-        if files:
-            return open_held_out(world, config, files, key, source)
-    if world.is_root:
-        print(
-            "hpcgan: members are judged by the data that they are trained on (tournament.data, "
-            "evaluate.held_out)",
-            flush=True,
-        )
-    return source
 
 
 def _opening(config: Config, every: list[Crew], commit: Commit) -> str:

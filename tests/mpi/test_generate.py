@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 
-from hpcgan import checkpoint, generate
+from hpcgan import checkpoint, ensemble, generate
 from hpcgan.blocks import BLOCK
 from hpcgan.errors import ConfigError
 from hpcgan.gan import noise
 from hpcgan.gan.state import State
 from hpcgan.generate import Wanted
 from hpcgan.pictures import to_dtype
+from hpcgan.turns import Turns
 from tests.mpi.small_runs import train, write_config
+from tests.populations import write_population
 
 
 def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path, small_run):
@@ -104,3 +109,29 @@ def _write_showers(path):
         labels = np.stack([np.linspace(10, 50, 86), np.cos(np.linspace(0, 9.5, 86))], axis=1)
         labels[:2, 1] = -1, 1
         file["labels"] = labels.astype(np.float32)
+
+
+def test_a_mixture_is_made_of_what_its_members_make_alone(world, shared_path):
+    write = functools.partial(write_population, shared_path, [-1, 1])
+    run_dir = Path(world.on_root(lambda: str(write())))
+    population = ensemble.open_population(world, run_dir)
+    fitted = ensemble.fit(world, population)
+    alone = ensemble.fit(world.part(world.rank), population)
+    for found in world.gather_json([list(each.weights.values()) for each in (fitted, alone)]):
+        assert found[0] == list(fitted.weights.values())
+        assert found[1] == pytest.approx(found[0], abs=2e-4)
+    count = 2 * BLOCK + 3
+    ensemble.generate(world, run_dir, Wanted(count, seed=9), shared_path / "all.h5")
+    turns = Turns(np.rint(10_000 * np.array([*fitted.weights.values()])).astype(int))
+    own = []
+    for member in fitted.weights:
+        path = checkpoint.path_of(run_dir / f"member_{member}" / "checkpoints", 1)
+        found = checkpoint.read_together(world, functools.partial(checkpoint.read, path))
+        own.append(generate.sample(world, found, Wanted(turns.made(member, count), 9 + member)))
+    if world.is_root:
+        source, number = turns.of(np.arange(count))
+        expected = np.empty((count, 8, 8, 1), np.float32)
+        for member, (images, _) in enumerate(own):
+            expected[source == member] = images[number[source == member]]
+        with h5py.File(shared_path / "all.h5") as file:
+            assert np.array_equal(file["images"], to_dtype(expected, "uint8"))
