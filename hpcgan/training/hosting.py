@@ -207,7 +207,9 @@ class Host:
 
     def leave(self, number: int, why: str = "") -> None:
         """Close a member before its last step; ``why`` if its run goes on to here."""
-        member = self.members.pop(number)
+        member = self.members.pop(number, None)
+        if member is None:  # it could not be opened
+            return
         if self._inside == number:
             self._inside = None
         if member.run:
