@@ -19,6 +19,7 @@ from hpcgan.config_beside import (
     WatchConfig,
 )
 from hpcgan.config_keys import Bounds, Key, OnResume, keys_of
+from hpcgan.config_population import PopulationConfig, TournamentConfig
 
 
 @dataclass(frozen=True)
@@ -149,14 +150,16 @@ class OptimizersConfig:
 
     Args:
         scaling: factor of the learning rates for a global batch of data.shards batches: none (1),
-            sqrt (of the shards) or linear (the shards; Goyal et al., 2017).
+            sqrt (of the shards), linear (the shards; Goyal et al., 2017), or sde, which is for adam
+            and changes beta_1, beta_2, epsilon and the moving average, too (Malladi et al., 2022;
+            Busbridge et al., 2023).
         warmup_steps: steps in which the learning rates rise from 0, linearly.
         decay: none, or linear or cosine to 0 at train.steps.
     """
 
     generator: OptimizerConfig = field(default_factory=OptimizerConfig)
     discriminator: OptimizerConfig = field(default_factory=OptimizerConfig)
-    scaling: Annotated[Literal["none", "sqrt", "linear"], OnResume.ALLOW_CHANGE] = "none"
+    scaling: Annotated[Literal["none", "sqrt", "linear", "sde"], OnResume.ALLOW_CHANGE] = "none"
     warmup_steps: Annotated[int, Bounds(at_least=0), OnResume.ALLOW_CHANGE] = 0
     decay: Annotated[Literal["none", "linear", "cosine"], OnResume.ALLOW_CHANGE] = "none"
 
@@ -184,6 +187,10 @@ class TrainConfig:
             save memory; batch statistics are those of a part.
         ema: decay of the moving average of the generator, which then makes the samples (Yazici et
             al., 2019); null for none.
+        ema_images: the same as the number of images in which half of the average is renewed, for
+            runs whose batches differ, in place of ema.
+        ema_ramp: largest half-life of the average as a part of the images seen, with ema_images;
+            null for any.
         augment: what DiffAugment (Zhao et al., 2020) does to all samples that the discriminator
             sees: color, translation, cutout.
         precision: float32, or what most of the computation is done in: mixed_bfloat16 or
@@ -200,6 +207,8 @@ class TrainConfig:
     swap: Literal["ring", "random"] = "ring"
     accumulate: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 1
     ema: Annotated[float | None, Bounds(at_least=0, less_than=1)] = None
+    ema_images: Annotated[float | None, Bounds(greater_than=0)] = None
+    ema_ramp: Annotated[float | None, Bounds(greater_than=0)] = None
     augment: list[Literal["color", "translation", "cutout"]] = field(default_factory=list)
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
 
@@ -221,52 +230,6 @@ class ParallelConfig:
     generator_ranks: Annotated[int | None, Bounds(at_least=1), OnResume.FREE] = None
     population: Annotated[int, Bounds(at_least=1, at_most=10_000)] = 1
     compression: Literal["none", "fp16", "bf16"] = "none"
-
-
-@dataclass(frozen=True)
-class PopulationConfig:
-    """What the members of a population differ in, besides their seeds.
-
-    Args:
-        vary: keys, each with a list of values, one for each member, or {log: [low, high]}, between
-            which each member's is drawn: learning rates, clip_norm, penalties, label_smoothing and
-            ema.
-        data: what each member is trained on: all of the data, or a part of its own (divided).
-    """
-
-    vary: dict[str, list[float] | dict[str, list[float]]] = field(default_factory=dict)
-    data: Literal["all", "divided"] = "all"
-
-
-@dataclass(frozen=True)
-class TournamentConfig:
-    """Tournaments between the members of a population.
-
-    Args:
-        every: steps between two; null for none.
-        select: who may take from whom: pairs (drawn anew for each tournament; the worse from the
-            better) or truncation (the worst quarter from the best; Jaderberg et al., 2017).
-        judge: frechet (the distance of the sampling generator to data, smaller is better) or
-            discriminator (each of a pair decides by its own whose generator it goes on with;
-            Jacobs et al., 2019).
-        take: what is taken: generator (with its average and its optimizer) or both networks, with
-            the values of population.vary.
-        samples: generated ones by which a member is judged, and as many of the data.
-        data: data files by which members are judged, and which they are not trained on; null for
-            those of evaluate.held_out, or else the data that they are trained on.
-        perturb: whether who has taken something goes on with other values of population.vary: each
-            times 0.8 or 1.25.
-        margin: by how much a score must be better than one's own to be taken from.
-    """
-
-    every: Annotated[int | None, Bounds(at_least=1)] = None
-    select: Literal["pairs", "truncation"] = "pairs"
-    judge: Literal["frechet", "discriminator"] = "frechet"
-    take: Literal["generator", "both"] = "generator"
-    samples: Annotated[int, Bounds(at_least=12, at_most=1_000_000)] = 2048
-    data: list[str] | None = None
-    perturb: bool = True
-    margin: Annotated[float, Bounds(at_least=0)] = 0.0
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,11 @@ def _wrong_training(config: Config) -> Iterator[str]:
         )
     if len(set(train.augment)) < len(train.augment):
         yield f"train.augment names something twice: {train.augment}"
+    if train.ema is not None and train.ema_images is not None:
+        yield f"train.ema is {train.ema}, and train.ema_images {train.ema_images}; leave one out"
+    if train.ema_ramp is not None and train.ema_images is None:
+        yield f"train.ema_ramp is {train.ema_ramp}, which is for train.ema_images"
+    yield from wrong_scaling(config)
     if model.condition != "none" and config.data.labels is None:
         yield f"model.condition is {model.condition}, which needs data.labels: name their dataset"
     for key, value in {"generator": model.generator, "discriminator": model.discriminator}.items():
@@ -126,6 +131,25 @@ def _wrong_training(config: Config) -> Iterator[str]:
             f"loss.label_smoothing is for loss.name {', '.join(smoothed)}, and it is "
             f"{config.loss.name}"
         )
+
+
+def wrong_scaling(config: Config) -> Iterator[str]:
+    """Say where optimizer.scaling: sde cannot be used."""
+    optimizer, shards = config.optimizer, config.data.shards or 1
+    if optimizer.scaling != "sde":
+        return
+    for name, own in (
+        ("generator", optimizer.generator),
+        ("discriminator", optimizer.discriminator),
+    ):
+        if own.name != "adam":
+            yield f"optimizer.scaling is sde, which is for adam, and {name}'s is {own.name}"
+        elif shards * (1 - own.beta_2) >= 1:
+            yield (
+                f"optimizer.scaling is sde: with {shards} shards (data.shards) {name}'s beta_2 "
+                f"{own.beta_2:g} becomes {1 - shards * (1 - own.beta_2):.4g}, and has to be above "
+                "0; use fewer shards, a larger beta_2, or another scaling"
+            )
 
 
 def _wrong_parallel(config: Config) -> Iterator[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from hpcgan import varied
-from hpcgan.config import Config, DataConfig, ParallelConfig, PopulationConfig
+from hpcgan.config import Config, DataConfig, ParallelConfig
 from hpcgan.config_file import from_yaml, load, to_yaml
+from hpcgan.config_population import PopulationConfig
 from tests.refusals import DATA, refusal
 
 RATE = "optimizer.generator.learning_rate"

@@ -17,7 +17,8 @@ from hpcgan.gan import noise
 from hpcgan.gan.models.layers import Dropout, all_layers
 from hpcgan.gan.models.normalisation import BatchNormalization
 from hpcgan.gan.models.together import mixing_layer
-from hpcgan.gan.schedule import ema_decay, learning_rate
+from hpcgan.gan.scaling_rule import decay_power
+from hpcgan.gan.schedule import ema_decay, ema_decay_of_images, learning_rate
 from hpcgan.gan.vector import Vector
 
 Tensors = list[tf.Tensor]
@@ -180,8 +181,15 @@ class Network:
 
     def _update_average(self, average: keras.Model, step: tf.Tensor) -> None:
         """Move the average towards the network, with its moving statistics."""
-        assert self._ema is not None
-        decay = ema_decay(step, self._ema)
+        train, shards = self._config.train, self._config.data.shards
+        assert shards is not None
+        if train.ema_images is not None:
+            images = train.batch_size * shards
+            decay = ema_decay_of_images(step, images, train.ema_images, train.ema_ramp)
+        else:
+            assert self._ema is not None
+            power = decay_power(self._config.optimizer.scaling, shards)
+            decay = ema_decay(step, self._ema if power == 1 else tf.pow(self._ema, float(power)))
         for mean, value in zip(average.variables, self._model.variables, strict=True):
             if not noise.is_seed(value):
                 mean.assign_add((1 - decay) * (value - mean))

@@ -11,12 +11,14 @@ from typing import Literal
 
 import tensorflow as tf
 
+from hpcgan.gan.scaling_rule import Rule, rate_factor
+
 
 def learning_rate(
     step: tf.Tensor,
     base: float | tf.Tensor,
     shards: int,
-    scaling: Literal["none", "sqrt", "linear"],
+    scaling: Rule,
     warmup_steps: int,
     decay: Literal["none", "linear", "cosine"],
     steps: int,
@@ -27,15 +29,14 @@ def learning_rate(
         step: updates made before.
         base: the learning rate of one shard's batch.
         shards: batches in the global batch.
-        scaling: of the rate with the shards: none, sqrt or linear (Goyal et al., 2017).
+        scaling: of the rate with the shards (``scaling_rule``).
         warmup_steps: in the first of which the rate is 1 / warmup_steps of the whole, in the last
             the whole.
         decay: from the end of the warm-up to 0 at ``steps`` and beyond: none, linear, or cosine
             (Loshchilov and Hutter, 2017, equation 5, with one period and minimum 0).
         steps: of the run.
     """
-    factor = {"none": 1.0, "sqrt": math.sqrt(shards), "linear": float(shards)}[scaling]
-    rate = base * factor * _remaining(step, warmup_steps, decay, steps)
+    rate = base * rate_factor(scaling, shards) * _remaining(step, warmup_steps, decay, steps)
     if warmup_steps > 0:
         rate *= tf.minimum(1.0, tf.cast(step + 1, tf.float32) / float(warmup_steps))
     return rate
@@ -61,3 +62,25 @@ def ema_decay(step: tf.Tensor, decay: float | tf.Tensor) -> tf.Tensor:
     """
     made = tf.cast(step, tf.float32)
     return tf.minimum(decay, (1.0 + made) / (10.0 + made))
+
+
+def ema_decay_of_images(
+    step: tf.Tensor, per_step: int, half_life: float, ramp: float | None
+) -> tf.Tensor:
+    """Return 0.5^(images per step / half-life).
+
+    With a ramp the half-life is at most that part of the images seen, those of this step among them
+    (Karras et al., Training generative adversarial networks with limited data, 2020, whose code
+    calls it ema_rampup).
+
+    Args:
+        step: updates made before.
+        per_step: images of a step.
+        half_life: in images.
+        ramp: a part of the images seen; None for any half-life.
+    """
+    images = tf.constant(half_life)
+    if ramp is not None:
+        seen = tf.cast(step + 1, tf.float32) * float(per_step)
+        images = tf.minimum(images, ramp * seen)
+    return tf.pow(0.5, float(per_step) / images)

@@ -19,6 +19,7 @@ from hpcgan.gan.adam import Adam
 from hpcgan.gan.loss_scale import LossScale
 from hpcgan.gan.models import build
 from hpcgan.gan.network import layout, statistics_of
+from hpcgan.gan.scaling_rule import adams
 from hpcgan.gan.versions import Rows
 from hpcgan.memory import format_bytes, free_memory
 
@@ -75,12 +76,12 @@ class State:
             for _ in range(1, config.train.discriminators):
                 again = build(config.model, sample_shape, config.seed)
                 self.discriminators.append(again.discriminator)
-            if config.train.ema is not None:
+            if config.train.ema is not None or config.train.ema_images is not None:
                 self.average = build(config.model, sample_shape, config.seed).generator
-        self.generator_optimizer = _optimizer(config.optimizer.generator)
+        self.generator_optimizer = _optimizer(config, config.optimizer.generator)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizers = [
-            _optimizer(config.optimizer.discriminator) for _ in self.discriminators
+            _optimizer(config, config.optimizer.discriminator) for _ in self.discriminators
         ]
         for optimizer, model in zip(
             self.discriminator_optimizers, self.discriminators, strict=True
@@ -212,11 +213,13 @@ def _older_versions(models: list[keras.Model], count: int) -> list[Rows | None]:
     return found
 
 
-def _optimizer(config: OptimizerConfig) -> keras.optimizers.Optimizer:
+def _optimizer(config: Config, own: OptimizerConfig) -> keras.optimizers.Optimizer:
     """Return an optimizer with the names that checkpoints use."""
-    if config.name == "sgd":
-        return keras.optimizers.SGD(config.learning_rate, name="sgd")
-    return Adam(config.learning_rate, beta_1=config.beta_1, beta_2=config.beta_2, name="adam")
+    if own.name == "sgd":
+        return keras.optimizers.SGD(own.learning_rate, name="sgd")
+    # Without a number of shards nothing is trained.
+    rate, beta_1, beta_2, epsilon = adams(own, config.optimizer.scaling, config.data.shards or 1)
+    return Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name="adam")
 
 
 def _named(variables: list[keras.Variable]) -> dict[str, keras.Variable]:

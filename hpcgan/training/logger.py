@@ -21,6 +21,7 @@ from hpcgan import __version__, pictures, ring
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
 from hpcgan.files import json_lines, write_whole, writing
+from hpcgan.gan import scaling_rule
 from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
@@ -268,6 +269,7 @@ def _opening(plan: Plan, world: World, step: int, strategy: str) -> str:
         f"data: {len(plan.source)} samples {plan.source.sample_shape} {plan.source.dtype} in "
         f"{plan.assignment.describe(config)}",
         *(f"data: {each}" for each in plan.remarks),
+        *filter(None, [scaling_rule.told(config)]),
     ]
     return "\n".join(f"hpcgan: {line}" for line in lines)
 

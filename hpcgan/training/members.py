@@ -17,8 +17,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hpcgan import varied
-from hpcgan.config import KEYS, Config, PopulationConfig, TournamentConfig
+from hpcgan.config import KEYS, Config
 from hpcgan.config_checks import check_values
+from hpcgan.config_population import PopulationConfig, TournamentConfig
 from hpcgan.data.shards import hosted_shards
 from hpcgan.errors import ConfigError
 

@@ -15,6 +15,7 @@ from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.checkpoint_content import MOST_TEXT
 from hpcgan.config import KEYS, Config
+from hpcgan.config_checks import wrong_scaling
 from hpcgan.config_file import differences, from_yaml, load, to_yaml
 from hpcgan.config_keys import OnResume
 from hpcgan.data.assignment import ShardAssignment, assign_shards
@@ -246,6 +247,8 @@ def _check(plan: Plan) -> None:
             f"the configuration has {length} bytes, and a checkpoint holds {MOST_TEXT}; name the "
             f"{len(plan.config.data.files)} data.files by patterns, such as part-*.h5"
         )
+    for wrong in wrong_scaling(plan.config):  # by the number of shards, which was open before
+        raise ConfigError(wrong)
     augment, shape = plan.config.train.augment, plan.source.sample_shape
     if augment and len(shape) != 3:
         raise ConfigError(

@@ -10,11 +10,10 @@ from hpcgan.config import (
     Config,
     DataConfig,
     ParallelConfig,
-    PopulationConfig,
-    TournamentConfig,
     TrainConfig,
 )
 from hpcgan.config_beside import CheckpointConfig
+from hpcgan.config_population import PopulationConfig, TournamentConfig
 from hpcgan.errors import ConfigError, RunError, Stopped
 from hpcgan.training.members import Crew, check, config_of, crews, rebalanced, shares
 from hpcgan.training.population import Failure, raise_failures
