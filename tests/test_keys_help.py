@@ -33,7 +33,7 @@ def test_the_help_shows_what_a_key_may_be() -> None:
     for words in (
         "(a whole number, at least 1; default: 1000)",
         "(a number or null, at least 0, less than 1; default: null)",
-        "(none, sqrt or linear; default: none)",
+        "(none, sqrt, linear or sde; default: none)",
         "(a list, [A, B], each text)",
     ):
         assert squeezed(words) in shown
