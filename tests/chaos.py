@@ -55,7 +55,6 @@ def parts(short: bool) -> dict[str, Callable[[Path], str]]:
     deaths = [(kind, ranks) for ranks in (2, 4) for kind in KINDS]
     if short:
         turns = [
-            ("rank 0", signal.SIGUSR1),
             ("rank 1", signal.SIGTERM),
             ("all", signal.SIGINT),
             ("mpirun", signal.SIGUSR1),

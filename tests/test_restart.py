@@ -32,7 +32,7 @@ def _weights(run: Path, step: int) -> np.ndarray:
     return np.concatenate(arrays).astype(np.float64)
 
 
-def test_a_run_of_four_ranks_goes_on_with_one_two_or_three(
+def test_a_run_of_four_ranks_goes_on_with_one_or_three(
     python, data_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "config.yaml").write_text(_CONFIG)
@@ -42,7 +42,7 @@ def test_a_run_of_four_ranks_goes_on_with_one_two_or_three(
     expected = _weights(tmp_path / "whole", 14)
     half = _weights(tmp_path / "whole", 7)
     assert np.linalg.norm(half - expected) / np.linalg.norm(expected) > 1e-3
-    for ranks in (1, 2, 3):
+    for ranks in (1, 3):  # which host as many shards each, or not
         # The first half is that of four ranks: the run is gone on from its checkpoint of step 7.
         shutil.copytree(tmp_path / "whole", tmp_path / f"on-{ranks}")
         checkpoint.path_of(tmp_path / f"on-{ranks}" / "checkpoints", 14).unlink()
