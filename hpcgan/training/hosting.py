@@ -166,8 +166,12 @@ class Host:
 
     def values(self, number: int) -> dict[str, float]:
         """Return what a member has of the keys of ``population.vary``."""
+        resting = self.members[number].resting
+        values = varied.values(self._config, number)
+        if resting:
+            return {**values, **resting.values}
         _, state = self.enter(number)
-        return {**varied.values(self._config, number), **state.values}
+        return {**values, **state.values}
 
     def take_seconds(self) -> float:
         """Return the seconds that were trained for since the last time this was asked."""
