@@ -76,8 +76,9 @@ def read(run_dir: Path) -> Commit | None:
         if fields["format"] != _FORMAT:
             raise CheckpointError(f"{path}: its format is {fields['format']!r}, not {_FORMAT}")
         numbers = (int(fields["round"]), int(fields["step"]))
-        return Commit(from_yaml(fields["config"], str(path)), *numbers, tuple(fields["diverged"]))
+        diverged = tuple(map(int, fields["diverged"]))
+        return Commit(from_yaml(fields["config"], str(path)), *numbers, diverged)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged or no population's commit: {error}") from None

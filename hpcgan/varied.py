@@ -97,19 +97,22 @@ def in_use(config: Config) -> dict[str, float]:
 
 
 def parse(text: str) -> dict[str, float]:
-    """Return values by key from the JSON of a checkpoint.
+    """Return values by key from the JSON of a checkpoint, which may be anybody's.
 
     Raises:
         ValueError: it is no such JSON, or a value is out of its key's bounds.
     """
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("lists within lists") from None
     if not isinstance(found, dict):
-        raise ValueError(text)
+        raise ValueError("no object")
     for key, value in found.items():
-        is_number = isinstance(value, int | float) and math.isfinite(value)
+        is_number = type(value) is float and math.isfinite(value)  # as they are written
         if key not in VARIABLE or not is_number or KEYS[key].bounds.broken(value):
-            raise ValueError(text)
-    return {key: float(value) for key, value in found.items()}
+            raise ValueError("no value of a key")
+    return found
 
 
 def with_value(config: Any, key: str, value: float) -> Any:

@@ -123,6 +123,9 @@ ATTRIBUTES = [
     *(("sample_dtype", value) for value in (8, ["uint8"], "object", "x" * 10**5)),
     *(("data_files", value) for value in (7, "no digits", "0123", ["a"], "0" * (5 * 2**20))),
     *(("samples", value) for value in (7, "{}", b"\xff", h5py.Empty("i8"), "[" * (5 * 2**20))),
+    *(("round", value) for value in (-1, 1.5, "7")),
+    *(("values", value) for value in (7, "[]", '{"seed": 1.0}', '{"loss.r1": -1.0}', "[" * 10**6)),
+    *(("values", f'{{"loss.r1": {value}}}') for value in ("NaN", "true", "1e999", "1" * 500)),
     *(("config", value) for value in (7, ["a"], b"\xff\xfe", "x" * (5 * 2**20))),
 ]
 
@@ -136,6 +139,13 @@ def test_attributes_of_another_kind_are_refused(written: Path, number: int) -> N
 def test_a_checkpoint_of_before_fingerprints_is_read(written: Path) -> None:
     change(written, attribute("data_files", None))
     assert read(written).fingerprints == ()
+
+
+def test_a_checkpoint_of_before_tournaments_is_read(written: Path) -> None:
+    for name in ("values", "round"):
+        change(written, attribute(name, None))
+    found = read(written)
+    assert (found.values, found.round) == ({}, 0)
 
 
 def test_a_checkpoint_of_before_what_is_known_of_samples_is_read(written: Path) -> None:
