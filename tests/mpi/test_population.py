@@ -83,7 +83,7 @@ RATE = "optimizer.generator.learning_rate"
 @pytest.mark.parametrize(
     ("sizes", "rules"),
     [
-        ((1, 2, 3, 4), ("select=pairs", "judge=frechet", "take=generator")),
+        ((1, 4), ("select=pairs", "judge=frechet", "take=generator")),
         ((2,), ("select=truncation", "judge=frechet", "take=both")),
         ((3,), ("select=pairs", "judge=discriminator", "take=both")),
     ],
