@@ -231,7 +231,9 @@ def test_old_checkpoints_are_deleted_but_for_multiples_of_keep_every(
     prepared: Callable[..., Plan],
 ) -> None:
     plan = prepared(keep=2, keep_every=20)
-    state: Any = SimpleNamespace(step=0, rollbacks=0, discarded=0, arrays=lambda: {})
+    state: Any = SimpleNamespace(
+        step=0, rollbacks=0, discarded=0, values={}, round=0, arrays=lambda: {}
+    )
     manager = CheckpointManager(plan, state)
     manager.save_now()
     for step in (10, 20, 30, 40, 50, 60, 70):

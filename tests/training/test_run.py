@@ -43,10 +43,13 @@ def test_what_was_restored_is_not_held_by_the_run(
     assert len(arrays) > 10
 
     class Run:
-        def __init__(self, world: World, plan: Plan, state: State, *rest: Any) -> None:
-            assert state.step == 7
+        def __init__(
+            self, world: World, plan: Plan, compiled: run.Compiled, *rest: Any, **named: Any
+        ) -> None:
+            assert compiled.state.step == 7
 
-        def fit(self) -> None:
+        def fit(self, last: int) -> None:
+            assert last == 10
             gc.collect()
             assert [array for array in arrays if array() is not None] == []
 
@@ -64,10 +67,10 @@ def test_an_error_of_all_ranks_waits_for_what_is_being_written(
     error, settled = RunError("not finite", on_all_ranks), []
 
     class Run:
-        def __init__(self, *words: Any) -> None:
+        def __init__(self, *words: Any, **named: Any) -> None:
             pass
 
-        def fit(self) -> None:
+        def fit(self, last: int) -> None:
             raise error
 
         def settle(self) -> None:
