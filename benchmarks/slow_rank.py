@@ -26,6 +26,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.measure import STEPS_PER_CALL, in_turns, shared_run
+from hpcgan.devices import prepare_tensorflow
 from hpcgan.scaling.calls import opened
 from hpcgan.world import World
 
@@ -54,6 +55,11 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64, help="of the DCGAN (default: 64)")
     width = f"--model.width={parser.parse_args().width}"
     world = World()
+    prepare_tensorflow(world)
+    from hpcgan.ring import Ring
+
+    # Horovod starts once, with the groups of every division that split may choose.
+    Ring(world, [world.split(int(world.rank >= first)) for first in range(1, world.size)])
     with shared_run(world) as (directory, config):
         if world.is_root:
             print(f"{world.size} ranks, DCGAN 28x28, images/s (part of those of no slow rank)")
