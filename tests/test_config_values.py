@@ -205,7 +205,7 @@ def test_a_word_that_is_allowed_goes_before_null(where: Where) -> None:
 
 
 def test_other_words_are_refused_with_the_allowed_ones(where: Where) -> None:
-    assert refusal(where, "no", WORD) == "no; it must be none, sqrt or linear"
+    assert refusal(where, "no", WORD) == "no; it must be none, sqrt, linear or sde"
     assert refusal(where, "often", MINUTES) == "often; it must be a number, auto or null"
 
 

@@ -110,7 +110,7 @@ class Host:
         self._data: dict[int, tuple[Plan, Callable[[int], dict[int, Shard]]]] = {}
         self._opened = ExitStack()
 
-    def open(self, number: int, commit: Commit) -> Member:
+    def admit(self, number: int, commit: Commit) -> Member:
         """Hold a member's directory and find where it goes on, as of a commit."""
         config = members.config_of(self._config, number)
         place = member_directory(self._run_dir, number)

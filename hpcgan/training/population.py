@@ -179,7 +179,7 @@ class Population:
         """Train a member to the end of a round, or of all."""
         host = self._host
         if number not in host.members:
-            plan = host.open(number, commit).plan
+            plan = host.admit(number, commit).plan
             if plan.is_finished and is_last:
                 if host.part.is_root:
                     print(f"{plan.label}finished already: {plan.found and plan.found.path}")
@@ -237,7 +237,7 @@ class Population:
         self._world.barrier()  # their directories are free now
         for number in self._members[self._crew]:
             if number not in self._host.members:
-                self._host.open(number, commit)
+                self._host.admit(number, commit)
         if self._world.is_root:
             times = ", ".join(f"{each:.1f}" for each in self._seconds)
             print(
