@@ -33,7 +33,7 @@ def test_a_run_that_begins_from_a_checkpoint_of_elsewhere_has_it_in_its_own_dire
 ):
     chosen = checkpoint.path_of(small_run.directory / "checkpoints", 5)
 
-    def kill(run):
+    def kill(run, last):
         raise RunError("killed before its first step", on_all_ranks=True)
 
     monkeypatch.setattr("hpcgan.training.run.Run.fit", kill)
