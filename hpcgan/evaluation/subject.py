@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcgan import checkpoint
+from hpcgan import checkpoint, population_commit
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import DataConfig
 from hpcgan.data.source import Source, open_source
@@ -106,10 +106,16 @@ def find_checkpoint(path: Path, which: str | None = None) -> Checkpoint | None:
 
     Raises:
         CheckpointError, DataError: there is none, or it is damaged.
+        ConfigError: the directory is a population's.
     """
     if not _is_directory(path):
         check_is_file(path, "run, checkpoint or file of samples", DataError)
         return checkpoint.read(path) if checkpoint.is_one(path) else None
+    if population_commit.path_of(path).exists():
+        raise ConfigError(
+            f"{path}: is a population's; name a member, {path / 'member_0'} say, or a file of "
+            "samples of all (hpcgan generate --ensemble)"
+        )
     directory = path / "checkpoints"
     if which in (None, "newest"):
         found, _ = checkpoint.newest(directory)

@@ -63,6 +63,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_run(tmp_path / "own", ModelConfig(generator="trap:network"))
     write_run(tmp_path / "mapped", ModelConfig(), "float32", "scale:3,0")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many" / "population.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -70,6 +72,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 CASES = {
     "nowhere": "nowhere: there is no such run, checkpoint or file of samples (seen from ",
     "empty": "empty: there is no whole checkpoint",
+    "many": "many: is a population's; name a member, many/member_0 say, or a file of samples of",
     "run --checkpoint 8": "run/checkpoints/step_00000008.h5: there is no such checkpoint",
     "run --checkpoint best": "run/checkpoints/best.h5: there is no such checkpoint",
     "run --checkpoint worst": "argument --checkpoint: 'worst' is neither best nor newest nor a",
