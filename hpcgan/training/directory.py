@@ -19,7 +19,7 @@ from hpcgan.config import Config
 from hpcgan.errors import CheckpointError, ConfigError, RunError
 from hpcgan.files import set_aside
 from hpcgan.population_commit import Commit
-from hpcgan.training import requeues
+from hpcgan.training import history, requeues
 from hpcgan.training.lock import RunLock, only_run
 from hpcgan.training.plan import Plan, check_same, decide
 from hpcgan.world import World
@@ -70,7 +70,8 @@ def held_population(
     All ranks must enter. The members' own directories are held by ``held``.
 
     Raises:
-        UserError: another run holds it, or it is of another population (on all ranks).
+        UserError: another run holds it, it is of another population, or the job is started again
+            and again in vain (on all ranks).
     """
 
     def begin() -> dict[str, Any]:
@@ -83,12 +84,25 @@ def held_population(
             path = population_commit.path_of(run_dir)
             check_same(str(path), found.config, config, allow_change)
         commit = replace(found, config=config) if found else Commit(config)
+        # A member whose turn does not come makes no step: all of them together have to.
+        step = _mean_step(run_dir, config.parallel.population)
+        requeues.check(run_dir, step, environment)
         population_commit.write(run_dir, commit)
+        history.note(run_dir, "resumed" if found else "started", step, ranks=world.size)
         return {"round": commit.round, "step": commit.step, "diverged": commit.diverged}
 
     with only_run(world, run_dir) as lock:
         numbers = world.on_root(begin)
         yield Commit(config, numbers["round"], numbers["step"], tuple(numbers["diverged"]))
+
+
+def _mean_step(run_dir: Path, members: int) -> int:
+    """Return the mean step of the members' newest checkpoints, by their names."""
+    found = [
+        checkpoint.paths(population_commit.member_directory(run_dir, member) / "checkpoints")
+        for member in range(members)
+    ]
+    return sum(checkpoint.step_of(paths[-1]) for paths in found if paths) // members
 
 
 def _resume_now(resume: str, run_dir: Path, environment: Mapping[str, str]) -> str:

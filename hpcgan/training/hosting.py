@@ -123,6 +123,7 @@ class Host:
                 place,
                 "auto",
                 self._allow_change,
+                environment={},  # what Slurm does to the job is the population's
                 rounds=commit.round,
                 like=like,
             )

@@ -9,7 +9,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from hpcgan.gan import scaling_rule
 from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
+from hpcgan.training import history
 from hpcgan.training.breakdown import StepBreakdown
 from hpcgan.training.callback import Call
 from hpcgan.training.lock import is_at
@@ -239,11 +239,7 @@ class Logger:
         Raises:
             RunError: it cannot be written.
         """
-        when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        line = {"time": when, "event": event, "step": self._state.step, **facts}
-        path = self._directory / "history.jsonl"
-        with writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        history.note(self._directory, event, self._state.step, **facts)
 
     def _show(self, line: dict[str, Any], lag: str) -> None:
         """Show a line of metrics and what lags: in the progress bar, or as plain text."""

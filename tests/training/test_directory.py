@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from hpcgan.checkpoint import path_of
+from hpcgan.config import Config, DataConfig, ParallelConfig
 from hpcgan.errors import CheckpointError, ConfigError, DataError, RunError
 from hpcgan.training import lock
-from hpcgan.training.directory import go_back
+from hpcgan.training.directory import go_back, held_population
 from hpcgan.training.lock import RunLock
 from hpcgan.world import World
 from tests.training.run_place import Runs
@@ -298,3 +300,26 @@ def test_a_job_that_gets_nowhere_is_refused_and_sets_nothing_aside(
     ):
         pass
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(("steps", "is_in_vain"), [((40, 40, 60), False), ((40, 40, 41), True)])
+def test_a_population_gets_somewhere_if_one_member_does(
+    world: World, tmp_path: Path, steps: tuple[int, ...], is_in_vain: bool
+) -> None:
+    config = Config(data=DataConfig(files=["a.h5"]), parallel=ParallelConfig(population=3))
+    place = tmp_path / "run"
+    for member, step in enumerate(steps):
+        path = path_of(place / f"member_{member}" / "checkpoints", step)
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (place / "history.jsonl").write_text('{"event": "resumed", "step": 40}\n' * 3)
+    third = {"SLURM_RESTART_COUNT": "3"}
+    held = held_population(world, config, place, "auto", environment=third)
+    if is_in_vain:
+        with pytest.raises(ConfigError, match="came from step 40 to 40, no more than a step"), held:
+            pass
+        return
+    with held as commit:
+        assert (commit.round, commit.step) == (0, 0)
+    last = json.loads((place / "history.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["step"], last["ranks"]) == ("started", 46, 1)
