@@ -21,14 +21,12 @@ from hpcgan import generate as plain
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
-from hpcgan.data.held_out import open_judging
 from hpcgan.data.source import Source
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import CheckpointError, ConfigError, DataError
 from hpcgan.evaluation import mixture
 from hpcgan.evaluation.figures.frechet import Moments, distance
-from hpcgan.evaluation.figures.names import FEWEST
-from hpcgan.evaluation.judging import FrechetJudge
+from hpcgan.evaluation.judging import FrechetJudge, open_judging
 from hpcgan.generate import Wanted
 from hpcgan.population_commit import Commit, member_directory
 from hpcgan.samples_file import Block
@@ -195,10 +193,6 @@ def _fitted(world: World, every: Mapping[int, Moments], judge: FrechetJudge) -> 
 
 def _check_data(population: Population, source: Source) -> None:
     """Refuse data that members cannot be compared with."""
-    if len(source) < FEWEST:
-        raise DataError(
-            f"{source.files[0]}: has {len(source)} samples; a comparison needs {FEWEST} of them"
-        )
     for found in population.members.values():
         kind = found.sample_shape, found.dtype, found.samples.values
         if kind != source.kind:

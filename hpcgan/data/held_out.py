@@ -1,5 +1,4 @@
-"""Samples that a run is not trained on, by which is seen whether it knows the others by heart, and
-by which generators are judged."""
+"""Samples that a run is not trained on, by which it is judged."""
 
 from __future__ import annotations
 
@@ -37,28 +36,3 @@ def open_held_out(
             on_all_ranks=True,
         )
     return held_out
-
-
-def open_judging(world: World, config: Config, purpose: str) -> Source:
-    """Return the data by which the members of a population are judged. All ranks must call it.
-
-    Rank 0 says so if they are those that are trained on; ``purpose`` is what is done by them.
-
-    Raises:
-        UserError: they are missing, damaged or of another kind than those that are trained on; the
-            same on all ranks.
-    """
-    source = open_source(world, dataclasses.replace(config.data, part=None))
-    for key, files in (
-        ("tournament.data", config.tournament.data),
-        ("evaluate.held_out", config.evaluate.held_out),
-    ):
-        if files:
-            return open_held_out(world, config, files, key, source)
-    if world.is_root:
-        print(
-            f"hpcgan: {purpose} by the data that they are trained on (tournament.data, "
-            "evaluate.held_out)",
-            flush=True,
-        )
-    return source

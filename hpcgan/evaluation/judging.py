@@ -7,18 +7,49 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcgan.config import Config
-from hpcgan.data.source import Source
-from hpcgan.errors import Diverged
+from hpcgan.data.held_out import open_held_out
+from hpcgan.data.source import Source, open_source
+from hpcgan.errors import DataError, Diverged
 from hpcgan.evaluation import drawing
 from hpcgan.evaluation.features import pca, with_features
 from hpcgan.evaluation.figures.frechet import Moments, distance, moments
+from hpcgan.evaluation.figures.names import FEWEST
 from hpcgan.gan.conditions import as_input
 from hpcgan.group import Group
+from hpcgan.world import World
 
 if TYPE_CHECKING:
     from hpcgan.gan.state import State
 
 _SEED = 0  # of the choice of real samples
+
+
+def open_judging(world: World, config: Config, purpose: str) -> Source:
+    """Return the data by which the members of a population are judged. All ranks must call it.
+
+    Rank 0 says so if they are those that are trained on; ``purpose`` is what is done by them.
+
+    Raises:
+        UserError: they are missing, damaged, too few, or of another kind than those that are
+            trained on; the same on all ranks.
+    """
+    source = judging = open_source(world, config.data)
+    if files := config.tournament.data:
+        judging = open_held_out(world, config, files, "tournament.data", source)
+    elif files := config.evaluate.held_out:
+        judging = open_held_out(world, config, files, "evaluate.held_out", source)
+    if len(judging) < FEWEST:
+        raise DataError(
+            f"{judging.files[0]}: has {len(judging)} samples, and {purpose} by at least {FEWEST}",
+            on_all_ranks=True,
+        )
+    if world.is_root and judging is source:
+        print(
+            f"hpcgan: {purpose} by the data that they are trained on (tournament.data, "
+            "evaluate.held_out)",
+            flush=True,
+        )
+    return judging
 
 
 class FrechetJudge:

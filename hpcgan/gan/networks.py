@@ -25,8 +25,8 @@ class Networks:
     def __init__(self, config: Config, state: State) -> None:
         """Prepare them; ``config`` has ``data.shards`` resolved to a number."""
         self._state = state
-        # Each is in the compiled step if it is in use now.
-        self._values = {key: _variable() for key in varied.in_use(config)}
+        # Each is in the compiled step if it is in use now, by the configuration or since then.
+        self._values = {key: _variable() for key in varied.in_use(config) | state.values}
         self.stop = _variable()
         self.discarded = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._backoff = _variable()

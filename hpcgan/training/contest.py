@@ -46,8 +46,8 @@ class Outcome(NamedTuple):
 class Contest:
     """The tournaments of a population. All ranks must make it, and call its methods together."""
 
-    def __init__(self, world: World, host: Host, config: Config, source: Source) -> None:
-        """Prepare tournaments of the members of a host, judged by the data of ``source``."""
+    def __init__(self, world: World, host: Host, config: Config, source: Source | None) -> None:
+        """Prepare tournaments of a host's members, judged by ``source`` if by any data."""
         self._world, self._host, self._config = world, host, config
         self._tournament = config.tournament
         self._source = source
@@ -94,6 +94,7 @@ class Contest:
 
     def _distance(self, member: int, number: int) -> float | None:
         """Return a member's Fréchet distance; None if it has diverged."""
+        assert self._source is not None
         if self._judge is None:
             self._judge = FrechetJudge(self._host.part, self._source, self._tournament.samples)
         held = self._host.members[member]
@@ -137,7 +138,6 @@ class Contest:
 
     def _values(self, takes: Sequence[Take], number: int) -> list[dict[str, float]]:
         """Return the values of each member after the tournament."""
-
         before = self._everyone(self._host.values)
         found = list(before)
         for each in takes:

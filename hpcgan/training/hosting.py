@@ -199,7 +199,8 @@ class Host:
             member.has_diverged = True
             run.note("diverged", why=str(error))
             if self.part.is_root:
-                print(f"{member.plan.label}hpcgan: warning: {error}; it waits for the tournament")
+                told = f"{member.plan.label}hpcgan: warning: {error}; it waits for the tournament"
+                print(told, flush=True)
         state.step = last
         self._seconds += time.monotonic() - began
 

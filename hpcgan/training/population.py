@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpcgan import population_commit
 from hpcgan.config import Config
-from hpcgan.data.held_out import open_judging
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.errors import ConfigError, Diverged, RunError, Stopped, UserError
+from hpcgan.evaluation.judging import open_judging
 from hpcgan.files import json_lines, write_whole
 from hpcgan.population_commit import Commit
 from hpcgan.training import directory, tournament
@@ -69,9 +69,9 @@ def train(
     """
     world.all_or_raise(lambda: check(config, world.size, resume))
     with directory.held_population(world, config, run_dir, resume, allow_change) as commit:
-        source = (
-            open_judging(world, config, "members are judged") if config.tournament.every else None
-        )
+        has_tournaments, source = config.tournament.every is not None, None
+        if has_tournaments and config.tournament.judge == "frechet":
+            source = open_judging(world, config, "members are judged")
         world.all_or_raise(lambda: prepare_tensorflow(world))  # after all that is told at once
         from hpcgan.ring import Ring
         from hpcgan.training.contest import Contest
@@ -88,8 +88,9 @@ def train(
         heartbeat = Heartbeat(world, config.run.stall_seconds, request)
         with heartbeat.beating():
             host = Host(part, config, run_dir, allow_change, request, heartbeat)
-            contest = Contest(world, host, config, source) if source else None
-            population = Population(world, config, run_dir, host, every, own, contest, request)
+            contest = Contest(world, host, config, source) if has_tournaments else None
+            places = [list(crew.members) for crew in every]
+            population = Population(world, config, run_dir, host, places, own, contest, request)
             try:
                 population.train(commit)
             except UserError as error:
@@ -111,7 +112,7 @@ class Population:
         config: Config,
         run_dir: Path,
         host: Host,
-        every: list[Crew],
+        places: list[list[int]],
         own: Crew,
         contest: Contest | None,
         request: Request,
@@ -123,16 +124,16 @@ class Population:
             config: of the population.
             run_dir: of the population.
             host: of this rank's members.
-            every: the crews.
+            places: the members of each crew at first.
             own: that of this rank.
             contest: judges the members, if there are tournaments.
             request: becomes true when this rank is asked to stop.
         """
         self._world, self._config, self._run_dir = world, config, run_dir
         self._host, self._contest, self._request = host, contest, request
-        self._crew, self._every = own.number, every
-        self._members = [list(crew.members) for crew in every]  # of each crew, now
-        self._seconds = [1.0] * len(every)  # that each crew needs for a member in a round
+        self._crew = own.number
+        self._members = places  # of each crew, now
+        self._seconds = [1.0] * len(places)  # that each crew needs for a member in a round
 
     def train(self, commit: Commit) -> None:
         """Train from a commit to the last step, with a tournament after each round."""
@@ -149,7 +150,7 @@ class Population:
         """Train the members of this rank in turn, and wait for all others."""
         failures: list[Failure] = []
         for place, number in enumerate(self._members[self._crew]):
-            if place and self._request.is_made():
+            if place and self._is_asked():
                 failures.append(Failure(number, Stopped.status, "stopped before its turn"))
                 break
             try:
@@ -175,14 +176,19 @@ class Population:
         if is_stopped:
             raise Stopped(f"stopped after step {end} of all members, before their tournament")
 
+    def _is_asked(self) -> bool:
+        """Return whether a rank of this crew was asked to stop. All of them must call it."""
+        return any(self._host.part.gather_json(self._request.is_made()))
+
     def _train_member(self, number: int, end: int, commit: Commit, is_last: bool) -> None:
         """Train a member to the end of a round, or of all."""
         host = self._host
         if number not in host.members:
             plan = host.admit(number, commit).plan
-            if plan.is_finished and is_last:
+            if plan.is_finished and is_last and number not in commit.diverged:
                 if host.part.is_root:
-                    print(f"{plan.label}finished already: {plan.found and plan.found.path}")
+                    path = plan.found and plan.found.path
+                    print(f"{plan.label}finished already: {path}", flush=True)
                 host.leave(number)
                 return
         host.fit(number, end, is_round=not is_last)
