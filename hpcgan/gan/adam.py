@@ -50,3 +50,12 @@ class Adam(keras.optimizers.Adam):
                 **powers,
             )
         self.iterations.assign(made)
+
+    def weights(self) -> list[tf.Tensor]:
+        """Return the factors by which a step weighs its gradients: 1 / (sqrt(v) + epsilon).
+
+        v is corrected for its beginning at 0, so that what is weighed compares between steps.
+        """
+        made = tf.maximum(tf.cast(self.iterations.value, tf.float32), 1.0)
+        correction = 1 - tf.pow(self.beta_2, made)
+        return [1 / (tf.sqrt(v / correction) + self.epsilon) for v in self._velocities]

@@ -21,10 +21,31 @@ class Batches:
     Attributes:
         passes: how many there are in an update.
         parts: of a shard's batch.
+        are_measured: whether the noise of their gradients is measured (``noise_scale``).
+        apart: the same of one shard at a time, for that; None where they are apart already.
     """
 
-    def __init__(self, config: Config, shards: range, together: int) -> None:
-        """Prepare those of ``shards``, of which ``together`` go through the networks at once."""
+    def __init__(
+        self,
+        config: Config,
+        shards: range,
+        together: int,
+        are_measured: bool = False,
+        in_loop: bool = False,
+    ) -> None:
+        """Prepare the batches.
+
+        Args:
+            config: of the run.
+            shards: of this rank.
+            together: of them go through the networks at once.
+            are_measured: as the attribute.
+            in_loop: whether the graph has one copy for all, however few they are.
+        """
+        self.are_measured = are_measured
+        is_apart = are_measured and together > 1
+        self.apart = Batches(config, shards, 1, in_loop=True) if is_apart else None
+        self._in_loop = in_loop
         train = config.train
         updates = 1 if train.update == "simultaneous" else train.discriminator_steps + 1
         self.parts = train.accumulate
@@ -39,9 +60,15 @@ class Batches:
             self._streams = tf.Variable(self._drawn(config.seed), trainable=False)
         self.passes = self._groups * self.parts
 
+    @property
+    def _is_unrolled(self) -> bool:
+        return self.passes <= UNROLLED and not self._in_loop
+
     def refresh(self, seed: int) -> None:
         """Go on with the random numbers of another seed."""
         self._streams.assign(self._drawn(seed))
+        if self.apart:
+            self.apart.refresh(seed)
 
     def _drawn(self, seed: int) -> tf.Tensor:
         """Return the streams of the shards, (groups, together) int64."""
@@ -100,7 +127,7 @@ class Batches:
 
         ``lengths`` are theirs.
         """
-        if self.passes <= UNROLLED:
+        if self._is_unrolled:
             found = [give(index) for index in range(self.passes)]
             return [tf.add_n(each) for each in zip(*found, strict=True)]
 
@@ -120,7 +147,7 @@ class Batches:
 
         The first is a vector of some length, the second becomes (passes, ...), float32.
         """
-        if self.passes <= UNROLLED:
+        if self._is_unrolled:
             vectors, others = zip(*map(give, range(self.passes)), strict=True)
             return tf.add_n(vectors), tf.stack(others)
 

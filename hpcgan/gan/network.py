@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from hpcgan.config import Config
 from hpcgan.gan import noise
+from hpcgan.gan.adam import Adam
 from hpcgan.gan.models.layers import Dropout, all_layers
 from hpcgan.gan.models.normalisation import BatchNormalization
 from hpcgan.gan.models.together import mixing_layer
@@ -178,6 +179,13 @@ class Network:
             variable.assign(value)
         if self._average is not None:
             self._update_average(self._average, step)
+
+    def weighed_square(self, gradients: Tensors) -> tf.Tensor:
+        """Return the square of a gradient, of which each part counts as the optimizer weighs it."""
+        if isinstance(self._optimizer, Adam):
+            weights = self._optimizer.weights()
+            gradients = [own * each for own, each in zip(weights, gradients, strict=True)]
+        return tf.add_n([tf.reduce_sum(tf.square(each)) for each in gradients])
 
     def _update_average(self, average: keras.Model, step: tf.Tensor) -> None:
         """Move the average towards the network, with its moving statistics."""

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from hpcgan.config import Config
+from hpcgan.gan import noise_scale
 from hpcgan.gan.batches import Batches
 from hpcgan.gan.models.normalisation import synchronised
 from hpcgan.gan.models.together import shards_together
@@ -100,6 +101,7 @@ class TrainingStep:
             layer.all_reduce = sums.all_reduce
         per_pass = train.batch_size // train.accumulate
         parts, each = shards * train.accumulate, shards // train.discriminators
+        is_measured = noise_scale.is_measured(config, state.generator)
         self._judges: list[Judge] = []
         for number, network in enumerate(self.networks.discriminators):
             own = range(max(hosted.start, number * each), min(hosted.stop, (number + 1) * each))
@@ -114,7 +116,7 @@ class TrainingStep:
                     network,
                     self.networks.objectives[number],
                     slice(own.start - hosted.start, own.stop - hosted.start),
-                    Batches(config, own, self.together),
+                    Batches(config, own, self.together, is_measured),
                     Update(
                         [network],
                         each * train.accumulate,
@@ -145,37 +147,46 @@ class TrainingStep:
             step: updates made before, scalar int64.
 
         Returns:
-            (4,): the mean losses of D and G, and two notes, not 0 where a rank wants to stop and
-            where an update was left out, since its numbers were not finite. With several
-            discriminators the first is the mean of those of this rank, and so is the last.
+            (8,): the mean losses of D and G; two notes, not 0 where a rank wants to stop and where
+            an update was left out, since its numbers were not finite; the squares of gradients
+            (``Update.apply``), two of D and two of G. With several discriminators those of D are
+            means of those of this rank, and so is the second note.
         """
         older_g = self._older_generator(step)
         found = []
         for judge in self._judges:
             older_d = self._older_discriminator(judge, step)
-            batch = self._batches(judge, given, step, 0)
-            before = self._older_batches(judge, given, step, 0) if self._staleness else batch
-            updates = [self._joint] if self._joint else [judge.update, self._generator_update]
 
-            def local(
-                index: tf.Tensor | int,
+            def gradients(
+                batches: Batches,
+                measured: tf.Tensor | bool,
                 judge: Judge = judge,
                 older_d: Version | None = older_d,
-                batch: Callable[[tf.Tensor | int], Batch] = batch,
-                before: Callable[[tf.Tensor | int], Batch] = before,
             ) -> list[tf.Tensor]:
-                objective, own = judge.objective, batch(index)
+                batch = self._batches(batches, judge, given, step, 0)
+                before = batch
                 if self._staleness:
-                    fake = objective.fake(before(index), older_g)
-                    d, g = objective.discriminator(own, fake), objective.generator(own, older_d)[0]
-                else:
-                    d, g = objective.joint(own)
-                stop = self.networks.stop
-                if self._joint:
-                    return [self._joint.join([d, g], stop)]
-                return [judge.update.join([d], stop), self._generator_update.join([g], stop)]
+                    before = self._older_batches(batches, judge, given, step, 0)
+                updates = [self._joint] if self._joint else [judge.update, self._generator_update]
 
-            found.append(judge.batches.sums([each.length for each in updates], local))
+                def local(index: tf.Tensor | int) -> list[tf.Tensor]:
+                    objective, own = judge.objective, batch(index)
+                    if self._staleness:
+                        fake = objective.fake(before(index), older_g)
+                        d = objective.discriminator(own, fake)
+                        g, _ = objective.generator(own, older_d)
+                    else:
+                        d, g = objective.joint(own)
+                    if self._joint:
+                        return [self._joint.join([d, g], self.networks.stop, measured)]
+                    return [
+                        judge.update.join([d], self.networks.stop, measured),
+                        self._generator_update.join([g], self.networks.stop, measured),
+                    ]
+
+                return batches.sums([each.length for each in updates], local)
+
+            found.append(noise_scale.in_passes(judge.batches, step, gradients))
         if self._joint:
             return self._joint.apply(found[0][0], step)
         rows = [
@@ -200,40 +211,50 @@ class TrainingStep:
         for judge in self._judges:
             # What D is judged by is counted with the updates that it has just had.
             older_d = self._older_discriminator(judge, step + 1)
-            batch = self._batches(judge, given, step, self._d_updates)
 
-            def local(
-                index: tf.Tensor | int,
+            def gradients(
+                batches: Batches,
+                measured: tf.Tensor | bool,
                 judge: Judge = judge,
                 older_d: Version | None = older_d,
-                batch: Callable[[tf.Tensor | int], Batch] = batch,
             ) -> list[tf.Tensor]:
-                found, _ = judge.objective.generator(batch(index), older_d)
-                return [self._generator_update.join([found], self.networks.stop)]
+                batch = self._batches(batches, judge, given, step, self._d_updates)
 
-            totals += judge.batches.sums([self._generator_update.length], local)
+                def local(index: tf.Tensor | int) -> list[tf.Tensor]:
+                    found, _ = judge.objective.generator(batch(index), older_d)
+                    return [self._generator_update.join([found], self.networks.stop, measured)]
+
+                return batches.sums([self._generator_update.length], local)
+
+            totals += noise_scale.in_passes(judge.batches, step, gradients)
         return self._report(rows, totals, step)
 
     def _teach(
         self, judge: Judge, given: Given, step: tf.Tensor, number: int, older_g: Version | None
     ) -> tf.Tensor:
         """Update a D by batch ``number`` of the step; return what ``Update.apply`` does."""
-        batch = self._batches(judge, given, step, number)
-        before = self._older_batches(judge, given, step, number) if self._staleness else None
 
-        def local(index: tf.Tensor | int) -> list[tf.Tensor]:
-            own = batch(index)
-            fake = judge.objective.fake(before(index) if before else own, older_g)
-            found = judge.objective.discriminator(own, fake)
-            return [judge.update.join([found], self.networks.stop)]
+        def gradients(batches: Batches, measured: tf.Tensor | bool) -> list[tf.Tensor]:
+            batch = self._batches(batches, judge, given, step, number)
+            before = None
+            if self._staleness:
+                before = self._older_batches(batches, judge, given, step, number)
 
-        (total,) = judge.batches.sums([judge.update.length], local)
+            def local(index: tf.Tensor | int) -> list[tf.Tensor]:
+                own = batch(index)
+                fake = judge.objective.fake(before(index) if before else own, older_g)
+                found = judge.objective.discriminator(own, fake)
+                return [judge.update.join([found], self.networks.stop, measured)]
+
+            return batches.sums([judge.update.length], local)
+
+        (total,) = noise_scale.in_passes(judge.batches, step, gradients)
         return judge.update.apply(total, step)
 
     def _report(
         self, rows: Sequence[Sequence[tf.Tensor]], totals: list[tf.Tensor], step: tf.Tensor
     ) -> tf.Tensor:
-        """Update G; return the losses and the notes of the step.
+        """Update G; return the losses, the notes and the squares of the step.
 
         Args:
             rows: of each update of D, in each of them what each D's ``Update.apply`` returned.
@@ -242,8 +263,8 @@ class TrainingStep:
         """
         row = self._generator_update.apply(tf.add_n(totals), step)
         means = [tf.reduce_mean(tf.stack(each), 0) for each in rows]
-        notes = tf.add_n([each[1:] for each in means]) + row[1:]
-        return tf.concat([means[-1][:1], row[:1], notes], 0)
+        notes = tf.add_n([each[1:3] for each in means]) + row[1:3]
+        return tf.concat([means[-1][:1], row[:1], notes, means[-1][3:], row[3:]], 0)
 
     def _older_generator(self, step: tf.Tensor) -> Version | None:
         """Return the G that D looks back at, and keep the present one; None without staleness."""
@@ -256,17 +277,17 @@ class TrainingStep:
         return network.unpacked(rows.turn(updates, network.packed())) if rows else None
 
     def _batches(
-        self, judge: Judge, given: Given, step: tf.Tensor, number: int
+        self, batches: Batches, judge: Judge, given: Given, step: tf.Tensor, number: int
     ) -> Callable[[tf.Tensor | int], Batch]:
         """Return what gives the batches of an update: D's ``number``, or G's after those."""
         labels = None if given.labels is None else given.labels[judge.shards]
         drawn = step + self.networks.discarded
-        return judge.batches(given.samples[judge.shards], labels, drawn, number)
+        return batches(given.samples[judge.shards], labels, drawn, number)
 
     def _older_batches(
-        self, judge: Judge, given: Given, step: tf.Tensor, number: int
+        self, batches: Batches, judge: Judge, given: Given, step: tf.Tensor, number: int
     ) -> Callable[[tf.Tensor | int], Batch]:
         """Return what gives the batches that G made at the step to which D looks back."""
         labels = None if given.older_labels is None else given.older_labels[judge.shards]
         then = tf.maximum(step - self._staleness, 0) + self.networks.discarded
-        return judge.batches(None, labels, then, number)
+        return batches(None, labels, then, number)

@@ -21,11 +21,13 @@ class Report(NamedTuple):
         losses: of D and G, (steps, 2), means over all shards.
         stop: (steps,), not 0 where a rank wants to stop.
         skipped: (steps,), not 0 where an update was left out: its numbers were not finite.
+        squares: of the gradients of D and G, (steps, 2, 2), as ``NoiseScale.add``; else 0.
     """
 
     losses: tf.Tensor
     stop: tf.Tensor
     skipped: tf.Tensor
+    squares: tf.Tensor
 
 
 class Strategy(Protocol):

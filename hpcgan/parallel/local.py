@@ -108,9 +108,10 @@ class Local:
         """
         staleness = self._config.staleness
         table = over_steps(self._train_step, samples, labels, first_step, staleness)
-        # G's loss and the stop note are means of all ranks, D's loss is of this rank's.
-        is_first = float(self._rank == 0)
-        factors = tf.constant([self._share, is_first, is_first, 1.0])  # a skip of any rank counts
+        # G's loss and the stop note are means of all ranks, D's loss is of this rank's; a skip of
+        # any rank counts.
+        is_first, of_d = float(self._rank == 0), self._share
+        factors = tf.constant([of_d, is_first, is_first, 1.0, of_d, of_d, is_first, is_first])
         flat = tf.reshape(table * factors, [-1])
         return report(tf.reshape(self._sum_all(flat), [-1, COLUMNS]))
 

@@ -12,7 +12,9 @@ from hpcgan.gan.state import State
 from hpcgan.gan.step import Given
 from hpcgan.parallel import Report
 
-COLUMNS = 4  # of the table of a call: the losses of D and G, and the notes stop and skipped
+# Of the table of a call: the losses of D and G, the notes stop and skipped, and the squares of
+# D's gradients and of G's (``TrainingStep.simultaneous``).
+COLUMNS = 8
 
 
 def over_steps(
@@ -47,7 +49,7 @@ def over_steps(
 
 def report(table: tf.Tensor) -> Report:
     """Return the rows of a call as a report."""
-    return Report(table[:, :2], table[:, 2], table[:, 3])
+    return Report(table[:, :2], table[:, 2], table[:, 3], tf.reshape(table[:, 4:], (-1, 2, 2)))
 
 
 def signature(config: Config, state: State, dtype: str, read: int, hosted: int) -> list:

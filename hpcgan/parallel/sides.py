@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpcgan.config import Config
+from hpcgan.gan import noise_scale
 from hpcgan.gan.batches import Batches
 from hpcgan.gan.models.normalisation import synchronised
 from hpcgan.gan.models.together import shards_together
@@ -83,7 +84,8 @@ class Side:
             layer.all_reduce = links.sums.all_reduce
         models = (state.generator, state.discriminators[0])
         self.together = shards_together(models, len(hosted), train.batch_size // train.accumulate)
-        self._batches = Batches(config, hosted, self.together)
+        is_measured = noise_scale.is_measured(config, state.generator)
+        self._batches = Batches(config, hosted, self.together, is_measured)
         own = self._g if rank < placing.generator_ranks else self._d
         self._update = Update([own], placing.shards * train.accumulate, links.sums)
         sample_shape = tuple(state.discriminators[0].inputs[0].shape[1:])
@@ -169,14 +171,18 @@ class GeneratorSide(Side):
     def _learn(self, given: Given, step: tf.Tensor, judge: Version) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the sum of G's gradients, and the samples that they come from as one vector."""
         number = 0 if self._is_simultaneous else self._d_updates
-        batches = self._batches(None, given.labels, self._drawn(step), number)
 
-        def local(index: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
-            found, fake = self._objective.generator(batches(index), judge)
-            return self._update.join([found], self.networks.stop), _float(fake)
+        def gradients(batches: Batches, measured: tf.Tensor | bool) -> tuple[tf.Tensor, tf.Tensor]:
+            batch = batches(None, given.labels, self._drawn(step), number)
 
-        total, stacked = self._batches.sum_and_stack(self._update.length, local)
-        return total, tf.reshape(self._batches.by_shard(stacked), [-1])
+            def local(index: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
+                found, fake = self._objective.generator(batch(index), judge)
+                return self._update.join([found], self.networks.stop, measured), _float(fake)
+
+            total, stacked = batches.sum_and_stack(self._update.length, local)
+            return total, tf.reshape(batches.by_shard(stacked), [-1])
+
+        return noise_scale.in_passes(self._batches, step, gradients)
 
     def _fakes(self, given: Given, step: tf.Tensor) -> tf.Tensor:
         """Return the samples for all updates of D in a step as one vector, by shard."""
@@ -195,8 +201,8 @@ class GeneratorSide(Side):
 
     def _row(self, total: tf.Tensor, step: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
         """Update G; return the row."""
-        loss, stop, skipped = tf.unstack(self._update.apply(total, step, live))
-        return tf.stack([tf.zeros([]), loss, stop, skipped])
+        found = self._update.apply(total, step, live)
+        return tf.concat([[0.0], found[:3], [0.0, 0.0], found[3:]], 0)
 
 
 class DiscriminatorSide(Side):
@@ -242,27 +248,27 @@ class DiscriminatorSide(Side):
         by_shard = tf.reshape(fakes, (-1, *self._of_shard))
         row = notes = tf.zeros([])
         for number in range(self._d_updates):
-            batches = self._batches(given.samples, given.labels, self._drawn(step), number)
-            samples = self._batches.pieces(by_shard, number)
-            labels = lambda index: None  # noqa: E731
-            if given.older_labels is not None:
-                labels = self._batches.pieces(given.older_labels, number)
 
-            def local(
-                index: tf.Tensor | int,
-                batches: Callable[[tf.Tensor | int], Batch] = batches,
-                samples: Callable[[tf.Tensor | int], tf.Tensor] = samples,
-                labels: Callable[[tf.Tensor | int], tf.Tensor | None] = labels,
+            def gradients(
+                batches: Batches, measured: tf.Tensor | bool, number: int = number
             ) -> list[tf.Tensor]:
-                fake = Fake(samples(index), labels(index))
-                found = self._objective.discriminator(batches(index), fake)
-                return [self._update.join([found], self.networks.stop)]
+                batch = batches(given.samples, given.labels, self._drawn(step), number)
+                samples = batches.pieces(by_shard, number)
+                labels = lambda index: None  # noqa: E731
+                if given.older_labels is not None:
+                    labels = batches.pieces(given.older_labels, number)
 
-            (total,) = self._batches.sums([self._update.length], local)
+                def local(index: tf.Tensor | int) -> list[tf.Tensor]:
+                    fake = Fake(samples(index), labels(index))
+                    found = self._objective.discriminator(batch(index), fake)
+                    return [self._update.join([found], self.networks.stop, measured)]
+
+                return batches.sums([self._update.length], local)
+
+            (total,) = noise_scale.in_passes(self._batches, step, gradients)
             row = self._update.apply(total, step, live)
-            notes += row[1:]
-        stop, skipped = tf.unstack(notes)
-        return tf.stack([row[0], tf.zeros([]), stop, skipped])
+            notes += row[1:3]
+        return tf.concat([row[:1], [0.0], notes, row[3:], [0.0, 0.0]], 0)
 
     def _own_parts(self) -> tf.Tensor:
         """Return this rank's part of D's weights, once for each rank of G."""

@@ -17,6 +17,7 @@ class Call(NamedTuple):
         losses: of D and G, (steps, 2).
         skipped: (steps,) bool, which updates were left out: their numbers were not finite.
         stops: whether a rank wants to stop.
+        squares: of gradients that were measured, (steps, 2, 2), as in ``Report``.
     """
 
     first: int
@@ -24,6 +25,7 @@ class Call(NamedTuple):
     losses: np.ndarray
     skipped: np.ndarray
     stops: bool
+    squares: np.ndarray
 
     @property
     def last(self) -> int:

@@ -21,6 +21,7 @@ from hpcgan.config_file import to_yaml
 from hpcgan.errors import RunError
 from hpcgan.files import json_lines, write_whole, writing
 from hpcgan.gan import scaling_rule
+from hpcgan.gan.noise_scale import larger_batches, noise_scales
 from hpcgan.gan.sampling import sampling_inputs
 from hpcgan.gan.state import State
 from hpcgan.terminal import is_watched
@@ -97,6 +98,7 @@ class Logger:
         self._losses: list[np.ndarray] = []
         self._skipped = 0
         self._evaluation: Mapping[str, float] = {}
+        self._noise_scales = noise_scales(plan.config)
 
     def check_place(self) -> None:
         """End a run whose directory was moved or deleted: what it writes would be lost.
@@ -117,6 +119,8 @@ class Logger:
         """Count a call for the next line."""
         self._losses.append(call.losses[~call.skipped])
         self._skipped += int(call.skipped.sum())
+        for number, each in enumerate(self._noise_scales):
+            each.add(call.squares[:, number])
         self._progress.update(call.steps)
 
     def log(self, breakdown: StepBreakdown | None) -> None:
@@ -139,6 +143,8 @@ class Logger:
             "discriminator_loss": float(means[0]),
             "generator_loss": float(means[1]),
             "skipped_updates": self._skipped,
+            "noise_scale_d": self._noise_scales[0].value,
+            "noise_scale_g": self._noise_scales[1].value,
             **({k: round(v, 4) for k, v in breakdown._asdict().items()} if breakdown else {}),
             **({"evaluation": self._evaluation} if self._evaluation else {}),
         }
@@ -147,7 +153,7 @@ class Logger:
             self._metrics.flush()
         with self._board.as_default(step=step):
             for name, value in [*list(line.items())[3:], *self._evaluation.items()]:
-                if name != "evaluation":
+                if name != "evaluation" and value is not None:
                     tf.summary.scalar(name, value)
         self._board.flush()
         self._show(line, self._lag(breakdown) if breakdown else "")
@@ -188,6 +194,8 @@ class Logger:
             f"{steps * self._plan.images_per_step / seconds:.0f} images/s with start and "
             f"checkpoints; all is in {self._directory}"
         )
+        if hint := larger_batches(*self._noise_scales):
+            self._print(f"hpcgan: {hint}")
         self._finish(seconds)
 
     def stop(self, why: str) -> None:

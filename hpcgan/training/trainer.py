@@ -109,6 +109,7 @@ class Trainer:
                     report.losses.numpy(),
                     report.skipped.numpy() > 0,
                     bool(report.stop.numpy().any()),
+                    report.squares.numpy(),
                 )
             self._seconds = (time.monotonic() - began) / steps
             self._state.step = call.last

@@ -12,6 +12,7 @@ from hpcgan.training.callback import Call
 from hpcgan.training.heartbeat import Heartbeat, parent_of
 from hpcgan.training.links import own_addresses
 from hpcgan.training.stop import Request
+from tests.unmeasured import NOT_MEASURED
 
 NOWHERE = "no-such-host.invalid"
 
@@ -48,7 +49,9 @@ def test_ranks_hear_of_one_another_and_leave_in_any_order(world, ends, capfd, fa
         for step in range(3):
             watch.before_call(step)
             world.barrier()
-            watch.after_call(Call(step, 1, np.zeros((1, 2)), np.zeros(1, bool), False))
+            watch.after_call(
+                Call(step, 1, np.zeros((1, 2)), np.zeros(1, bool), False, NOT_MEASURED)
+            )
         world.barrier()
         for place in range(world.size):  # one after the other, the last rank first
             if world.size - 1 - place == world.rank:

@@ -41,10 +41,15 @@ def _is_possible(world, way):
     return world.size >= way.least
 
 
+def _patch(patch):
+    """Have loops instead of a copy for each batch, to compile less, and measure more often."""
+    patch.setattr("hpcgan.gan.batches.UNROLLED", 1)
+    patch.setattr("hpcgan.gan.noise_scale.EVERY", MEASURED)
+
+
 @pytest.fixture(autouse=True)
-def _loops(monkeypatch):
-    """Have loops instead of a copy for each batch: the same sums, in less time to compile."""
-    monkeypatch.setattr("hpcgan.gan.batches.UNROLLED", 1)
+def _patched(monkeypatch):
+    _patch(monkeypatch)
 
 
 # --- which networks are trained --------------------------------------------------------------
@@ -53,6 +58,7 @@ def _loops(monkeypatch):
 # Those that take longest to compile, which is done on two ranks alone: what else there is to them
 # is in the networks and losses, and not in how shards are hosted.
 SLOW = {"resnet hinge", "wgan-gp", "dcgan"}
+MEASURED = 4  # steps from one measurement of the gradients' noise to the next
 # Each way in each of its cases.
 COMPARED = [
     (name, case)
@@ -64,7 +70,7 @@ COMPARED = [
 
 @pytest.fixture(scope="module")
 def references(world):
-    """Return losses and networks of one rank alone, by way, case and optimizer.
+    """Return tables and networks of one rank alone, by way, case and optimizer.
 
     Each rank makes some of them, and gives them to all, and to the next numbers of ranks.
     """
@@ -75,7 +81,7 @@ def references(world):
         return json.loads(Path(kept).read_text())
     own = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hpcgan.gan.batches.UNROLLED", 1)
+        _patch(patch)
         for number, (name, case) in enumerate(COMPARED):
             if number % world.size == world.rank:
                 trained = Trained(case, WAYS[name].reference, ways.reference)
@@ -111,11 +117,15 @@ def test_any_number_of_ranks_trains_the_same_networks_as_one(
 ):
     if world.size == 1:
         return  # it is the reference, which more ranks make
-    losses, networks = trained(name, case).run(optimizer, world=world)
+    table, networks = trained(name, case).run(optimizer, world=world)
     total = float(np.sum(networks, dtype=np.float64))
     assert world.gather_json(total) == [total] * world.size
-    expected_losses, expected = map(np.array, references[f"{name}/{case}"][optimizer])
-    np.testing.assert_allclose(losses, expected_losses, rtol=1e-3, atol=1e-5)
+    expected_table, expected = map(np.array, references[f"{name}/{case}"][optimizer])
+    np.testing.assert_allclose(table, expected_table, rtol=1e-3, atol=1e-5)
+    # The noise of gradients, of both networks, where batches have parts that are found alone.
+    steps = np.arange(len(table)) % MEASURED == MEASURED - 1
+    is_measured = steps & (case != "synchronised")
+    np.testing.assert_array_equal(table[:, 2:] > 0, np.tile(is_measured[:, np.newaxis], 4))
     assert ways.relative_difference(networks, expected) < bound
 
 

@@ -18,6 +18,7 @@ from hpcgan.training.callback import Call
 from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan, prepare
 from hpcgan.world import World
+from tests.unmeasured import NOT_MEASURED
 
 _IMAGES = 12  # of a step
 
@@ -46,7 +47,9 @@ class Record:
     def line(self, rate: float, losses: tuple[float, float] = (0.5, 1.0)) -> None:
         """Write a line of ten steps, made at so many images a second."""
         step = self.state.step
-        self.logger.count(Call(step, 10, np.array([losses] * 10), np.zeros(10, bool), False))
+        self.logger.count(
+            Call(step, 10, np.array([losses] * 10), np.zeros(10, bool), False, NOT_MEASURED)
+        )
         self.state.step += 10
         self._now += 10 * _IMAGES / rate
         self.logger.log(None)

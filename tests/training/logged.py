@@ -12,6 +12,7 @@ from hpcgan.training.breakdown import StepBreakdown
 from hpcgan.training.callback import Call
 from hpcgan.training.logger import Logger
 from hpcgan.training.plan import Plan
+from tests.unmeasured import NOT_MEASURED
 
 BREAKDOWN = StepBreakdown(0.5, 0.25, 0.125, 0.0625, 0.03125, 0.0, 0.0, 0, 0.0)
 
@@ -26,7 +27,7 @@ def metrics(plan: Plan) -> list[dict[str, Any]]:
 def made(*losses: tuple[float, float], skipped: int = 0) -> Call:
     """Return a call of some updates that were left out and some with losses, D's and G's."""
     table = np.array([*[(np.nan, np.nan)] * skipped, *losses], np.float32)
-    return Call(0, len(table), table, np.isnan(table[:, 0]), False)
+    return Call(0, len(table), table, np.isnan(table[:, 0]), False, NOT_MEASURED)
 
 
 def log_steps(logger: Logger, state: State, *steps: int) -> None:

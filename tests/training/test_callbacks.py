@@ -18,6 +18,7 @@ from hpcgan.training.callback import Call, Callback
 from hpcgan.training.callbacks import Checkpointing, Logging, StopOnRequest
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
+from tests.unmeasured import NOT_MEASURED
 
 LAST = 10
 PLAN: Any = SimpleNamespace(
@@ -58,7 +59,7 @@ NOTHING: Any = SimpleNamespace(is_needed=False)  # to share
 
 def call(first: int, last: int, stops: bool = False) -> Call:
     steps = last - first
-    return Call(first, steps, np.zeros((steps, 2)), np.zeros(steps, bool), stops)
+    return Call(first, steps, np.zeros((steps, 2)), np.zeros(steps, bool), stops, NOT_MEASURED)
 
 
 @pytest.fixture

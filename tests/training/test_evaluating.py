@@ -19,6 +19,7 @@ from hpcgan.training.evaluating import Evaluating, Watching, is_wanted
 from hpcgan.training.nonfinite import RollbackRequired
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
+from tests.unmeasured import NOT_MEASURED
 
 LAST = 100
 
@@ -80,7 +81,7 @@ def made(world: World, plan: Any, *distances: float, state: Any = None) -> Evalu
 
 
 def call(last: int, stops: bool = False) -> Call:
-    return Call(last - 5, 5, np.zeros((5, 2)), np.zeros(5, bool), stops)
+    return Call(last - 5, 5, np.zeros((5, 2)), np.zeros(5, bool), stops, NOT_MEASURED)
 
 
 def test_with_a_number_of_steps_every_evaluation_is_made(world: World, tmp_path: Path) -> None:

@@ -30,13 +30,14 @@ import numpy as np
 from hpcgan.training import heartbeat
 from hpcgan.training.callback import Call
 from hpcgan.world import World
+from tests.unmeasured import NOT_MEASURED
 world = World()
 watch = heartbeat.Heartbeat(world, {stall}, fan_out={fan_out})
 {before}
 with watch.beating():
     watch.before_call(0)
     world.barrier()
-    watch.after_call(Call(0, 1, np.zeros((1, 2)), np.zeros(1, bool), False))
+    watch.after_call(Call(0, 1, np.zeros((1, 2)), np.zeros(1, bool), False, NOT_MEASURED))
     if world.rank == {rank}:
         {act}
     world.barrier()

@@ -9,11 +9,14 @@ from hpcgan.config_beside import WatchConfig
 from hpcgan.errors import RunError
 from hpcgan.training.callback import Call
 from hpcgan.training.nonfinite import NonFinitePolicy, RollbackRequired
+from tests.unmeasured import NOT_MEASURED
 
 
 def call(first: int, *skipped: int) -> Call:
     """Return a call after ``first`` steps; 1 for each update that was left out, else 0."""
-    return Call(first, len(skipped), np.zeros((len(skipped), 2)), np.array(skipped) > 0, False)
+    return Call(
+        first, len(skipped), np.zeros((len(skipped), 2)), np.array(skipped) > 0, False, NOT_MEASURED
+    )
 
 
 def test_the_first_bad_step_ends_a_run_that_must_not_skip() -> None:

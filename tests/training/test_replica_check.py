@@ -11,6 +11,7 @@ import pytest
 from hpcgan.errors import RunError
 from hpcgan.training.callback import Call
 from hpcgan.training.replica_check import ReplicaCheck
+from tests.unmeasured import NOT_MEASURED
 
 
 def state(more: float = 0.0) -> Any:
@@ -54,7 +55,7 @@ def made(ranks: Ranks, period: int | None = None) -> ReplicaCheck:
 
 
 def call(first: int, steps: int) -> Call:
-    return Call(first, steps, np.zeros((steps, 2)), np.zeros(steps, bool), False)
+    return Call(first, steps, np.zeros((steps, 2)), np.zeros(steps, bool), False, NOT_MEASURED)
 
 
 def test_ranks_that_hold_the_same_go_on() -> None:

@@ -70,7 +70,8 @@ class Strategy:
         stop, skipped = (
             tf.constant(np.isin(steps, marked), tf.float32) for marked in (self.stops, self.skipped)
         )
-        return Report(tf.constant(np.stack([steps, -steps], 1), tf.float32), stop, skipped)
+        losses = tf.constant(np.stack([steps, -steps], 1), tf.float32)
+        return Report(losses, stop, skipped, tf.zeros((len(steps), 2, 2)))
 
 
 class Noting(Callback):
