@@ -81,6 +81,19 @@ class FrechetJudge:
         """Real samples that are compared."""
         return self._real.count
 
+    def floor(self, source: Source) -> float:
+        """Return the distance of two sets of real samples: of as many, or of halves of fewer.
+
+        Raises:
+            DataError: they cannot be read (on all ranks).
+        """
+        count = min(self.count, len(source) // 2)
+        first, second = (
+            moments(with_features(self._extractor, drawing.read(self._real.group, source, numbers)))
+            for numbers in drawing.choose(_SEED, len(source), count, count)
+        )
+        return distance(first, second)
+
     def score(
         self, state: State, config: Config, class_counts: tuple[int, ...], seed: int
     ) -> float | None:

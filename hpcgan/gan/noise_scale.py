@@ -22,6 +22,7 @@ import tensorflow as tf
 from hpcgan.config import Config
 from hpcgan.gan.batches import Batches
 from hpcgan.gan.models.normalisation import synchronised
+from hpcgan.gan.scaling_rule import steps_factor
 
 # Steps from one measurement to the next.
 EVERY = 16
@@ -110,15 +111,6 @@ def noise_scales(config: Config) -> tuple[NoiseScale, NoiseScale]:
     assert shards is not None
     parts, samples = shards * train.accumulate, train.batch_size // train.accumulate
     return NoiseScale(parts // train.discriminators, samples), NoiseScale(parts, samples)
-
-
-def steps_factor(noise_scale: float, batch: float, larger: float) -> float:
-    """Return the steps that a ``larger`` batch needs, as a part of those of ``batch``.
-
-    McCandlish et al., equation 2.7: steps are as 1 + noise scale / batch, for the same quality, if
-    the learning rate follows.
-    """
-    return (1 + noise_scale / larger) / (1 + noise_scale / batch)
 
 
 def larger_batches(discriminator: NoiseScale, generator: NoiseScale) -> str:

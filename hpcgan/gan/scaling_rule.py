@@ -59,6 +59,15 @@ def decay_power(rule: Rule, shards: int) -> int:
     return shards if rule == "sde" else 1
 
 
+def steps_factor(noise_scale: float, batch: float, larger: float) -> float:
+    """Return the steps that a ``larger`` batch needs, as a part of those of ``batch``.
+
+    McCandlish et al., equation 2.7: steps are as 1 + noise scale / batch, for the same quality, if
+    the learning rate follows.
+    """
+    return (1 + noise_scale / larger) / (1 + noise_scale / batch)
+
+
 def told(config: Config) -> str:
     """Return what sde makes of each number, and where the rule does not hold; "" for other rules.
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcgan import command
+from hpcgan.config import Config
 from hpcgan.config_file import load
 from hpcgan.data.placement import Shard, opened_shards
 from hpcgan.devices import prepare_tensorflow
 from hpcgan.files import write_whole
 from hpcgan.scaling.runs import Start, to_json
 from hpcgan.training import plan as plans
+from hpcgan.training.callback import Call, Callback
 from hpcgan.training.plan import Plan
 from hpcgan.training.resolving import balanced
 from hpcgan.training.timer import Timer
@@ -28,8 +30,28 @@ if TYPE_CHECKING:
     from hpcgan.gan.state import State
     from hpcgan.parallel import Strategy
     from hpcgan.parallel.timer import CollectiveTimer
-    from hpcgan.training.callback import Callback
     from hpcgan.training.trainer import Trainer
+
+
+class NoiseScales(Callback):
+    """Averages the noise scales of the gradients of D and G over the calls of a trainer."""
+
+    def __init__(self, config: Config) -> None:
+        """Begin without measurements; ``config`` has ``data.shards`` resolved to a number."""
+        from hpcgan.gan.noise_scale import noise_scales
+
+        self._scales = noise_scales(config)
+
+    def after_call(self, call: Call) -> None:
+        """Take the measurements of a call."""
+        for number, each in enumerate(self._scales):
+            each.add(call.squares[:, number])
+
+    def values(self) -> dict[str, float | None]:
+        """Return them in images, as attributes of what a start leaves; None if not known."""
+        d, g = (each.value for each in self._scales)
+        return {"noise_scale_d": d, "noise_scale_g": g}
+
 
 Make = Callable[[World, "Given", float], dict[str, Any]]
 
@@ -86,7 +108,7 @@ def opened(world: World, config: str, overrides: list[str], run_dir: Path) -> It
     plan = balanced(world, plan)
     with opened_shards(world, plan.config, plan.source, plan.assignment) as shards:
         state = world.all_or_raise(lambda: State(plan.config, plan.source.sample_shape))
-        yield Given(world, plan, state, shards(plan.config.seed))
+        yield Given(world, plan, state, shards)
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,7 @@ class Given:
     world: World
     plan: Plan
     state: State
-    shards: Mapping[int, Shard]
+    shards: Callable[[int], Mapping[int, Shard]]  # of this rank, in the order of a seed
 
     def over_ring(self, collectives: CollectiveTimer | None = None) -> Strategy:
         """Return the way of training over the ring. All ranks must call it."""
@@ -111,4 +133,5 @@ class Given:
         """Return a trainer by some way of training."""
         from hpcgan.training.trainer import Trainer
 
-        return Trainer(self.world, self.plan, self.state, strategy, self.shards, timer, callbacks)
+        own = self.shards(self.plan.config.seed)
+        return Trainer(self.world, self.plan, self.state, strategy, own, timer, callbacks)

@@ -19,6 +19,20 @@ def add(commands: Any) -> None:
     actions = scale.add_subparsers(dest="action", required=True, metavar="weak|strong|...")
     _add_study(actions, "weak", "measure with one batch per rank, more samples on more ranks")
     _add_study(actions, "strong", "measure one training run, divided over more and more ranks")
+    quality = actions.add_parser(
+        "quality",
+        help="measure how much sooner more shards reach what one shard reaches",
+        usage="hpcgan scale quality CONFIG.yaml [--section.key VALUE ...] --shards N,N,... "
+        "--out DIR [--seeds K]",
+        allow_abbrev=False,
+    )
+    quality.add_argument("config", metavar="CONFIG.yaml", help="the run's configuration")
+    shards = "beside one; train.steps is the budget of one shard"
+    quality.add_argument("--shards", type=_numbers, required=True, metavar="N,N,...", help=shards)
+    quality.add_argument("--seeds", type=whole_number(1, 1000), default=5, metavar="K")
+    out = "may hold a weak or strong study, whose times then count"
+    quality.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
+    quality.set_defaults(run=_quality, takes_keys=True)
     report = actions.add_parser("report", help="table, CSV, curves and page of all that is in DIR")
     report.add_argument("directory", type=Path, metavar="DIR")
     report.set_defaults(run=_report, needs_ranks=False)
@@ -56,6 +70,12 @@ def _study(world: World, arguments: argparse.Namespace) -> int:
     from hpcgan.scaling import study
 
     return world.all_or_raise(lambda: study.run(world, arguments))
+
+
+def _quality(world: World, arguments: argparse.Namespace) -> int:
+    from hpcgan.scaling import quality_study
+
+    return world.all_or_raise(lambda: quality_study.run(world, arguments))
 
 
 def _report(arguments: argparse.Namespace) -> None:

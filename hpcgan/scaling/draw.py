@@ -16,6 +16,7 @@ from hpcgan.scaling.summary import Comparison, Row, by_kind
 
 if TYPE_CHECKING:
     from hpcgan.scaling.predict import Prediction
+    from hpcgan.scaling.quality_summary import Summary
 
 _STYLE = Path(__file__).parent / "templates" / "curves.mplstyle"
 # Labels and colours of the parts of a step.
@@ -66,6 +67,41 @@ def prediction(predictions: Sequence[Prediction]) -> bytes:
             curve, shares = line.subplots(1, 2)
             _predicted_efficiency(curve, each)
             _shares(shares, each)
+    return out.getvalue()
+
+
+def quality_study(found: Summary) -> bytes:
+    """Return the curves of a quality study, and how much sooner more shards reach its target."""
+    out = io.BytesIO()
+    with _lines_of_curves(11.5, 1, out) as lines:
+        curves, sooner = next(lines).subplots(1, 2)
+        for place, row in enumerate(found.rows):
+            for curve in row.curves:
+                style: Any = {"color": f"C{place}", "linewidth": 1}
+                if curve is row.curves[0]:
+                    style["label"] = f"{row.shards}: {row.rule}" if row.shards > 1 else "1 shard"
+                after = curve.points[1:]
+                curves.plot([p.images for p in after], [p.frechet for p in after], **style)
+        curves.axhline(found.target, label="target", **_REFERENCE)
+        curves.axhline(found.floor, label="real data", **_REFERENCE | {"linestyle": ":"})
+        curves.set(title="Fréchet distance by images", xlabel="images", xscale="log", yscale="log")
+        curves.legend(loc="upper right")
+        shards = [row.shards for row in found.rows]
+        sooner.plot(shards, shards, label="ideal", **_REFERENCE)
+        ratios = [row.steps for row in found.rows]
+        middle = [each.value for each in ratios]
+        low = [each.value - (each.low or each.value) for each in ratios]
+        high = [(each.high or each.value) - each.value for each in ratios]
+        sooner.errorbar(shards, middle, [low, high], fmt="C0o-", capsize=3, label="measured")
+        for name, colour in (("D", "C1"), ("G", "C2")):
+            known = [(row.shards, row.predicted[name]) for row in found.rows if row.predicted]
+            label = f"by the noise scale of {name}"
+            sooner.plot(*zip(*known, strict=True), f"{colour}--", label=label) if known else None
+        sooner.set_yscale("log", base=2)
+        _number_ranks(sooner, shards)
+        sooner.set(title="target reached sooner, in steps", xlabel="shards")
+        sooner.set_yticks(shards, shards)
+        sooner.legend(loc="upper left")
     return out.getvalue()
 
 

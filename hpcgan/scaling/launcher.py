@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Ends with this process, however it ends.
-_TIED = ("setpriv", "--pdeathsig", "TERM")
+TIED = ("setpriv", "--pdeathsig", "TERM")
 
 
 def command(
@@ -31,18 +31,18 @@ def command(
         environment: with the ``SLURM_`` variables of the job, and the ``PATH`` of programs.
     """
     if "SLURM_JOB_ID" not in environment:
-        return [*_TIED, *_mpirun_here(ranks, largest, program)]
+        return [*TIED, *_mpirun_here(ranks, largest, program)]
     kind = _pmix(environment)
     cores = environment.get("SLURM_CPUS_PER_TASK")
     if kind is None:
         where = ["--map-by", f"slot:PE={cores or 1}", "--bind-to", "core"]
-        return [*_TIED, _find_mpirun(), "-n", str(ranks), *where, *program]
+        return [*TIED, _find_mpirun(), "-n", str(ranks), *where, *program]
     # Of the job's first node: Slurm writes 4(x2),3 for two of 4 tasks and one of 3.
     tasks = re.match(r"\d+", environment.get("SLURM_TASKS_PER_NODE", ""))
     nodes = math.ceil(ranks / int(tasks[0])) if tasks else ranks
     line = ["srun", f"--mpi={kind}", "-N", str(nodes), "-n", str(ranks)]
     line += ["-c", cores] if cores else []
-    return [*_TIED, *line, "--kill-on-bad-exit=0", "--wait=120", *program]
+    return [*TIED, *line, "--kill-on-bad-exit=0", "--wait=120", *program]
 
 
 def core_groups() -> list[list[int]]:

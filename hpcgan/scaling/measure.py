@@ -47,6 +47,7 @@ def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
     baseline = bench.way(bench.baseline, seconds)
     compute = bench.singles(seconds)
     # Made after the baseline is compiled, since layers that talk to other ranks get the ring by it.
+    noise = bench.noise = calls.NoiseScales(plan.config)  # without an exchange there is none
     exchange = bench.way(given.over_ring(), seconds)
     per_shard = plan.images_per_step // len(plan.assignment.sizes)
     return {
@@ -63,6 +64,7 @@ def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
         "skipped": bench.skipped,
         "versions": {name: version_of(name) for name in _PACKAGES}
         | {"python": platform.python_version()},
+        **noise.values(),
     }
 
 
@@ -75,6 +77,7 @@ class Bench:
         baseline: the way of ranks that never talk.
         generator_ranks: that train G alone.
         skipped: timed steps in which an update was left out, since its numbers were not finite.
+        noise: is told of all calls.
     """
 
     def __init__(self, given: Given) -> None:
@@ -84,6 +87,7 @@ class Bench:
         self._given, self._world = given, given.world
         self._pace = 0.0  # seconds of a step of the last way, about
         self.skipped = 0
+        self.noise = calls.NoiseScales(given.plan.config)
         config, dtype = given.plan.config, given.plan.source.dtype
         self.generator_ranks = placing.of(config, self._world.size).generator_ranks
         self._silence = Silence(self._world.size)
@@ -115,7 +119,7 @@ class Bench:
         """Train for segments of calls, each of ``steps`` steps, and time them."""
         timer = Timer()
         segments = SegmentTimer(self._world, timer, calls)
-        trainer = self._given.trainer(strategy, timer, [segments])
+        trainer = self._given.trainer(strategy, timer, [segments, self.noise])
         segments.begin()
         trainer.fit(self._given.state.step + number * calls * steps, most=steps)
         return segments

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import geometric_mean
 
 from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole, writing
+from hpcgan.gan.scaling_rule import steps_factor
 from hpcgan.scaling import draw
 from hpcgan.scaling.fit import Point, fit, read_points
 from hpcgan.scaling.model import Model, Step
-from hpcgan.scaling.runs import read_runs
+from hpcgan.scaling.runs import Run, read_runs
 from hpcgan.scaling.table import aligned
 
 _HEADINGS = "ranks nodes samples compute stragglers exchange step samples/s efficiency"
+# Where the noise of the gradients is known: steps to one quality, of one rank's, and how much
+# sooner they are made.
+_BY_NOISE = "steps sooner"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Row:
     # Weak: the time that a step computes, divided by its whole time; strong: the speed-up over one
     # rank, divided by the ranks.
     efficiency: float
+    steps: float | None = None  # to the same quality, as a part of one rank's
+    sooner: float | None = None  # than one rank these are made
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,11 @@ def write(
     model = fitted.model
     if link:
         model = replace(model, between_latency=link[0], between_bandwidth=link[1])
-    runs = {run.kind: run for run in read_runs(directory).values()}
+    every = list(read_runs(directory).values())
+    runs, scale = {run.kind: run for run in every}, noise_scale(every)
     found = []
     if "weak" in runs:
-        found.append(weak(model, points, sizes, runs["weak"].samples))
+        found.append(weak(model, points, sizes, runs["weak"].samples, scale))
     if "strong" in runs:
         batch = runs["strong"].images
         possible = [size for size in sizes if model.samples_of(batch, size) >= 1]
@@ -88,6 +96,11 @@ def write(
     values = ", ".join(f"{name} {value:.3g}" for name, value in fitted.unknowns.items())
     worst = max(map(abs, fitted.errors))
     title = f"fitted to {len(points)} points, largest error {worst:.1%}: {values}"
+    if scale is not None:
+        title += (
+            f"; gradient noise scale {scale:.3g} images, by which the steps to one quality are "
+            "predicted: a hint, which hpcgan scale quality tests"
+        )
     lines = "\n\n".join([title, *map(text, found)])
     print(lines)
     with writing(out):
@@ -100,9 +113,40 @@ def write(
     print(f"written to {out}: predict.txt and, with matplotlib, predict.png")
 
 
-def weak(model: Model, points: Sequence[Point], sizes: Sequence[int], batch: int) -> Prediction:
-    """Return steps on other numbers of ranks with ``batch`` samples each."""
+def noise_scale(runs: Sequence[Run]) -> float | None:
+    """Return the noise scale of a weak study's runs, in images: the smaller of D's and G's.
+
+    The network with the smaller one has less of a larger batch, and both are needed. Each is the
+    geometric mean of the runs that know theirs; None where none does.
+    """
+    found = []
+    for name in ("noise_scale_d", "noise_scale_g"):
+        known = [scale for run in runs if run.kind == "weak" and (scale := getattr(run, name))]
+        if known:
+            found.append(geometric_mean(known))
+    return min(found, default=None)
+
+
+def weak(
+    model: Model,
+    points: Sequence[Point],
+    sizes: Sequence[int],
+    batch: int,
+    scale: float | None = None,
+) -> Prediction:
+    """Return steps on other numbers of ranks with ``batch`` samples each.
+
+    With the noise ``scale`` of the gradients, in images, also how many of them lead to the same
+    quality (``steps_factor``).
+    """
     rows = [_row(replace(model, samples=batch), size) for size in sizes]
+    if scale is not None:
+        one = _row(replace(model, samples=batch), 1)
+        factors = [steps_factor(scale, one.images, row.images) for row in rows]
+        rows = [
+            replace(row, steps=steps, sooner=one.step.total / (steps * row.step.total))
+            for row, steps in zip(rows, factors, strict=True)
+        ]
     own = [point for point in points if point.samples == batch]
     measured = [(point.ranks, point.limit_seconds / point.step_seconds) for point in own]
     return Prediction("weak", rows, measured)
@@ -133,11 +177,14 @@ def _row(model: Model, ranks: int, ideal: float | None = None) -> Row:
 
 def text(prediction: Prediction) -> str:
     """Return a table: a line for each number of ranks, with the parts of a step in milliseconds."""
-    lines = [[*_HEADINGS.split(), "bottleneck"]]
+    by_noise = all(row.steps is not None for row in prediction.rows)
+    headings = _HEADINGS.split() + (_BY_NOISE.split() if by_noise else [])
+    lines = [[*headings, "bottleneck"]]
     for row in prediction.rows:
         times = [*vars(row.step).values(), row.step.total]
         cells = [str(row.ranks), str(row.nodes), f"{row.samples:.4g}"]
         cells += [f"{1e3 * seconds:.2f}" for seconds in times]
         cells += [f"{row.images / row.step.total:.4g}", f"{row.efficiency:.1%}"]
+        cells += [f"{row.steps:.3f}", f"{row.sooner:.2f}"] if by_noise else []
         lines.append([*cells, row.step.bottleneck])
     return "\n".join([f"{prediction.kind} scaling, milliseconds per step:", *aligned(lines)])

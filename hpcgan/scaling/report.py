@@ -1,7 +1,8 @@
 """``hpcgan scale report DIR``: what a study found, as a table, CSV, curves and a page.
 
 All files of DIR/runs and DIR/quality count, of whatever job: they are merged by kind and number of
-ranks. Training runs directly below DIR, as those of a sweep, are compared beside them.
+ranks. Training runs directly below DIR, as those of a sweep, are compared beside them, and so are
+the curves of a quality study (``quality_report``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
-from hpcgan.scaling import draw, sweep, table
+from hpcgan.scaling import draw, quality_report, sweep, table
 from hpcgan.scaling.runs import Run, read_quality, read_runs, settings
 from hpcgan.scaling.summary import Row, by_kind, measured_points, summarize, warnings
 
@@ -29,8 +30,8 @@ def write(directory: Path) -> None:
         ConfigError: there are no runs, or they do not belong together.
         RunError: a file cannot be written.
     """
-    trained = sweep.read(directory)
-    is_study = not trained or any((directory / "runs").glob("*.json"))
+    trained, by_quality = sweep.read(directory), quality_report.write(directory)
+    is_study = any((directory / "runs").glob("*.json")) or not (trained or by_quality)
     runs = read_runs(directory) if is_study else {}
     rows = summarize(runs.values(), read_quality(directory, runs))
     content: dict[str, bytes] = {}
@@ -47,10 +48,11 @@ def write(directory: Path) -> None:
         print(sweep.text(trained))
         content["sweep.csv"] = sweep.to_csv(trained).encode()
     name = directory.resolve().name
-    content["report.html"] = _page(name, rows, content.get("report.png"), trained).encode()
+    if rows or trained:
+        content["report.html"] = _page(name, rows, content.get("report.png"), trained).encode()
     for path, bytes_ in content.items():
         write_whole(directory / path, bytes_)
-    print(f"written to {directory}: {', '.join(sorted(content))}")
+    print(f"written to {directory}: {', '.join(sorted([*content, *by_quality]))}")
 
 
 def _page(

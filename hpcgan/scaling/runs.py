@@ -17,6 +17,13 @@ import numpy as np
 from hpcgan.errors import ConfigError
 from hpcgan.scaling.model import Traffic
 
+# Keys that the starts of a study differ in, by its kind.
+_VARIED = {
+    "weak": ("data.shards",),
+    "strong": (),
+    "quality": ("data.shards", "optimizer.scaling", "seed"),
+}
+
 T = TypeVar("T")
 AnyStart = TypeVar("AnyStart", bound="Start")
 
@@ -27,7 +34,7 @@ class Start:
 
     lists: ClassVar[Mapping[str, type]] = {}  # attributes that are lists of dataclasses
 
-    kind: str  # weak or strong
+    kind: str  # weak, strong or quality
     started: str  # date and time, ISO 8601, UTC
     hosts: list[str]  # the node of each rank
     config: dict[str, Any]  # that was given, as sections and keys
@@ -39,7 +46,7 @@ class Start:
 
     def is_valid(self) -> bool:
         """Return whether a study can have written it."""
-        return self.kind in ("weak", "strong") and bool(self.hosts)
+        return self.kind in _VARIED and bool(self.hosts)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class Run(Start):
     compute_seconds: list[list[float]]  # of each rank, single steps of the baseline
     skipped: int  # measured updates that were left out, since their numbers were not finite
     versions: dict[str, str]  # of the programs, by name
+    noise_scale_d: float | None = None  # of gradients, in images, over the steps with the exchange
+    noise_scale_g: float | None = None
 
     @property
     def nodes(self) -> int:
@@ -233,14 +242,12 @@ def to_json(start: Start) -> str:
 
 
 def settings(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration by dotted keys, without the shards, which a weak study varies."""
+    """Return a configuration by dotted keys, without what a kind of study varies."""
     flat: dict[str, Any] = {}
     for name, section in config.items():
         keys = section if isinstance(section, dict) else {}
         flat |= {f"{name}.{key}": value for key, value in keys.items()} or {name: section}
-    if kind == "weak":
-        flat.pop("data.shards", None)
-    return flat
+    return {key: value for key, value in flat.items() if key not in _VARIED[kind]}
 
 
 def check_same(starts: Mapping[Any, Start]) -> None:

@@ -57,12 +57,6 @@ def test_of_gradients_with_known_noise_it_is_found(parts):
     assert found.value == pytest.approx(expected, rel=0.05)
 
 
-def test_more_images_make_fewer_steps_worth_it_up_to_the_noise_scale():
-    assert noise_scale.steps_factor(0.0, 32, 64) == 1
-    assert noise_scale.steps_factor(32.0, 32, 64) == pytest.approx(1.5 / 2)
-    assert noise_scale.steps_factor(1e9, 32, 64) == pytest.approx(0.5)
-
-
 def test_the_words_at_the_end_give_the_steps_of_twice_the_batch():
     d, g = NoiseScale(4, 8), NoiseScale(4, 8)
     assert noise_scale.larger_batches(d, g) == ""

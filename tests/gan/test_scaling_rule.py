@@ -19,11 +19,17 @@ from hpcgan.config import (
     TrainConfig,
 )
 from hpcgan.gan import schedule
-from hpcgan.gan.scaling_rule import Adams, adams, decay_power, rate_factor, told
+from hpcgan.gan.scaling_rule import Adams, adams, decay_power, rate_factor, steps_factor, told
 from hpcgan.gan.state import State
 from tests.refusals import DATA, refusal
 
 OWN = OptimizerConfig(learning_rate=0.01, beta_1=0.9, beta_2=0.99)
+
+
+def test_more_images_make_fewer_steps_needed_up_to_the_noise_scale() -> None:
+    assert steps_factor(0.0, 32, 64) == 1
+    assert steps_factor(32.0, 32, 64) == pytest.approx(1.5 / 2)
+    assert steps_factor(1e9, 32, 64) == pytest.approx(0.5)
 
 
 def test_each_rule_has_its_factor_of_the_rate() -> None:
