@@ -11,7 +11,7 @@ from hpcgan.errors import ConfigError, RunError
 from hpcgan.scaling import predict, report
 from hpcgan.scaling.fit import Point
 from hpcgan.scaling.model import Model
-from hpcgan.scaling.predict import strong, text, weak
+from hpcgan.scaling.predict import noise_scale, strong, text, weak
 from tests.scaling.made import made, write
 
 MODEL = Model(
@@ -72,6 +72,21 @@ def test_a_weak_curve_is_that_of_the_model() -> None:
     assert [ranks for ranks, _ in found.measured] == [1, 2, 4, 2]
     for ranks, efficiency in found.measured:
         assert efficiency == pytest.approx(MODEL.compute / MODEL.step(ranks).total)
+
+
+def test_a_weak_curve_multiplies_by_the_noise_of_the_gradients() -> None:
+    runs = [made(ranks=1), made(ranks=2, noise_scale_d=320.0, noise_scale_g=1e4)]
+    runs += [made("strong", 4, noise_scale_d=1.0), made(ranks=4, noise_scale_d=80.0)]
+    scale = noise_scale(runs)
+    assert scale == pytest.approx(160)  # of D, the smaller one: the geometric mean
+    one, four = weak(MODEL, WEAK, (1, 4), 64, scale).rows
+    assert (one.steps, one.sooner) == (1, 1)
+    expected = (1 + 160 / 256) / (1 + 160 / 64)
+    assert four.steps == pytest.approx(expected)
+    assert four.sooner == pytest.approx(one.step.total / four.step.total / expected)
+    assert "efficiency  steps  sooner  bottleneck" in text(weak(MODEL, WEAK, (1, 4), 64, scale))
+    assert noise_scale([made(), made("strong", 4, noise_scale_d=1.0)]) is None
+    assert "sooner" not in text(weak(MODEL, WEAK, (1, 4), 64))
 
 
 def test_a_strong_curve_divides_the_batch() -> None:
