@@ -81,6 +81,16 @@ class FrechetJudge:
         """Real samples that are compared."""
         return self._real.count
 
+    def of_real(self, source: Source) -> float:
+        """Return the distance of other real samples, as many: a floor. All ranks must call it.
+
+        Raises:
+            DataError: they cannot be read (on all ranks).
+        """
+        (numbers,) = drawing.choose(_SEED, len(source), min(self.count, len(source)))
+        real = drawing.read(self._real.group, source, numbers)
+        return distance(moments(with_features(self._extractor, real)), self.reference)
+
     def score(
         self, state: State, config: Config, class_counts: tuple[int, ...], seed: int
     ) -> float | None:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hpcgan.training.restarts import environment
+
 # Ends with this process, however it ends.
 _TIED = ("setpriv", "--pdeathsig", "TERM")
 
@@ -43,6 +45,33 @@ def command(
     line = ["srun", f"--mpi={kind}", "-N", str(nodes), "-n", str(ranks)]
     line += ["-c", cores] if cores else []
     return [*_TIED, *line, "--kill-on-bad-exit=0", "--wait=120", *program]
+
+
+def run(ranks: int, largest: int, program: Sequence[str]) -> tuple[int, str]:
+    """Start a program on some ranks as ``command`` does, and wait for them.
+
+    Returns:
+        Their exit status, and the last line of what they printed.
+    """
+    outer = environment(os.environ)
+    done = subprocess.run(
+        command(ranks, largest, program, outer),
+        env=outer,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, last_line(done.stdout)
+
+
+def last_line(output: str) -> str:
+    """Return the last line of the program's own, or else of its launcher's."""
+    lines = [each for line in output.splitlines() if (each := line.strip("\0 "))]
+    own = [line for line in lines if line.startswith("hpcgan")]
+    return (own or lines or ["it printed nothing"])[-1]
 
 
 def core_groups() -> list[list[int]]:
