@@ -25,7 +25,7 @@ from hpcgan.config import Config
 from hpcgan.config_beside import CheckpointConfig, EvaluateConfig, LogConfig
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import ConfigError, RunError
-from hpcgan.files import writing
+from hpcgan.files import write_whole, writing
 from hpcgan.scaling import launcher
 from hpcgan.scaling.runs import counted, read_json
 from hpcgan.scaling.study import order
@@ -166,16 +166,22 @@ class Comparison:
     def _run(
         self, config: Config, work: Path, out: Path, what: str, amount: float
     ) -> tuple[int, str]:
-        """Start the ranks of ``start_run``; return their status and their last line."""
+        """Start the ranks of ``start_run``; return their status and their last line.
+
+        Where they fail with a bug all that they printed stays beside ``out``.
+        """
         path = work / "config.yaml"
         with writing(path):
             path.write_text(to_yaml(config), encoding="utf-8")
         words = [str(path), self.parts.report, str(out), what, str(amount)]
         program = [sys.executable, "-m", "hpcgan.comparing.start_run", *words]
-        status, line = launcher.run(self.ranks, self.ranks, program)
-        if not status and not out.exists():
-            return 1, f"it wrote no file: {line}"
-        return status, line
+        status, output = launcher.run(self.ranks, self.ranks, program)
+        status = status or int(not out.exists())
+        if not status or "Traceback" not in output:
+            return status, launcher.last_line(output)
+        log = self.place.out / f"{work.name}.log"
+        write_whole(log, output.encode())
+        return status, f"{launcher.last_line(output)} see {log}"
 
 
 @contextmanager
@@ -185,13 +191,15 @@ def working(place: Path) -> Iterator[Path | None]:
     if not lock.try_take():
         yield None
         return
-    yield place
-    for each in place.iterdir():
-        if each.is_dir():
-            shutil.rmtree(each, ignore_errors=True)
-        elif each.name != "lock":
-            each.unlink(missing_ok=True)
-    lock.release()
+    try:
+        yield place
+    finally:
+        for each in place.iterdir():
+            if each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
+            elif each.name != "lock":
+                each.unlink(missing_ok=True)
+        lock.release()
 
 
 def complete(config: Config, parts: Parts, seed: int, steps: int) -> Config:

@@ -154,9 +154,12 @@ def number(value: float) -> str:
 def notes(found: Summary, paces: Mapping[str, Pace], ranks: int, floor: float) -> list[str]:
     """Return what a reader of the table must know, a sentence each."""
     common = found.common
+    wanted = next(iter(paces.values())).rank_seconds
+    starts = found.rows[0].starts
     lines = [
-        f"medians of {found.rows[0].starts} starts on {counted(ranks)}, at "
-        f"{common.rank_seconds:.4g} rank-seconds, and at {common.images} images; target: "
+        f"medians of {starts} start{'s' * (starts > 1)} on {counted(ranks)}, at "
+        f"{common.rank_seconds:.4g} rank-seconds, which all have used of the {wanted:g} that were "
+        f"asked for, and at {common.images} images; target: "
         f"{number(common.target)}, where the synchronous way is then; floor of the distance: "
         f"{floor:.3g}; * a baseline that was added",
     ]

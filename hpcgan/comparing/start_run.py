@@ -70,18 +70,21 @@ def run(world: World, given: argparse.Namespace) -> None:
 def measure_pace(world: World, trained: Subject, config: Config, seconds: float) -> dict[str, Any]:
     """Return what is measured of a ``Pace``, for starts that take ``seconds``.
 
-    The pace is that of whole rounds, if there are tournaments and a round fits into the time.
+    The pace is that of the last piece, the first that is long enough; of whole rounds, if there are
+    tournaments and two rounds fit into the time.
     """
     trained.train_to(COMPILED)
-    step, more, spent = COMPILED, COMPILED, 0.0
-    while spent < _PART * seconds:
-        spent += timed(world, trained, step + more)
-        step, more = step + more, 2 * more
+    step, more = 2 * COMPILED, COMPILED
+    while (took := timed(world, trained, step)) < _PART * seconds:
+        more *= 2
+        step += more
     every = config.tournament.every
-    if every and step % every and every * spent / (step - COMPILED) < seconds:
-        step += every - step % every
-        spent += timed(world, trained, step)
-    pace = spent / (step - COMPILED)
+    if every and 2 * every * took / more < seconds:
+        first = -(-step // every) * every
+        trained.train_to(first)
+        more = -(-more // every) * every
+        took = timed(world, trained, first + more)
+    pace = took / more
     return {
         "steps": max(COMPILED + POINTS, round(seconds / pace)),
         "step_seconds": pace,

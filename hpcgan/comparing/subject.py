@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,9 +172,10 @@ class Several:
 
     def bytes_per_step(self) -> float:
         """Return what is sent in a step within the members that several ranks train together."""
-        own = self._population.each_member(lambda *given: _gradient_bytes(given[2]))
+        every = self._population.each_member(lambda *given: _gradient_bytes(given[2]))
+        own = next((each for each in every if each), 0)  # all have the same networks
         sent = [
-            len(crew.ranks) * sent_by_ring(max(own), len(crew.ranks))
+            len(crew.ranks) * sent_by_ring(own, len(crew.ranks))
             for crew in crews(self._config.parallel.population, self._world.size)
         ]
         return sum(sent) / self._world.size
@@ -181,8 +183,8 @@ class Several:
     def taken_bytes(self) -> int:
         """Return the bytes of all that members have taken, also from others of their rank."""
         group = "" if self._config.tournament.take == "both" else "generator"
-        own = self._population.each_member(lambda *given: _bytes(given[2], group))
-        size = next((each for each in own if each), 0)
+        every = self._population.each_member(lambda *given: _bytes(given[2], group))
+        size = next((each for each in every if each), 0)
 
         def taken() -> int:
             lines = json_lines(self._run_dir / "tournaments.jsonl", "took")
@@ -210,4 +212,4 @@ def _bytes(state: State, group: str) -> int:
 def _gradient_bytes(state: State) -> int:
     """Return the bytes of the gradients of both networks, in float32."""
     models = [state.generator, *state.discriminators]
-    return 4 * sum(int(each.size) for model in models for each in model.trainable_variables)
+    return 4 * sum(math.prod(each.shape) for model in models for each in model.trainable_variables)

@@ -51,7 +51,7 @@ def run(ranks: int, largest: int, program: Sequence[str]) -> tuple[int, str]:
     """Start a program on some ranks as ``command`` does, and wait for them.
 
     Returns:
-        Their exit status, and the last line of what they printed.
+        Their exit status, and what they printed.
     """
     outer = environment(os.environ)
     done = subprocess.run(
@@ -64,7 +64,7 @@ def run(ranks: int, largest: int, program: Sequence[str]) -> tuple[int, str]:
         errors="replace",
         check=False,
     )
-    return done.returncode, last_line(done.stdout)
+    return done.returncode, done.stdout
 
 
 def last_line(output: str) -> str:

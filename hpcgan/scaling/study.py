@@ -124,11 +124,11 @@ def _start(
     amount = given.seconds if program == "measure" else given.quality
     line = [sys.executable, "-m", f"hpcgan.scaling.{program}", given.config]
     line += [str(path), given.kind, str(amount), *words]
-    status, line_of_end = launcher.run(ranks, max(given.ranks), line)
+    status, output = launcher.run(ranks, max(given.ranks), line)
     if status:
-        return status, line_of_end
+        return status, launcher.last_line(output)
     if not path.exists():
-        return 1, f"it wrote no file: {line_of_end}"
+        return 1, f"it wrote no file: {launcher.last_line(output)}"
     return 0, _describe(path, program)
 
 
