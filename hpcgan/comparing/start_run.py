@@ -73,8 +73,8 @@ def measure_pace(world: World, trained: Subject, config: Config, seconds: float)
     The pace is that of the last piece, the first that is long enough; of whole rounds, if there are
     tournaments and two rounds fit into the time.
     """
-    trained.train_to(COMPILED)
-    step, more = 2 * COMPILED, COMPILED
+    trained.train_to(2 * COMPILED)
+    step, more = 3 * COMPILED, COMPILED
     while (took := timed(world, trained, step)) < _PART * seconds:
         more *= 2
         step += more
