@@ -38,10 +38,10 @@ _PART = 0.1  # of a start's time, in which the pace is measured at least
 
 def main() -> int:
     """Run the program on all ranks; return its exit status."""
-    return command.run("hpcgan compare", _parse)
+    return command.run("hpcgan compare", lambda: parse(sys.argv[1:]))
 
 
-def _parse() -> argparse.Namespace:
+def parse(words: list[str]) -> argparse.Namespace:
     """Return the parsed command line, whose ``run`` all ranks must call."""
     parser = command.Parser("hpcgan compare", allow_abbrev=False)
     parser.add_argument("config", type=Path)
@@ -49,7 +49,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("what", choices=("pace", "points"))
     parser.add_argument("amount", type=float)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     arguments.run = run
     return arguments
 
