@@ -138,7 +138,8 @@ class Comparison:
                     if not path.exists():
                         failed += self._make_start(way, number, work, path)
             if len(left) == before:
-                print(f"{before} starts are being made by others in {self.place.out}", flush=True)
+                those = "1 start is" if before == 1 else f"{before} starts are"
+                print(f"{those} being made by others in {self.place.out}", flush=True)
                 break
         return failed
 
@@ -181,7 +182,7 @@ class Comparison:
             return status, launcher.last_line(output)
         log = self.place.out / f"{work.name}.log"
         write_whole(log, output.encode())
-        return status, f"{launcher.last_line(output)} see {log}"
+        return status, f"{launcher.last_line(output).rstrip(':')}; see {log}"
 
 
 @contextmanager

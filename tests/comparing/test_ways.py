@@ -121,3 +121,15 @@ def test_an_option_without_effect_is_refused(place: Path, word: str) -> None:
 def test_held_out_data_may_be_given(place: Path) -> None:
     (way,) = _read(place, "a: {}\n", "--evaluate.held_out=[b.h5]")
     assert way.config.evaluate.held_out == ["b.h5"]
+
+
+def test_the_example_has_all_its_baselines() -> None:
+    example = Path(__file__).parents[2] / "examples" / "ways" / "four-ranks.yaml"
+    found = ways.read(example, "digits", [])
+    assert not any(way.is_added for way in found)
+    assert {way.name: way.baselines for way in found if way.baselines} == {
+        "split 2+2": ["staleness 1"],
+        "local D": ["synchronous"],
+        "best of 4": ["synchronous"],
+        "tournament of 4": ["best of 4", "synchronous"],
+    }
