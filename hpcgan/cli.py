@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from hpcgan import __version__, command, layouts, submit
+from hpcgan.comparing import commands as comparing
 from hpcgan.config import Config
 from hpcgan.doctor import commands as doctor
 from hpcgan.errors import ConfigError
@@ -130,6 +131,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     evaluate.add(commands)
     features.add(commands)
     scaling.add(commands)
+    comparing.add(commands)
     doctor.add(commands)
     submit.add(commands, run)
     arguments, rest = parser.parse_known_args(words)

@@ -30,10 +30,12 @@ Given = dict[str, tuple[str, yaml.Node]]  # by dotted key: where it is given, an
 _PRESETS = Path(__file__).parent / "presets"
 
 
-def load(path: Path | str, overrides: list[str] | None = None) -> Config:
+def load(
+    path: Path | str, overrides: list[str] | None = None, changes: Given | None = None
+) -> Config:
     """Read a configuration from a YAML file, or the preset of that name.
 
-    ``overrides`` are words of the command line, ``--section.key VALUE``.
+    ``overrides`` are words of the command line, ``--section.key VALUE``; ``changes`` come last.
 
     Raises:
         ConfigError: the file is missing or is not YAML, or a key or value is wrong; the message
@@ -43,10 +45,12 @@ def load(path: Path | str, overrides: list[str] | None = None) -> Config:
     is_preset = name in presets() and not Path(name).is_file()
     path = _PRESETS / f"{name}.yaml" if is_preset else Path(expanded(name))
     hint = "" if path.suffix else f", nor preset: those are {', '.join(presets())}"
-    given = _from_file(yaml_file.compose_file(path, f"config file{hint}"), str(path))
-    given |= options(overrides or [])
+    given = sections(yaml_file.compose_file(path, f"config file{hint}"), str(path))
+    given |= options(overrides or []) | (changes or {})
     config = _build(given, str(path))
-    origin = f"{path} or command line" if overrides else str(path)
+    origins = dict.fromkeys([str(path), *([_COMMAND_LINE] if overrides else [])])
+    origins |= dict.fromkeys(origin for origin, _ in (changes or {}).values())
+    origin = " or ".join(origins)
     check_name(config.name, origin)
     check_values(config, origin)
     return config
@@ -66,7 +70,7 @@ def from_yaml(text: str, origin: str) -> Config:
         ConfigError: the text is no configuration, or no run can have it.
     """
     node = yaml_file.compose(text, origin, aliases=False)
-    config = _build(_from_file(node, origin, ignored=REMOVED), origin)
+    config = _build(sections(node, origin, ignored=REMOVED), origin)
     check_values(config, origin)
     return config
 
@@ -150,10 +154,17 @@ def _option(text: str, key: Key) -> yaml.Node:
     return yaml_file.scalar(text) if text else yaml.ScalarNode(yaml_file.STR, "", style="'")
 
 
-def _from_file(
+def sections(
     node: yaml.Node, origin: str, prefix: str = "", ignored: tuple[str, ...] = ()
 ) -> Given:
-    """Return the values of a file, or of a section in it, but for those of keys to be ignored."""
+    """Return the values of a mapping of sections, or of a section, by dotted key.
+
+    Those of keys that are ``ignored`` are left out; ``origin`` names the mapping in errors, and
+    ``prefix`` is of the section's keys.
+
+    Raises:
+        ConfigError: it is none, or a key is unknown or given twice.
+    """
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{origin}: a config is a mapping of sections, such as 'data: ...'")
     given: Given = {}
@@ -166,7 +177,7 @@ def _from_file(
         elif key not in _sections():
             raise _unknown(key, origin)
         elif isinstance(value, yaml.MappingNode):
-            found = _from_file(value, origin, f"{key}.", ignored)
+            found = sections(value, origin, f"{key}.", ignored)
         else:
             held = "empty" if value.tag == yaml_file.NULL else yaml_file.show(value)
             raise ConfigError(f"{origin}: section '{key}' is {held}; it must hold keys")

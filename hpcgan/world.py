@@ -27,6 +27,7 @@ from hpcgan.ending import end_process
 from hpcgan.group import Group, Meetings, meeting
 
 _ASLEEP = 0.2  # seconds between two looks for the others
+_BLINK = 0.001  # the first one: those who wait for less lose no more than they have waited
 _QUESTIONS = 20  # that a rank asks rank 0 to compare their clocks
 _CLOCK_TAG = 32000  # of these messages: no exchange with a deadline has it
 
@@ -175,9 +176,10 @@ class World(Group):
 
         All ranks must call it.
         """
-        arrived = self._comm.Ibarrier()
+        arrived, pause = self._comm.Ibarrier(), _BLINK
         while not arrived.Test():
-            time.sleep(_ASLEEP)
+            time.sleep(pause)
+            pause = min(2 * pause, _ASLEEP)
 
     def with_deadline(self) -> Deadline:
         """Return exchanges that give up instead of waiting for ever, as ``hpcgan doctor`` must."""

@@ -295,3 +295,11 @@ def test_a_study_measures_the_ranks_of_its_job(job: Job) -> None:
     done = job.run("scaling.sbatch", *study, "--ranks=4")
     assert done.returncode == 2
     assert "not --ranks=4 here" in done.stderr
+
+
+def test_a_comparison_has_the_ranks_of_its_job(job: Job) -> None:
+    job.program(job.place / ".venv" / "bin" / "hpcgan", 'printf "%s\\n" "$*" >>hpcgan.words')
+    words = ["compare", "c.yaml", "--ways", "w.yaml", "--rank-seconds=9", "--seeds=2", "--out=o"]
+    assert job.run("scaling.sbatch", *words).returncode == 0
+    assert job.wrote("hpcgan.words") == [f"{' '.join(words)} --ranks 2"]
+    assert job.run("scaling.sbatch", *words[:-1]).returncode == 2

@@ -81,18 +81,28 @@ class FrechetJudge:
         """Real samples that are compared."""
         return self._real.count
 
-    def floor(self, source: Source) -> float:
-        """Return the distance of two sets of real samples: of as many, or of halves of fewer.
+    def of_real(self, source: Source) -> float:
+        """Return the distance of other real samples, as many: a floor. All ranks must call it.
 
         Raises:
             DataError: they cannot be read (on all ranks).
         """
+        (numbers,) = drawing.choose(_SEED, len(source), min(self.count, len(source)))
+        return distance(self._moments(source, numbers), self.reference)
+
+    def of_halves(self, source: Source) -> float:
+        """Return the same for data of which there are no others: of two halves of them, or less.
+
+        All ranks must call it; it raises as ``of_real`` does.
+        """
         count = min(self.count, len(source) // 2)
-        first, second = (
-            moments(with_features(self._extractor, drawing.read(self._real.group, source, numbers)))
-            for numbers in drawing.choose(_SEED, len(source), count, count)
-        )
-        return distance(first, second)
+        first, second = drawing.choose(_SEED, len(source), count, count)
+        return distance(self._moments(source, first), self._moments(source, second))
+
+    def _moments(self, source: Source, numbers: np.ndarray) -> Moments:
+        """Return those of some real samples. All ranks must call it."""
+        real = drawing.read(self._real.group, source, numbers)
+        return moments(with_features(self._extractor, real))
 
     def score(
         self, state: State, config: Config, class_counts: tuple[int, ...], seed: int

@@ -79,7 +79,9 @@ class _Runs:
         world, evaluate = given.world, plan.config.evaluate
         source = open_judging(world, plan.config, "generated samples are judged")
         self._judge = FrechetJudge(world, source, evaluate.samples)
-        self._floor = self._judge.floor(source)
+        is_other = bool(plan.config.tournament.data or evaluate.held_out)
+        floor = self._judge.of_real if is_other else self._judge.of_halves
+        self._floor = floor(plan.source)
         self._strategy: Strategy = given.over_ring()
         self._per_step = plan.images_per_step
         shards = plan.config.data.shards

@@ -40,7 +40,7 @@ def study(rows: Sequence[Row]) -> bytes:
     kinds = by_kind(rows).values()
     number = len(kinds) + sum(own[0].quality is not None for own in kinds)
     out = io.BytesIO()
-    with _lines_of_curves(13, number, out) as lines:
+    with lines_of_curves(13, number, out) as lines:
         for own in kinds:
             line, kind = next(lines), own[0].kind.capitalize()
             line.suptitle(f"{kind} scaling")
@@ -61,7 +61,7 @@ def study(rows: Sequence[Row]) -> bytes:
 def prediction(predictions: Sequence[Prediction]) -> bytes:
     """Return the curves of predictions, two for each."""
     out = io.BytesIO()
-    with _lines_of_curves(11.5, len(predictions), out) as lines:
+    with lines_of_curves(11.5, len(predictions), out) as lines:
         for line, each in zip(lines, predictions, strict=True):
             line.suptitle(f"{each.kind.capitalize()} scaling, predicted")
             curve, shares = line.subplots(1, 2)
@@ -73,7 +73,7 @@ def prediction(predictions: Sequence[Prediction]) -> bytes:
 def quality_study(found: Summary) -> bytes:
     """Return the curves of a quality study, and how much sooner more shards reach its target."""
     out = io.BytesIO()
-    with _lines_of_curves(11.5, 1, out) as lines:
+    with lines_of_curves(11.5, 1, out) as lines:
         curves, sooner = next(lines).subplots(1, 2)
         for place, row in enumerate(found.rows):
             for curve in row.curves:
@@ -106,7 +106,7 @@ def quality_study(found: Summary) -> bytes:
 
 
 @contextmanager
-def _lines_of_curves(width: float, number: int, out: io.BytesIO) -> Iterator[Iterator[Any]]:
+def lines_of_curves(width: float, number: int, out: io.BytesIO) -> Iterator[Iterator[Any]]:
     """Give the lines of a figure, ``width`` inches wide; then write it as a PNG file.
 
     Raises:
@@ -179,6 +179,12 @@ def _quality(axes: Any, quality: Comparison, axis: str, corner: str) -> None:
             distances += heights
     axes.axvline(getattr(quality, axis), label="compared here", **_REFERENCE)
     axes.set(title=f"Fréchet distance by {axis} of training", xlabel=axis)
+    scale_distances(axes, distances)
+    axes.legend(loc=corner)
+
+
+def scale_distances(axes: Any, distances: Sequence[float]) -> None:
+    """Give distances that differ much a logarithmic axis."""
     if max(distances) > _LOGARITHMIC * min(distances):
         from matplotlib.ticker import LogLocator
 
@@ -186,7 +192,6 @@ def _quality(axes: Any, quality: Comparison, axis: str, corner: str) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
-    axes.legend(loc=corner)
 
 
 def _predicted_efficiency(axes: Any, found: Prediction) -> None:

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hpcgan.training.restarts import environment
+
 # Ends with this process, however it ends.
-TIED = ("setpriv", "--pdeathsig", "TERM")
+_TIED = ("setpriv", "--pdeathsig", "TERM")
 
 
 def command(
@@ -31,18 +33,55 @@ def command(
         environment: with the ``SLURM_`` variables of the job, and the ``PATH`` of programs.
     """
     if "SLURM_JOB_ID" not in environment:
-        return [*TIED, *_mpirun_here(ranks, largest, program)]
+        return [*_TIED, *_mpirun_here(ranks, largest, program)]
     kind = _pmix(environment)
     cores = environment.get("SLURM_CPUS_PER_TASK")
     if kind is None:
         where = ["--map-by", f"slot:PE={cores or 1}", "--bind-to", "core"]
-        return [*TIED, _find_mpirun(), "-n", str(ranks), *where, *program]
+        return [*_TIED, _find_mpirun(), "-n", str(ranks), *where, *program]
     # Of the job's first node: Slurm writes 4(x2),3 for two of 4 tasks and one of 3.
     tasks = re.match(r"\d+", environment.get("SLURM_TASKS_PER_NODE", ""))
     nodes = math.ceil(ranks / int(tasks[0])) if tasks else ranks
     line = ["srun", f"--mpi={kind}", "-N", str(nodes), "-n", str(ranks)]
     line += ["-c", cores] if cores else []
-    return [*TIED, *line, "--kill-on-bad-exit=0", "--wait=120", *program]
+    return [*_TIED, *line, "--kill-on-bad-exit=0", "--wait=120", *program]
+
+
+def run(ranks: int, largest: int, program: Sequence[str]) -> tuple[int, str]:
+    """Start a program on some ranks as ``command`` does, and wait for them.
+
+    Returns:
+        Their exit status, and what they printed.
+    """
+    outer = environment(os.environ)
+    return _wait(command(ranks, largest, program, outer), outer)
+
+
+def run_on(core: Sequence[int], program: Sequence[str]) -> tuple[int, str]:
+    """Start a program as one rank on a core, of ``core_groups``, and wait for it, as ``run``."""
+    line = [*_TIED, "taskset", "-c", ",".join(map(str, core)), *program]
+    return _wait(line, environment(os.environ))
+
+
+def _wait(line: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    done = subprocess.run(
+        line,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def last_line(output: str) -> str:
+    """Return the last line of the program's own, or else of its launcher's."""
+    lines = [each for line in output.splitlines() if (each := line.strip("\0 "))]
+    own = [line for line in lines if line.startswith("hpcgan")]
+    return (own or lines or ["it printed nothing"])[-1]
 
 
 def core_groups() -> list[list[int]]:

@@ -68,6 +68,22 @@ def measure(world: World, given: Given, seconds: float) -> dict[str, Any]:
     }
 
 
+def without_exchange(given: Given) -> tuple[Silence, Strategy]:
+    """Return the way of training of ranks that never talk, and what counts what they would send.
+
+    All ranks must call it.
+    """
+    from hpcgan.parallel import making
+
+    world, config, dtype = given.world, given.plan.config, given.plan.source.dtype
+    silence = Silence(world.size)
+    still = replace(config, train=replace(config.train, swap_every=0))
+    group = world.split(making.group_of(config, world))
+    return silence, world.all_or_raise(
+        lambda: making.from_ring(silence, world, group, still, given.state, dtype)
+    )
+
+
 class Bench:
     """The ways in which steps are timed.
 
@@ -82,20 +98,12 @@ class Bench:
 
     def __init__(self, given: Given) -> None:
         """Make the no-communication baseline."""
-        from hpcgan.parallel import making
-
         self._given, self._world = given, given.world
         self._pace = 0.0  # seconds of a step of the last way, about
         self.skipped = 0
         self.noise = calls.NoiseScales(given.plan.config)
-        config, dtype = given.plan.config, given.plan.source.dtype
-        self.generator_ranks = placing.of(config, self._world.size).generator_ranks
-        self._silence = Silence(self._world.size)
-        still = replace(config, train=replace(config.train, swap_every=0))
-        group = self._world.split(making.group_of(config, self._world))
-        self.baseline = self._world.all_or_raise(
-            lambda: making.from_ring(self._silence, self._world, group, still, given.state, dtype)
-        )
+        self.generator_ranks = placing.of(given.plan.config, self._world.size).generator_ranks
+        self._silence, self.baseline = without_exchange(given)
 
     def traffic(self) -> dict[str, Any]:
         """Return what a step sends, as ``model.Traffic``. All ranks must call it."""

@@ -11,8 +11,6 @@ on with the same command.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
@@ -31,8 +29,6 @@ from hpcgan.scaling.curves import Curve, path_of, read_curves
 from hpcgan.scaling.quality_report import CHOOSING
 from hpcgan.scaling.quality_summary import best_rules, target_of
 from hpcgan.scaling.runs import Start, check_same, read_start
-from hpcgan.scaling.study import last_line
-from hpcgan.training.restarts import environment
 from hpcgan.world import World
 
 _GIVEN = ("data.shards", "optimizer.scaling", "seed")  # by the study itself
@@ -148,24 +144,15 @@ def _start(given: Namespace, job: Job, core: list[int]) -> int:
     line += ["--seeds", ",".join(map(str, seeds)), *given.overrides]
     line += ["--data.shards", str(job.shards), "--optimizer.scaling", job.rule]
     line += [] if job.target is None else ["--target", repr(job.target)]
-    done = subprocess.run(
-        [*launcher.TIED, "taskset", "-c", ",".join(map(str, core)), *line],
-        env=environment(os.environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    status, output = launcher.run_on(core, line)
     for seed in seeds:
         path = path_of(given.out, job.shards, job.rule, seed)
         if path.exists():
             print(f"{place}, seed {seed}: {_described(path, job.target)}", flush=True)
-    if done.returncode:
-        failed = f"failed with status {done.returncode}: {last_line(done.stdout)}"
+    if status:
+        failed = f"failed with status {status}: {launcher.last_line(output)}"
         print(f"{place}: {failed}", flush=True)
-    return int(done.returncode != 0)
+    return int(status != 0)
 
 
 def _described(path: Path, target: float | None) -> str:

@@ -7,7 +7,6 @@ shards stay, so that all numbers of ranks make the very same training run.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,6 @@ from hpcgan.errors import ConfigError
 from hpcgan.files import writing
 from hpcgan.scaling import launcher
 from hpcgan.scaling.runs import Quality, Run, Start, check_same, counted, read_runs, read_start
-from hpcgan.training.restarts import environment
 from hpcgan.world import World
 
 # Sections of which a study uses nothing.
@@ -62,13 +60,6 @@ def order(ranks: Sequence[int], repeats: int) -> Iterator[tuple[int, int]]:
     for repeat in range(repeats):
         for number in sorted(ranks, reverse=repeat % 2 == 1):
             yield repeat, number
-
-
-def last_line(output: str) -> str:
-    """Return the last line of the program's own, or else of its launcher's."""
-    lines = [each for line in output.splitlines() if (each := line.strip("\0 "))]
-    own = [line for line in lines if line.startswith("hpcgan")]
-    return (own or lines or ["it printed nothing"])[-1]
 
 
 def _words(given: Namespace) -> list[str]:
@@ -133,21 +124,11 @@ def _start(
     amount = given.seconds if program == "measure" else given.quality
     line = [sys.executable, "-m", f"hpcgan.scaling.{program}", given.config]
     line += [str(path), given.kind, str(amount), *words]
-    outer = environment(os.environ)
-    done = subprocess.run(
-        launcher.command(ranks, max(given.ranks), line, outer),
-        env=outer,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        return done.returncode, last_line(done.stdout)
+    status, output = launcher.run(ranks, max(given.ranks), line)
+    if status:
+        return status, launcher.last_line(output)
     if not path.exists():
-        return 1, f"it wrote no file: {last_line(done.stdout)}"
+        return 1, f"it wrote no file: {launcher.last_line(output)}"
     return 0, _describe(path, program)
 
 

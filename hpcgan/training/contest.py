@@ -82,15 +82,8 @@ class Contest:
     # --- scores --------------------------------------------------------------------------------
 
     def _everyone(self, of_member: Callable[[int], object]) -> list:
-        """Return what each member has, on all ranks; ``of_member`` is called where it is trained.
-
-        It may be a collective of the ranks that train a member together.
-        """
-        own = {str(member): of_member(member) for member in sorted(self._host.members)}
-        found: dict[str, object] = {}
-        for each in self._world.gather_json(own):
-            found |= each
-        return [found[str(member)] for member in range(len(found))]
+        """Return what each member has, on all ranks, as ``Host.everyone``."""
+        return self._host.everyone(self._world, of_member)
 
     def _distance(self, member: int, number: int) -> float | None:
         """Return a member's Fréchet distance; None if it has diverged."""

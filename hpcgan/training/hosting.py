@@ -165,6 +165,18 @@ class Host:
         assert snapshot is not None
         return {name: own for name, own in snapshot.groups.items() if is_wanted(name)}
 
+    def everyone(self, world: World, of_member: Callable[[int], object]) -> list:
+        """Return what each member has, on all ranks of the ``world``, which must all call it.
+
+        ``of_member`` is called where a member is trained; it may be a collective of the ranks that
+        train it together.
+        """
+        own = {str(member): of_member(member) for member in sorted(self.members)}
+        found: dict[str, object] = {}
+        for each in world.gather_json(own):
+            found |= each
+        return [found[str(member)] for member in range(len(found))]
+
     def values(self, number: int) -> dict[str, float]:
         """Return what a member has of the keys of ``population.vary``."""
         resting = self.members[number].resting

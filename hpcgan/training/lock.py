@@ -45,6 +45,17 @@ class RunLock:
         end = time.monotonic() + PATIENCE
         while (descriptor := self._try_once(time.monotonic() > end)) is None:
             time.sleep(_PAUSE)
+        self._keep(descriptor)
+
+    def try_take(self) -> bool:
+        """Hold the directory as ``take`` does, unless somebody else does; return whether it is."""
+        descriptor = self._try_once(is_last=False)
+        if descriptor is not None:
+            self._keep(descriptor)
+        return descriptor is not None
+
+    def _keep(self, descriptor: int) -> None:
+        """Let go of what was held before, and say who holds the directory now."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = descriptor

@@ -13,7 +13,8 @@ population that was killed goes on from there, and what came after is made again
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,14 +25,15 @@ from hpcgan.errors import ConfigError, Diverged, RunError, Stopped, UserError
 from hpcgan.evaluation.judging import open_judging
 from hpcgan.files import json_lines, write_whole
 from hpcgan.population_commit import Commit
-from hpcgan.training import directory, tournament
+from hpcgan.training import directory, population_lines, tournament
 from hpcgan.training.members import Crew, check, crews, rebalanced
-from hpcgan.training.tournament import Take
 from hpcgan.world import World
 
 if TYPE_CHECKING:
+    from hpcgan.gan.state import State
     from hpcgan.training.contest import Contest
     from hpcgan.training.hosting import Host
+    from hpcgan.training.plan import Plan
     from hpcgan.training.stop import Request
 
 _FORGETS = 0.5  # of the seconds of a crew without members: some time it gets one again
@@ -67,6 +69,27 @@ def train(
         Diverged: all members have (on all ranks).
         Stopped: somebody asked for it; each member goes on where it was (on all ranks).
     """
+    with opened(world, config, run_dir, resume, allow_change, request) as population:
+        population.train_to(config.train.steps, is_last=True)
+    if world.is_root:
+        last = config.parallel.population - 1
+        print(f"hpcgan: all members have finished: {run_dir}/member_0 to member_{last}", flush=True)
+
+
+@contextmanager
+def opened(
+    world: World,
+    config: Config,
+    run_dir: Path,
+    resume: str,
+    allow_change: bool,
+    request: Request,
+) -> Iterator[Population]:
+    """Give a population that is ready for its next steps. All ranks must enter and leave it.
+
+    The arguments are those of ``train``; members that are not at their last step when it is left
+    are closed where they are.
+    """
     world.all_or_raise(lambda: check(config, world.size, resume))
     with directory.held_population(world, config, run_dir, resume, allow_change) as commit:
         has_tournaments, source = config.tournament.every is not None, None
@@ -81,7 +104,7 @@ def train(
         every = list(crews(config.parallel.population, world.size))
         (own,) = (crew for crew in every if world.rank in crew.ranks)
         if world.is_root:
-            print(_opening(config, every, commit), flush=True)
+            print(population_lines.opening(config, every, commit), flush=True)
         part = world.part(own.number)
         if any(len(crew.ranks) > 1 for crew in every):
             Ring(world, [part])  # Horovod makes all groups when it starts
@@ -90,17 +113,18 @@ def train(
             host = Host(part, config, run_dir, allow_change, request, heartbeat)
             contest = Contest(world, host, config, source) if has_tournaments else None
             places = [list(crew.members) for crew in every]
-            population = Population(world, config, run_dir, host, places, own, contest, request)
+            population = Population(
+                world, config, run_dir, host, places, own, contest, request, commit
+            )
             try:
-                population.train(commit)
+                yield population
             except UserError as error:
                 if error.on_all_ranks:  # any other ends all ranks at once, with their threads
                     host.close()
                 raise
+            for number in list(host.members):
+                host.leave(number)
             host.close()
-    if world.is_root:
-        last = config.parallel.population - 1
-        print(f"hpcgan: all members have finished: {run_dir}/member_0 to member_{last}", flush=True)
 
 
 class Population:
@@ -116,6 +140,7 @@ class Population:
         own: Crew,
         contest: Contest | None,
         request: Request,
+        commit: Commit,
     ) -> None:
         """Prepare the training.
 
@@ -128,25 +153,41 @@ class Population:
             own: that of this rank.
             contest: judges the members, if there are tournaments.
             request: becomes true when this rank is asked to stop.
+            commit: from which it goes on.
         """
+        self._commit = commit
         self._world, self._config, self._run_dir = world, config, run_dir
         self._host, self._contest, self._request = host, contest, request
         self._crew = own.number
         self._members = places  # of each crew, now
         self._seconds = [1.0] * len(places)  # that each crew needs for a member in a round
 
-    def train(self, commit: Commit) -> None:
-        """Train from a commit to the last step, with a tournament after each round."""
-        tournaments, last = self._config.tournament, self._config.train.steps
-        while end := tournament.step_of_next(commit.step, tournaments.every, last):
-            self._train_to(end, commit)
-            commit = self._hold(commit, end)
-            self._rebalance(commit)
-        self._train_to(last, commit, is_last=True)
+    def train_to(self, last: int, is_last: bool = False) -> None:
+        """Train to a step, with a tournament after each round; ``is_last`` if it is the run's."""
+        every = self._config.tournament.every
+        while end := tournament.step_of_next(self._commit.step, every, last):
+            self._train_to(end)
+            self._commit = self._hold(end)
+            self._rebalance()
+        self._train_to(last, is_last)
+
+    def each_member(self, of_member: Callable[[World, Plan, State], object]) -> list[Any]:
+        """Return what each member has, on all ranks; None of one that has diverged.
+
+        ``of_member`` gets the ranks that train a member, which all call it, its plan and its state.
+        """
+
+        def found(number: int) -> object:
+            member = self._host.members[number]
+            if member.has_diverged:
+                return None
+            return of_member(self._host.part, member.plan, self._host.enter(number)[1])
+
+        return self._host.everyone(self._world, found)
 
     # --- a round -------------------------------------------------------------------------------
 
-    def _train_to(self, end: int, commit: Commit, is_last: bool = False) -> None:
+    def _train_to(self, end: int, is_last: bool = False) -> None:
         """Train the members of this rank in turn, and wait for all others."""
         failures: list[Failure] = []
         for place, number in enumerate(self._members[self._crew]):
@@ -154,7 +195,7 @@ class Population:
                 failures.append(Failure(number, Stopped.status, "stopped before its turn"))
                 break
             try:
-                self._train_member(number, end, commit, is_last)
+                self._train_member(number, end, is_last)
             except UserError as error:
                 if not error.on_all_ranks:
                     raise  # it ends all ranks, since the others of the crew may wait for this one
@@ -180,9 +221,9 @@ class Population:
         """Return whether a rank of this crew was asked to stop. All of them must call it."""
         return any(self._host.part.gather_json(self._request.is_made()))
 
-    def _train_member(self, number: int, end: int, commit: Commit, is_last: bool) -> None:
+    def _train_member(self, number: int, end: int, is_last: bool) -> None:
         """Train a member to the end of a round, or of all."""
-        host = self._host
+        host, commit = self._host, self._commit
         if number not in host.members:
             plan = host.admit(number, commit).plan
             if plan.is_finished and is_last and number not in commit.diverged:
@@ -197,9 +238,10 @@ class Population:
 
     # --- between two rounds --------------------------------------------------------------------
 
-    def _hold(self, commit: Commit, end: int) -> Commit:
+    def _hold(self, end: int) -> Commit:
         """Hold the tournament after step ``end``; return the new commit."""
         assert self._contest is not None
+        commit = self._commit
         found = self._contest.hold(commit.round + 1)
         if len(found.diverged) == self._config.parallel.population:
             raise Diverged(f"all members have diverged by step {end}", on_all_ranks=True)
@@ -214,19 +256,19 @@ class Population:
         }
         # All members' checkpoints are written now; and none is of a later round before the commit.
         self._world.barrier()
-        self._world.on_root(lambda: self._commit(new, line))
+        self._world.on_root(lambda: self._write(new, line))
         if self._world.is_root:
-            print(_told(new, found.scores, found.takes, found.diverged), flush=True)
+            print(population_lines.told(new, found.scores, found.takes, found.diverged), flush=True)
         return new
 
-    def _commit(self, commit: Commit, line: dict[str, Any]) -> None:
+    def _write(self, commit: Commit, line: dict[str, Any]) -> None:
         """Write what a tournament has come to; rank 0 alone."""
         path = self._run_dir / "tournaments.jsonl"
         lines = [text for text, each in json_lines(path, "round") if each["round"] < commit.round]
         write_whole(path, ("".join(lines) + json.dumps(line) + "\n").encode())
         population_commit.write(self._run_dir, commit)
 
-    def _rebalance(self, commit: Commit) -> None:
+    def _rebalance(self) -> None:
         """Give members to other crews if some are slower than others."""
         own = self._members[self._crew]
         took = self._host.take_seconds()
@@ -243,44 +285,14 @@ class Population:
         self._world.barrier()  # their directories are free now
         for number in self._members[self._crew]:
             if number not in self._host.members:
-                self._host.admit(number, commit)
+                self._host.admit(number, self._commit)
         if self._world.is_root:
             times = ", ".join(f"{each:.1f}" for each in self._seconds)
             print(
                 f"hpcgan: the ranks need {times} s for a member in a round: from now on they train "
-                f"members {'; '.join(_listed(each) for each in self._members)}",
+                f"members {'; '.join(population_lines.listed(each) for each in self._members)}",
                 flush=True,
             )
-
-
-def _opening(config: Config, every: list[Crew], commit: Commit) -> str:
-    """Return how the members are divided, in a line."""
-    members, ranks = config.parallel.population, sum(len(crew.ranks) for crew in every)
-    text = f"hpcgan: {config.name}: a population of {members} on {ranks} ranks"
-    if commit.round:
-        text += f", from tournament {commit.round} on"
-    if members > ranks:
-        return f"{text}, each of which trains up to {-(-members // ranks)} in turn"
-    return f"{text}, up to {-(-ranks // members)} of which train one together"
-
-
-def _told(commit: Commit, scores: Sequence[Any], takes: list[Take], diverged: list[int]) -> str:
-    """Return how a tournament went, in a line."""
-    took = ", ".join(f"{each.member} from {each.giver}" for each in takes) or "nobody"
-    text = f"hpcgan: tournament {commit.round} after step {commit.step}: scores "
-    text += f"{'; '.join(map(_scored, scores))}; took: {took}"
-    return f"{text}; diverged: {_listed(diverged)}" if diverged else text
-
-
-def _scored(score: Any) -> str:
-    """Return a score in words: a number, two of them, or none."""
-    if isinstance(score, list | tuple):
-        return "/".join(map(_scored, score))
-    return "-" if score is None else f"{score:.4g}"
-
-
-def _listed(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers)) or "none"
 
 
 def raise_failures(failures: list[Failure], members: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from hpcgan import checkpoint
@@ -61,6 +62,24 @@ def train_watched(
     keeps_timeline: bool = False,
 ) -> None:
     """Do what ``train`` does, while a ``heartbeat`` is beating."""
+    with opened(world, plan, request, heartbeat, keeps_timeline) as (run, plan, _):
+        run.fit(plan.config.train.steps)
+        run.close()
+
+
+@contextmanager
+def opened(
+    world: World,
+    plan: Plan,
+    request: Request,
+    heartbeat: Heartbeat,
+    keeps_timeline: bool = False,
+) -> Iterator[tuple[Run, Plan, Compiled]]:
+    """Give a run that is ready for its next step, with the plan that it has and its networks.
+
+    All ranks must enter it, with the arguments of ``train_watched``. When a user error leaves it
+    nothing is being written any more; else it is the caller who closes the run, or leaves it.
+    """
     plan = balanced(world, plan)
     config = plan.config
     state = world.all_or_raise(lambda: State(config, plan.source.sample_shape))
@@ -72,12 +91,11 @@ def train_watched(
         own = shards(config.seed)
         run = Run(world, plan, compiled, own, request, heartbeat, keeps_timeline=keeps_timeline)
         try:
-            run.fit(config.train.steps)
+            yield run, plan, compiled
         except UserError as error:
             if error.on_all_ranks:  # any other ends all ranks at once, with their threads
                 run.settle()
             raise
-        run.close()
 
 
 class Compiled(NamedTuple):

@@ -98,3 +98,10 @@ def test_a_rank_has_the_same_cores_on_any_number_of_ranks(
 def test_all_processors_of_this_process_are_in_some_core() -> None:
     groups = launcher.core_groups()
     assert sorted(cpu for group in groups for cpu in group) == sorted(os.sched_getaffinity(0))
+
+
+def test_of_what_failed_its_own_line_is_printed() -> None:
+    output = "start\nhpcgan scale: data.h5: no\n----\nprterun noticed\n\n"
+    assert launcher.last_line(output) == "hpcgan scale: data.h5: no"
+    assert launcher.last_line("a\nb \n\n") == "b"
+    assert launcher.last_line("") == "it printed nothing"

@@ -101,13 +101,6 @@ def test_a_study_of_another_configuration_is_not_added_to(place: Path) -> None:
         study.run(_World(), _given(place))
 
 
-def test_of_what_failed_its_own_line_is_printed() -> None:
-    output = "start\nhpcgan scale: data.h5: no\n----\nprterun noticed\n\n"
-    assert study.last_line(output) == "hpcgan scale: data.h5: no"
-    assert study.last_line("a\nb \n\n") == "b"
-    assert study.last_line("") == "it printed nothing"
-
-
 def test_a_small_given(place: Path, python: Run) -> None:
     def weak(ranks: str) -> subprocess.CompletedProcess[str]:
         words = ["-m", "hpcgan", "scale", "weak", "config.yaml", "--train.batch_size", "14"]
