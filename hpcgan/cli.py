@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpcgan import __version__, command, layouts, submit
+from hpcgan import __version__, command, describe, layouts, submit
 from hpcgan.config import Config
 from hpcgan.doctor import commands as doctor
 from hpcgan.errors import ConfigError
@@ -127,6 +127,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="run the functions that the checkpoint names for its networks",
     )
     generate.set_defaults(run=_generate)
+    describe.add(commands)
     evaluate.add(commands)
     features.add(commands)
     scaling.add(commands)
