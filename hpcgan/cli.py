@@ -12,6 +12,7 @@ from hpcgan.doctor import commands as doctor
 from hpcgan.errors import ConfigError
 from hpcgan.evaluation import evaluate_command as evaluate
 from hpcgan.evaluation.features import commands as features
+from hpcgan.export import commands as export
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
 
@@ -128,6 +129,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     )
     generate.set_defaults(run=_generate)
     describe.add(commands)
+    export.add(commands)
     evaluate.add(commands)
     features.add(commands)
     scaling.add(commands)
