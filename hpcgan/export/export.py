@@ -89,10 +89,10 @@ def export(wanted: Wanted) -> str:
             modules = metadata.modules(found)
             agreement = verify.verify(form, file, inputs, here, modules, wanted.out)
             about["check"] = agreement.as_json(form)
-            said = f"{agreement.difference:g} from the checkpoint's, of a range {agreement.range:g}"
+            said = f"largest difference {agreement.difference:g} in a range of {agreement.range:g}"
         with writing(wanted.out):
             beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return f"generator of {found.path} in {wanted.out}: samples {said}"
+    return f"generator of {found.path} in {wanted.out}: {said}"
 
 
 def _form(wanted: Wanted) -> str:

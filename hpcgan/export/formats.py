@@ -1,7 +1,7 @@
 """The formats: how a model is written, and how its metadata come inside.
 
-None holds code: a ``.keras`` file names layers, which whoever loads it imports, and a SavedModel and
-ONNX are graphs of operations of their formats.
+None holds code: a ``.keras`` file names layers, which whoever loads it imports, and a SavedModel
+and ONNX are graphs of operations of their formats.
 """
 
 from __future__ import annotations

@@ -77,13 +77,11 @@ def verify(
     width = _range(expected[-1])
     worst = max(map(_difference, found, expected))
     if not worst <= TOLERANCE[form] * width:
-        allowed = (
-            f"{TOLERANCE[form]:g} of their range ({width:g})" if TOLERANCE[form] else "nothing"
-        )
+        allowed = f"{TOLERANCE[form]:g} of it" if TOLERANCE[form] else "nothing"
         raise RunError(
             f"{out}: {_RUNTIME[form]} gives samples that differ by up to {worst:g} from those of "
-            f"the checkpoint's generator, and {allowed} is allowed; nothing was written "
-            "(--no-check writes it all the same)"
+            f"the checkpoint's generator, whose range is {width:g}, and {allowed} is allowed; "
+            "nothing was written (--no-check writes it all the same)"
         )
     return Agreement(worst, width)
 
@@ -113,7 +111,7 @@ def _run(
 
 
 def _python_path() -> str:
-    """Return where the process finds hpcgan and a user's own networks, which are found from here."""
+    """Return where the process finds hpcgan, and a user's own networks from here."""
     own = [str(Path(hpcgan.__file__).parents[1]), str(Path.cwd())]
     return os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
 
