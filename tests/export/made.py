@@ -11,7 +11,6 @@ from hpcgan.config import Config, DataConfig, ModelConfig, TrainConfig
 from hpcgan.data.sample_info import SampleInfo
 
 CLASSES = ModelConfig(name="dcgan", latent_dim=6, width=4, condition="projection", classes=3)
-RESNET = ModelConfig(name="resnet", latent_dim=6, width=4, attention=True)
 SHOWERS = ModelConfig(
     name="volume", latent_dim=6, width=2, condition="regression", label_range=[1, 500, -1, 1]
 )
