@@ -143,18 +143,15 @@ def test_a_file_that_its_runtime_does_not_load_is_a_failure_that_leaves_nothing(
     assert names(plain.parent) == ["c.h5"]
 
 
-@pytest.mark.parametrize("name", ["g", "g.onnx", "g.keras"])
 def test_a_disk_that_is_full_is_told_in_a_line_and_nothing_is_left(
-    plain: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def savez(*arguments: Any, **arrays: np.ndarray) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", savez)
-    with pytest.raises(
-        RunError, match=rf"{name}: cannot be written: No space left on device; make"
-    ):
-        export(Wanted(plain, plain.with_name(name), checked=False))
+    with pytest.raises(RunError, match="g: cannot be written: No space left on device; make room"):
+        export(Wanted(plain, plain.with_name("g"), checked=False))
     assert names(plain.parent) == ["c.h5"]
 
 
@@ -205,7 +202,7 @@ def generator(config, shape):
     latent = keras.Input((config.latent_dim,))
     x = layers.Reshape((3, 2, 8))(layers.Dense(48, name="one")(latent))
     x = SelfAttention2D(spectral=True, name="attention")(BatchNormalization(name="norm")(x))
-    return keras.Model(latent, Twice(name="twice")(layers.Conv2D(1, 3, padding="same")(x)))
+    return keras.Model(latent, Twice(name="twice")(layers.Conv2D(1, 3, padding="same", name="two")(x)))
 """
 
 

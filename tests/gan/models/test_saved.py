@@ -23,7 +23,6 @@ FAMILIES = {
         ),
         (17, 16, 1),
     ),
-    "resnet, classes": (ModelConfig(name="resnet", latent_dim=3, width=2, **CLASSES), (16, 16, 1)),
     "volume": (ModelConfig(name="volume", latent_dim=3, width=2, **REAL), (8, 8, 8, 1)),
 }
 
