@@ -202,7 +202,8 @@ def generator(config, shape):
     latent = keras.Input((config.latent_dim,))
     x = layers.Reshape((3, 2, 8))(layers.Dense(48, name="one")(latent))
     x = SelfAttention2D(spectral=True, name="attention")(BatchNormalization(name="norm")(x))
-    return keras.Model(latent, Twice(name="twice")(layers.Conv2D(1, 3, padding="same", name="two")(x)))
+    x = layers.Conv2D(1, 3, padding="same", name="two")(x)
+    return keras.Model(latent, Twice(name="twice")(x))
 """
 
 
