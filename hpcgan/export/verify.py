@@ -1,7 +1,8 @@
 """An exported file against this process: loaded in a new process by its own runtime, and compared.
 
-TensorFlow gives other last bits in batches of another size, so each size is compared with the same
-size here. By the same operations, Keras and a SavedModel give the same bits.
+TensorFlow gives other last bits in batches of another size, and on another number of threads: so
+each size is compared with the same size here, on as many threads. By the same operations, Keras and
+a SavedModel give the same bits.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _run(
         words = [run_exported.__file__, form, path, given, made, *modules]
         done = subprocess.run(
             [sys.executable, *map(str, words)],
-            env={**os.environ, "PYTHONPATH": _python_path(), "CUDA_VISIBLE_DEVICES": "-1"},
+            env=_environment(),
             capture_output=True,
             check=False,
         )
@@ -110,10 +111,18 @@ def _run(
             return [arrays[str(size)] for size in BATCHES]
 
 
-def _python_path() -> str:
-    """Return where the process finds hpcgan, and a user's own networks from here."""
-    own = [str(Path(hpcgan.__file__).parents[1]), str(Path.cwd())]
-    return os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
+def _environment() -> dict[str, str]:
+    """Return that of the process: where hpcgan and a user's own networks are, and what computes."""
+    import tensorflow as tf
+
+    places = [str(Path(hpcgan.__file__).parents[1]), str(Path.cwd()), os.environ.get("PYTHONPATH")]
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, places)),
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+    }
 
 
 def _difference(found: np.ndarray, expected: np.ndarray) -> float:
