@@ -42,6 +42,14 @@ def content(path: str) -> Iterator[Any]:
         yield {"fields": fields, "groups": groups, "names": names}
 
 
+@hdf5_limits.served
+def versions(path: str) -> Iterator[Any]:
+    """Yield the versions of what wrote a checkpoint, by the names of the packages."""
+    with h5py.File(path, "r", locking=False) as file:
+        names = [name for name in sorted(file.attrs) if name.endswith("_version")]
+        yield {name.removesuffix("_version"): _text(file, name, path) for name in names}
+
+
 def _bytes(array: h5py.Dataset) -> int:
     return math.prod(array.shape) * int(array.dtype.itemsize)
 

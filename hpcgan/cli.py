@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpcgan import __version__, command, layouts, submit
+from hpcgan import __version__, command, describe, layouts, submit
 from hpcgan.comparing import commands as comparing
 from hpcgan.config import Config
 from hpcgan.doctor import commands as doctor
 from hpcgan.errors import ConfigError
 from hpcgan.evaluation import evaluate_command as evaluate
 from hpcgan.evaluation.features import commands as features
+from hpcgan.export import commands as export
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
 
@@ -128,6 +129,8 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="run the functions that the checkpoint names for its networks",
     )
     generate.set_defaults(run=_generate)
+    describe.add(commands)
+    export.add(commands)
     evaluate.add(commands)
     features.add(commands)
     scaling.add(commands)

@@ -6,18 +6,39 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from hpcgan import packages
 from hpcgan.errors import RunError
-from hpcgan.world import World
 
 # Keras imports them if it finds them, for wrappers that nothing here uses: that would be two
 # fifths of all that a rank computes until TensorFlow and Keras are there.
 _UNUSED = ("sklearn", "matplotlib", "pandas")
 
 
-def prepare_tensorflow(world: World) -> None:
+class Place(Protocol):
+    """Where a rank is, as its ``World`` knows it.
+
+    Attributes:
+        node_rank: its number among the ranks of its node.
+        cores: processor cores that it can count on.
+    """
+
+    node_rank: int
+    cores: int
+
+
+@dataclass
+class Alone:
+    """The place of a process that is no rank: all cores that it may use are its own."""
+
+    node_rank: int = 0
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+
+
+def prepare_tensorflow(place: Place) -> None:
     """Give TensorFlow this rank's cores and its GPU, if the node has any.
 
     To be called before anything else uses TensorFlow or Keras; it takes seconds, most of them the
@@ -34,7 +55,7 @@ def prepare_tensorflow(world: World) -> None:
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _silent_stderr(), _hidden(*_UNUSED):
+    with silent_stderr(), _hidden(*_UNUSED):
         for name in ("tensorflow", "keras"):
             wrong = packages.problem(name)
             if wrong:
@@ -50,18 +71,18 @@ def prepare_tensorflow(world: World) -> None:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         # A launcher may show each rank all GPUs of the node, or its own alone.
-        gpu = gpus[world.node_rank % len(gpus)]
+        gpu = gpus[place.node_rank % len(gpus)]
         tf.config.set_visible_devices(gpu, "GPU")
         tf.config.experimental.set_memory_growth(gpu, True)
-    tf.config.threading.set_intra_op_parallelism_threads(world.cores)
+    tf.config.threading.set_intra_op_parallelism_threads(place.cores)
     # One step after the other leaves little to run side by side; more threads take turns.
-    tf.config.threading.set_inter_op_parallelism_threads(1 if world.cores == 1 else 2)
+    tf.config.threading.set_inter_op_parallelism_threads(1 if place.cores == 1 else 2)
     # It cannot fuse a convolution with a leaky ReLU inside a loop, and logs that as an error.
     tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Drop what is written to stderr inside.
 
     On import, TensorFlow's C++ side logs lines about CUDA that no setting turns off, on every

@@ -44,6 +44,9 @@ def test_a_command_of_one_process_starts_no_mpi(monkeypatch, capsys, words, said
     ("words", "line"),
     [
         ("hpcgan submit none.yaml", "none.yaml: there is no such config file"),
+        ("hpcgan inspect none.h5", "none.h5: there is no such checkpoint"),
+        ("hpcgan export none.h5 --out g.onnx", "none.h5: there is no such checkpoint"),
+        ("hpcgan export none.h5 --out g.onnx --opset 19", "argument --opset: '19' is no whole num"),
         ("hpcgan scale report nowhere", "nowhere: "),
         ("hpcgan scale predict nowhere --sizes 4", "nowhere"),
         ("hpcgan-data inspect none.h5", "none.h5: there is no such data file"),

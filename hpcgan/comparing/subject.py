@@ -133,7 +133,7 @@ class Single:
 
         plan, state = self._plan, self._compiled.state
         with opened_shards(self._world, plan.config, plan.source, plan.assignment) as shards:
-            given = Given(self._world, plan, state, shards(plan.config.seed))
+            given = Given(self._world, plan, state, shards)
             silence, strategy = without_exchange(given)
             given.trainer(strategy, Timer()).fit(state.step + 1, 1)
         own = sum(

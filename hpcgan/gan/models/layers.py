@@ -13,6 +13,7 @@ from hpcgan.gan.models.spectral import SpectralConv2D
 Shape = tuple[int | None, ...]
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class Dropout(layers.Dropout):
     """Dropout (Srivastava et al., 2014) whose masks are drawn for each shard's batch.
 
@@ -37,6 +38,7 @@ class Dropout(layers.Dropout):
         )
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class SelfAttention2D(keras.Layer):
     """Self-attention of a map of features; at the start, the identity.
 
@@ -48,6 +50,10 @@ class SelfAttention2D(keras.Layer):
     def __init__(self, spectral: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spectral = spectral
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what a saved model keeps of the layer."""
+        return {**super().get_config(), "spectral": self.spectral}
 
     def build(self, input_shape: Shape) -> None:
         """Create the four 1x1 convolutions and the scalar gamma."""
@@ -81,6 +87,7 @@ class SelfAttention2D(keras.Layer):
         return inputs + tf.convert_to_tensor(self.gamma) * self.result(attended)
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class SumPooling2D(keras.Layer):
     """The sum over all pixels, in float32: for hundreds of them, 8 bits are too few."""
 

@@ -23,6 +23,7 @@ Shape = tuple[int | None, ...]
 _MOMENTUM = 0.9
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class BatchNormalization(layers.BatchNormalization):
     """Batch normalisation with the statistics of each shard's batch (Ioffe and Szegedy, 2015).
 
@@ -64,6 +65,7 @@ class BatchNormalization(layers.BatchNormalization):
         return tf.nn.moments(x, 1, keepdims=True)
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class SynchronisedBatchNormalization(BatchNormalization):
     """Batch normalisation whose statistics are those of all ranks' batches together.
 
@@ -118,6 +120,7 @@ def _moved(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     return old * _MOMENTUM + new * (1.0 - _MOMENTUM)
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class ConditionalScale(keras.Layer):
     """A scale and an offset of each channel for each class, after a normalisation without.
 
@@ -128,6 +131,10 @@ class ConditionalScale(keras.Layer):
     def __init__(self, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classes = classes
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what a saved model keeps of the layer."""
+        return {**super().get_config(), "classes": self.classes}
 
     def build(self, input_shape: list[Shape]) -> None:
         """Create gamma and beta, (classes, channels) each."""

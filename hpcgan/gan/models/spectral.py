@@ -48,6 +48,14 @@ class _Spectral(keras.Layer):
         """Add a variable that stays float32 under a mixed policy, for the division."""
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
+    def save_own_variables(self, store: Any) -> None:
+        """Save all variables, ``u`` too: Keras' layers know of their own alone."""
+        keras.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what ``save_own_variables`` saved."""
+        keras.Layer.load_own_variables(self, store)
+
     def _divided(self, training: bool | None) -> tf.Tensor:
         """Return weight / sigma in the compute type; in training, ``u`` moves on."""
         value = tf.convert_to_tensor(getattr(self, self._weight))
@@ -68,6 +76,7 @@ def _unit_vector(shape: tuple[int, ...], dtype: str | None = None) -> tf.Tensor:
     return tf.math.l2_normalize(keras.initializers.RandomNormal()(shape, dtype))
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class SpectralConv2D(_Spectral, layers.Conv2D):
     """A convolution with spectral normalisation."""
 
@@ -76,6 +85,7 @@ class SpectralConv2D(_Spectral, layers.Conv2D):
         return self._finished(self.convolution_op(inputs, self._divided(training)))
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class SpectralDense(_Spectral, layers.Dense):
     """A dense layer with spectral normalisation."""
 
@@ -84,6 +94,7 @@ class SpectralDense(_Spectral, layers.Dense):
         return self._finished(keras.ops.matmul(inputs, self._divided(training)))
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class SpectralEmbedding(_Spectral, layers.Embedding):
     """An embedding with spectral normalisation."""
 

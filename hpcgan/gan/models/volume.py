@@ -33,6 +33,7 @@ _ROOT_OFFSET = 1e-4
 _SMALLEST_ENERGY = 1e-6
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class WithEnergy(keras.Layer):
     """The latent vectors with their energies, the logarithms of these, and further values.
 
@@ -48,6 +49,7 @@ class WithEnergy(keras.Layer):
         return tf.concat([latent, energy, logarithm, others], 1)
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class Energies(keras.Layer):
     """The energies of labels (batch,) or (batch, K), their first values."""
 
@@ -57,6 +59,7 @@ class Energies(keras.Layer):
         return tf.reshape(energy, (-1, 1, 1, 1, 1))
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class WithRoots(keras.Layer):
     """The sample and about its square root, in which small cells count."""
 
@@ -66,6 +69,7 @@ class WithRoots(keras.Layer):
         return tf.concat([inputs, root], -1)
 
 
+@keras.saving.register_keras_serializable("hpcgan")
 class Sums(keras.Layer):
     """Each sample's sum, and its sums along the first axis."""
 
