@@ -8,7 +8,6 @@ keeps the parts that are whole, and makes the others.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -146,8 +145,7 @@ class Parts:
 
     def _is_other(self, name: str) -> bool:
         """Return whether a file is no part of these samples; one of them may be damaged."""
-        own = hashlib.sha256(self.fingerprint.encode()).hexdigest()
-        return seal.fingerprint_of(self.directory / name) != own
+        return seal.fingerprint_of(self.directory / name) != seal.digest(self.fingerprint)
 
     def _said_of_other(self, name: str) -> str:
         """Return in words what a file is that is no part of these samples."""

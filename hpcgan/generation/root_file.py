@@ -8,6 +8,8 @@ so that they are not the same bytes again; what the tree holds is.
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,11 +22,16 @@ from hpcgan.generation.form import Form
 def write(
     disk: Disk, form: Form, pieces: Iterator[dict[str, np.ndarray]], fingerprint: str
 ) -> None:
-    """Write pieces, each of several samples, to an open file."""
+    """Write pieces, each of several samples, to an open file.
+
+    Raises:
+        OSError: there is no room.
+    """
     import uproot
 
     zlib: Any = uproot.ZLIB(4) if form.output.compression == "gzip" else None
-    with uproot.recreate(disk, compression=zlib) as file:
+    own = io.FileIO(os.dup(disk.fileno()), "r+")  # which uproot closes
+    with uproot.recreate(own, compression=zlib) as file:
         if fingerprint:
             file["fingerprint"] = fingerprint
         branches = {name: (one.dtype, one.shape[1:]) for name, one in form.one.items()}

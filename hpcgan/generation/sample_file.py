@@ -62,7 +62,8 @@ def write(
     with whole_file(out) as disk:
         flat = (each for piece in pieces for each in _checked(out, disk, piece))
         if form.output.suffix == ".root":
-            root_file.write(disk, form, flat, fingerprint)
+            with writing(out):
+                root_file.write(disk, form, flat, fingerprint)
         else:
             _write_hdf5(disk, form, count, flat, fingerprint)
         with writing(out):

@@ -22,7 +22,7 @@ _READ_BYTES = 2**20
 def add(file: io.FileIO, fingerprint: str) -> None:
     """Seal a whole file that is open for reading and writing."""
     size = os.fstat(file.fileno()).st_size
-    text = _text(hashlib.sha256(fingerprint.encode()).hexdigest(), _digest(file, size))
+    text = _text(digest(fingerprint), _digest(file, size))
     file.seek(size)
     file.write(text)
 
@@ -38,20 +38,23 @@ def fingerprint_of(path: Path) -> str | None:
     return lines[1].decode(errors="replace") if is_sealed else None
 
 
-def is_whole(path: Path) -> bool:
-    """Return whether a part is as it was written.
+def is_whole(path: Path, fingerprint: str) -> bool:
+    """Return whether a part of some samples is as it was written.
 
     Raises:
         DataError: it cannot be read.
     """
-    own = fingerprint_of(path)
     try:
         with path.open("rb") as file:
-            return own is not None and _read(path) == _text(
-                own, _digest(file, path.stat().st_size - _BYTES)
-            )
+            content = _digest(file, path.stat().st_size - _BYTES)
     except OSError as error:
         raise _unreadable(path, error) from None
+    return _read(path) == _text(digest(fingerprint), content)
+
+
+def digest(fingerprint: str) -> str:
+    """Return the SHA-256 of a fingerprint, as it stands in the seal."""
+    return hashlib.sha256(fingerprint.encode()).hexdigest()
 
 
 def _read(path: Path) -> bytes:
@@ -66,12 +69,12 @@ def _read(path: Path) -> bytes:
 
 def _digest(file: io.FileIO | io.BufferedReader, size: int) -> str:
     """Return the SHA-256 of the first bytes of a file."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     file.seek(0)
-    while size and (content := file.read(min(size, _READ_BYTES))):
-        digest.update(content)
+    while size > 0 and (content := file.read(min(size, _READ_BYTES))):
+        found.update(content)
         size -= len(content)
-    return digest.hexdigest()
+    return found.hexdigest()
 
 
 def _text(fingerprint: str, content: str) -> bytes:

@@ -125,7 +125,9 @@ def _write_parts(world: World, producer: Producer, them: Parts, request: Request
 def _damaged(world: World, them: Parts, there: list[int]) -> list[int]:
     """Return which parts are no longer as they were written. All ranks must call it."""
     own = there[world.rank :: world.size]
-    found = world.all_or_raise(lambda: [part for part in own if not seal.is_whole(them.path(part))])
+    found = world.all_or_raise(
+        lambda: [part for part in own if not seal.is_whole(them.path(part), them.fingerprint)]
+    )
     damaged = sorted(part for each in world.gather_json(found) for part in each)
     if world.is_root and damaged:
         more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
