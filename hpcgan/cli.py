@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpcgan import __version__, command, describe, layouts, submit
+from hpcgan import __version__, command, describe, submit
 from hpcgan.comparing import commands as comparing
 from hpcgan.config import Config
 from hpcgan.doctor import commands as doctor
@@ -14,6 +14,9 @@ from hpcgan.errors import ConfigError
 from hpcgan.evaluation import evaluate_command as evaluate
 from hpcgan.evaluation.features import commands as features
 from hpcgan.export import commands as export
+from hpcgan.generation import form
+from hpcgan.generation.form import Output
+from hpcgan.generation.sampler import Wanted
 from hpcgan.scaling import commands as scaling
 from hpcgan.world import World
 
@@ -64,13 +67,16 @@ def _train_population(
 
 
 def _generate(world: World, arguments: argparse.Namespace) -> None:
-    from hpcgan import ensemble
-    from hpcgan.generate import Wanted, generate
+    from hpcgan import ensemble, generate
+    from hpcgan.training.stop import Request
 
     given = arguments
-    wanted = Wanted(given.count, given.seed, given.label, given.draw, given.trust_networks)
-    make = ensemble.generate if given.ensemble else generate
-    make(world, given.checkpoint, wanted, given.out, given.layout)
+    own = (given.count, given.seed, given.label, given.draw, given.trust_networks, given.labels)
+    how = (given.layout, given.part_size, given.threshold, given.compression, given.overwrite)
+    make = ensemble.generate if given.ensemble else generate.generate
+    request = Request(None)
+    with request.listening():
+        make(world, given.checkpoint, Wanted(*own), Output(given.out, *how), request)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -98,13 +104,35 @@ def _parse(words: list[str]) -> argparse.Namespace:
         help="a checkpoint, or a run directory, of which the newest one is taken",
     )
     generate.add_argument("--count", type=int, required=True, metavar="N")
-    generate.add_argument("--out", type=Path, required=True, metavar="FILE.h5|.npz|.png")
+    generate.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR|FILE.h5|.npz|.png|.root",
+        help="a directory of parts, which the same command goes on with if it was stopped; or one "
+        "file",
+    )
+    generate.add_argument(
+        "--part-size",
+        type=int,
+        metavar="M",
+        help="samples of a part, a multiple of 256 (default: about 256 MiB)",
+    )
+    generate.add_argument(
+        "--overwrite", action="store_true", help="replace parts of other samples in DIR"
+    )
     generate.add_argument("--seed", type=int, default=0, metavar="S")
     generate.add_argument(
         "--label",
         metavar="Y",
         help="label of all samples: a class by its name or number, a value, or K values A,B,... "
         "(default: classes in turn, or values in the data's range)",
+    )
+    generate.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="the label of each sample: dataset 'labels' of an HDF5 file, or a line each of a .txt",
     )
     generate.add_argument(
         "--draw",
@@ -114,9 +142,17 @@ def _parse(words: list[str]) -> argparse.Namespace:
     )
     generate.add_argument(
         "--layout",
-        choices=layouts.LAYOUTS,
-        help="order of the axes of the samples (default: NHWC, or NDHWC); flat is one axis",
+        choices=form.LAYOUTS,
+        help="hpcgan, a data file to train on (default); another order of the axes, of which flat "
+        "is a single one; calochallenge: incident_energies and showers; root: a TTree",
     )
+    generate.add_argument(
+        "--threshold",
+        type=float,
+        metavar="E",
+        help="write values below E, in the units of the output, as 0",
+    )
+    generate.add_argument("--compression", choices=form.COMPRESSIONS, default="none")
     generate.add_argument(
         "--ensemble",
         action="store_true",
@@ -128,7 +164,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         action="store_true",
         help="run the functions that the checkpoint names for its networks",
     )
-    generate.set_defaults(run=_generate)
+    generate.set_defaults(run=_generate, prints_little=True)
     describe.add(commands)
     export.add(commands)
     evaluate.add(commands)

@@ -48,6 +48,49 @@ def prepare_tensorflow(place: Place) -> None:
     Raises:
         RunError: one of them cannot be imported; on this rank alone, or on others too.
     """
+    _import()
+    import tensorflow as tf
+
+    _take_gpu(place.node_rank)
+    tf.config.threading.set_intra_op_parallelism_threads(place.cores)
+    # One step after the other leaves little to run side by side; more threads take turns.
+    tf.config.threading.set_inter_op_parallelism_threads(1 if place.cores == 1 else 2)
+
+
+def prepare_for_blocks(cores: int, node_rank: int = 0) -> bool:
+    """Prepare TensorFlow, on some cores, for samples that are the same bits on any number of them.
+
+    Matrix products and convolutions are rounded differently on another number of threads. So each
+    has one thread, and blocks of samples are computed side by side.
+
+    Args:
+        cores: that this process may use.
+        node_rank: its number among those of its node, which chooses its GPU.
+
+    Returns:
+        Whether it is so: not if TensorFlow has begun with several threads for an operation.
+
+    Raises:
+        RunError: TensorFlow or Keras cannot be imported.
+    """
+    _import()
+    import tensorflow as tf
+
+    try:
+        _take_gpu(node_rank)
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores)
+    except RuntimeError:  # it has begun
+        return tf.config.threading.get_intra_op_parallelism_threads() == 1
+    return True
+
+
+def _import() -> None:
+    """Import TensorFlow and Keras with the settings that all of hpcgan needs.
+
+    Raises:
+        RunError: one of them cannot be imported.
+    """
     if sys.flags.optimize > 1:
         raise RunError(
             "Python leaves out docstrings (PYTHONOPTIMIZE is 2, or -OO), without which TensorFlow "
@@ -67,18 +110,20 @@ def prepare_tensorflow(place: Place) -> None:
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy("float32")
+    # It cannot fuse a convolution with a leaky ReLU inside a loop, and logs that as an error.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+def _take_gpu(node_rank: int) -> None:
+    """Choose a GPU for this process, if the node has any."""
+    import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         # A launcher may show each rank all GPUs of the node, or its own alone.
-        gpu = gpus[place.node_rank % len(gpus)]
+        gpu = gpus[node_rank % len(gpus)]
         tf.config.set_visible_devices(gpu, "GPU")
         tf.config.experimental.set_memory_growth(gpu, True)
-    tf.config.threading.set_intra_op_parallelism_threads(place.cores)
-    # One step after the other leaves little to run side by side; more threads take turns.
-    tf.config.threading.set_inter_op_parallelism_threads(1 if place.cores == 1 else 2)
-    # It cannot fuse a convolution with a leaky ReLU inside a loop, and logs that as an error.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
 @contextlib.contextmanager

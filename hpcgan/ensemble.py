@@ -8,7 +8,7 @@ members may have one ancestor, and from the same latents they would make nearly 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,20 +16,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpcgan import checkpoint, population_commit, samples_file
+from hpcgan import checkpoint, population_commit
 from hpcgan import generate as plain
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.config_file import from_yaml, to_yaml
 from hpcgan.data.source import Source
-from hpcgan.devices import prepare_tensorflow
+from hpcgan.devices import prepare_for_blocks
 from hpcgan.errors import CheckpointError, ConfigError, DataError
 from hpcgan.evaluation import mixture
 from hpcgan.evaluation.figures.frechet import Moments, distance
 from hpcgan.evaluation.judging import FrechetJudge, open_judging
-from hpcgan.generate import Wanted
+from hpcgan.generation.form import Output
+from hpcgan.generation.labels_file import LabelsFile
+from hpcgan.generation.producer import Producer
+from hpcgan.generation.sampler import Wanted
+from hpcgan.generation.write import write
 from hpcgan.population_commit import Commit, member_directory
-from hpcgan.samples_file import Block
+from hpcgan.sealed import digest_of
+from hpcgan.training.stop import Request
 from hpcgan.turns import PERIOD, Turns
 from hpcgan.world import World
 
@@ -71,32 +76,38 @@ class Mixture(NamedTuple):
 
 
 def generate(
-    world: World, run_dir: Path, wanted: Wanted, out: Path, layout: str | None = None
+    world: World, run_dir: Path, wanted: Wanted, output: Output, request: Request | None = None
 ) -> None:
-    """Write samples of a mixture of a population's members to ``out``.
+    """Write samples of a mixture of a population's members.
 
-    All ranks must call it. What is written: ``samples_file``.
+    All ranks must call it; the arguments are those of ``generate.generate``.
 
     Raises:
         ConfigError: an option is wrong, the path is no population's, or the checkpoints name
             functions that may not be run.
         CheckpointError: no member has a whole checkpoint.
         DataError: the data by which the members are judged are missing or damaged.
-        RunError: ``out`` cannot be written.
+        RunError: the samples cannot be written.
+        Stopped: the request was made; the parts that are whole are there.
     """
-    plain.prepare(world, wanted, out, layout)
+    plain.check(world, wanted, output)
     population = open_population(world, run_dir)
+    labels = None
     for found in population.members.values():
-        world.all_or_raise(partial(plain.checked_label, found, wanted))
-        plain.check_layout(world, found, layout)
+        labels = plain.prepare(world, found, wanted, output)
     fitted = fit(world, population)
     if world.is_root:
         _tell(population, fitted)
-    made = blocks(world, population, fitted.weights, wanted)
+    digests = world.on_root(
+        lambda: {
+            str(member): digest_of(population.members[member].path) for member in fitted.weights
+        }
+    )
+    facts = {"checkpoints": digests, "proportions": list(fitted.weights.values())}
+    maker = producer(world, population, fitted.weights, wanted, labels)
     like = next(iter(population.members.values()))
-    samples_file.save(world, made, like, out, wanted.count, layout)
-    if world.is_root:
-        print(f"{wanted.count} samples of {len(fitted.weights)} members of {run_dir} in {out}")
+    origin = f"{len(fitted.weights)} members of {run_dir}"
+    write(world, maker, like, facts, wanted, output, origin, request)
 
 
 def open_population(world: World, run_dir: Path) -> Population:
@@ -159,7 +170,7 @@ def fit(world: World, population: Population) -> Mixture:
     config = population.config
     source = open_judging(world, config, "proportions are fitted")
     world.all_or_raise(lambda: _check_data(population, source))
-    world.all_or_raise(lambda: prepare_tensorflow(world))
+    world.all_or_raise(lambda: prepare_for_blocks(world.cores, world.node_rank))
     judge = FrechetJudge(world, source, config.tournament.samples)
     every = {}
     for member, found in population.members.items():
@@ -220,13 +231,14 @@ def _again(world: World, found: Checkpoint) -> Checkpoint:
     return read
 
 
-def blocks(
-    world: World, population: Population, weights: Mapping[int, float], wanted: Wanted
-) -> Iterator[Block]:
-    """Yield on rank 0 the samples of a mixture, in order; nothing on others.
-
-    All ranks must take all that it yields.
-    """
+def producer(
+    world: World,
+    population: Population,
+    weights: Mapping[int, float],
+    wanted: Wanted,
+    labels: LabelsFile | None = None,
+) -> Producer:
+    """Return what makes the samples of a mixture. All ranks must call it."""
     samplers = [
         plain.open_sampler(
             world,
@@ -236,7 +248,7 @@ def blocks(
         for member in weights
     ]
     proportions = np.rint(np.array(list(weights.values())) * PERIOD).astype(np.int64)
-    yield from plain.in_turns(world, samplers, Turns(proportions), wanted.count)
+    return Producer(samplers, Turns(proportions), labels)
 
 
 def _tell(population: Population, fitted: Mixture) -> None:

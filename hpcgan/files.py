@@ -129,17 +129,20 @@ def write_whole(out: Path, content: bytes | memoryview) -> None:
         DataError: ``out`` is a directory, or is in none.
         RunError: the file cannot be written; an old one is then as it was.
     """
-    with _renamed_when_whole(out) as disk:
+    with whole_file(out) as disk:
         disk.write(content)
 
 
 @contextmanager
-def _renamed_when_whole(out: Path) -> Iterator[_Disk]:
-    """Give the file to write, as ``write_whole`` and ``hdf5_on_disk`` do."""
+def whole_file(out: Path) -> Iterator[Disk]:
+    """Give a file to write, which need not fit in memory, and else as ``write_whole`` does.
+
+    Whoever writes much calls its ``check`` now and then. What is raised inside stays what it is.
+    """
     partial = partial_path(out)
     try:
         with writing(out):
-            disk = _Disk(partial, "w+b")
+            disk = Disk(partial, "w+b")
         with disk:
             try:
                 yield disk
@@ -179,11 +182,11 @@ def hdf5_on_disk(out: Path) -> Iterator[h5py.File]:
 
     What is raised inside stays what it is.
     """
-    with _renamed_when_whole(out) as disk, h5py.File(disk, "w") as file:
+    with whole_file(out) as disk, h5py.File(disk, "w") as file:
         yield file
 
 
-class _Disk(io.FileIO):
+class Disk(io.FileIO):
     """A file that hides a full disk from HDF5.
 
     HDF5 reports it while it closes objects, where Python cannot catch it. What is written after
@@ -198,6 +201,7 @@ class _Disk(io.FileIO):
             raise self._error
 
     def write(self, content: Any) -> int:
+        """Write all of it, or note why not; return its size."""
         rest = memoryview(content).cast("B")
         size = rest.nbytes
         with self._noting():
@@ -206,6 +210,7 @@ class _Disk(io.FileIO):
         return size
 
     def truncate(self, size: int | None = None) -> int:
+        """Give the file another size, or note why not; return that size."""
         with self._noting():
             return super().truncate(size)
         return size or 0

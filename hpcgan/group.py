@@ -20,6 +20,7 @@ P = ParamSpec("P")
 
 # Of the messages of ``arrays_in_turn``, ``around`` and ``pass_arrays``: nothing else has them.
 _ARRAY_TAG, _RING_TAG, _PASSED_TAG = 32001, 32002, 32003
+_ALARM_TAG = 32004  # of those of ``Alarm``
 
 # MPI counts in 32 bits what a message holds: larger arrays go in pieces.
 MESSAGE_BYTES = 2**30
@@ -270,6 +271,43 @@ class Group:
     def barrier(self) -> None:
         """Wait until all ranks are here. All ranks must call it."""
         self._comm.Barrier()
+
+
+class Alarm:
+    """A word to the other ranks of a group, which work by themselves, that they should stop.
+
+    Ranks hear of it when they ask. One is used at a time, and all ranks settle it in the end.
+    """
+
+    def __init__(self, group: Group) -> None:
+        """Wait for nobody."""
+        self._group = group
+        self._sent: list[Any] = []
+        self._is_own = False
+
+    def sound(self) -> None:
+        """Tell the others, once; waits for nobody."""
+        if not self._is_own:
+            self._is_own = True
+            others = (rank for rank in range(self._group.size) if rank != self._group.rank)
+            self._sent = [self._group._comm.Isend(_WORD, rank, _ALARM_TAG) for rank in others]
+
+    def is_heard(self) -> bool:
+        """Return whether another rank has sounded it."""
+        return bool(self._group._comm.Iprobe(tag=_ALARM_TAG))
+
+    def settle(self) -> None:
+        """Take all words, so that none is left for the next alarm. All ranks must call it."""
+        who = [rank for rank, has in enumerate(self._group.gather_json(self._is_own)) if has]
+        for rank in who:
+            if rank != self._group.rank:
+                self._group._comm.Recv(np.empty(0, np.uint8), rank, _ALARM_TAG)
+        for each in self._sent:
+            each.Wait()
+        self._sent, self._is_own = [], False
+
+
+_WORD = np.empty(0, np.uint8)  # says all by being sent
 
 
 def _on_all_ranks(kind: str, message: str) -> errors.UserError:

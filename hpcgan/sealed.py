@@ -43,6 +43,15 @@ def check(path: Path, form: str, what: str, error: type[UserError]) -> None:
         raise error(f"{path}: damaged: its content does not fit its checksum")
 
 
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of all bytes of a file, as sha256sum does."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while content := file.read(_READ_BYTES):
+            digest.update(content)
+    return digest.hexdigest()
+
+
 def _user_block(form: str, digest: str) -> bytes:
     """Return a user block that is readable as text."""
     return f"{form}\nsha256 {digest}\n".encode().ljust(USER_BLOCK, b"\0")

@@ -17,12 +17,12 @@
 # A directory on each node's own disk, to which the data is copied first: "/local/$SLURM_JOB_ID",
 # "$TMPDIR". Empty: the data is read where it is.
 : "${HPCGAN_STAGE:=}"
-# Whether a job that was stopped with a checkpoint goes back into the queue.
+# Whether a job that was stopped, and can go on, goes back into the queue.
 : "${HPCGAN_REQUEUE:=yes}"
 
 # -----------------------------------------------------------------------------------------------
 
-STOPPED=85 # exit status of hpcgan: stopped by a signal with a checkpoint, run it again
+STOPPED=85 # exit status of hpcgan: stopped by a signal, with a checkpoint or parts: run it again
 asked=0    # how often the job has been signalled to stop
 deaf=      # not empty if that was before the ranks handled signals: this start made no step
 ranks=     # the process of srun or mpirun
@@ -151,7 +151,7 @@ finish() {
         "into the queue; submit it with a --time well above the seconds of its --signal"
     # Not if it was cancelled meanwhile, Slurm has put it back already, or it may not be requeued.
     elif [[ $facts == *JobState=RUNNING* && $facts == *Requeue=1* ]]; then
-      say "stopped with a checkpoint: back into the queue"
+      say "stopped, and can go on: back into the queue"
       scontrol requeue "$job" || say "Slurm does not take it back: submit it again"
     fi
   fi

@@ -14,7 +14,9 @@ from launching import CONFIG, only_line, run
 from PIL import Image
 
 from hpcgan import pictures
-from hpcgan.generate import Wanted, generate
+from hpcgan.generate import generate
+from hpcgan.generation.form import Output
+from hpcgan.generation.sampler import Wanted
 
 
 @pytest.fixture
@@ -246,12 +248,10 @@ def test_a_run_leaves_what_the_contract_says(trained):
     }
 
 
-def test_generate_writes_each_format(world, trained, tmp_path, monkeypatch):
-    # TensorFlow may have begun already, in another test of this process.
-    monkeypatch.setattr("hpcgan.generate.prepare_tensorflow", lambda world: None)
+def test_generate_writes_each_format(world, trained, tmp_path):
     path = trained / "checkpoints" / "step_00000010.h5"
     for name in ("samples.h5", "samples.npz", "samples.png"):
-        generate(world, path, Wanted(10, seed=4), tmp_path / name)
+        generate(world, path, Wanted(10, seed=4), Output(tmp_path / name))
     with h5py.File(tmp_path / "samples.h5") as file:
         images = file["images"][:]
     assert (images.shape, images.dtype) == ((10, 8, 8, 1), np.uint8)

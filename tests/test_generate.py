@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
+from hpcgan.blocks import BLOCK
 from hpcgan.checkpoint import GROUPS, Checkpoint, write
 from hpcgan.config import Config, DataConfig, ModelConfig
 from hpcgan.data.sample_info import SampleInfo
 from hpcgan.errors import ConfigError
-from hpcgan.generate import Block, Wanted, generate, sample
+from hpcgan.generate import generate, prepare
+from hpcgan.generation.form import Output
+from hpcgan.generation.sampler import Wanted
 from hpcgan.world import World
 
 MADE = np.linspace(-1, 1, 5 * 2 * 3 * 4, dtype=np.float32).reshape(5, 2, 3, 4, 1)
+
+
+FIVE = ModelConfig(name="dcgan", condition="projection", classes=5)
 
 
 def checkpoint_of(
     path: Path, model: ModelConfig, samples: SampleInfo, dtype: str = "float32"
 ) -> Checkpoint:
     """Return a checkpoint of networks without variables."""
-    config = Config(data=DataConfig(files=["x"], shards=1), model=model)
+    config = Config(data=DataConfig(files=["x"], shards=1, labels="labels"), model=model)
     groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in GROUPS}
     shape = MADE.shape[1:]
     return Checkpoint(path, 1, 1, config, shape, dtype, "40 samples", 0, 0, groups, (), samples)
@@ -38,7 +44,7 @@ def test_either_network_of_a_checkpoint_may_name_code_and_none_is_run(
     Path("trap.py").write_text("open('sprung', 'w')\n")
     found = checkpoint_of(Path("c.h5"), ModelConfig(**{key: "trap:network"}), SampleInfo())
     with pytest.raises(ConfigError, match=r"^c\.h5: its networks are built by trap:network; if"):
-        sample(world, found, Wanted(1))
+        prepare(world, found, Wanted(1), Output(Path("a.h5")))
     assert not Path("sprung").exists()
 
 
@@ -46,18 +52,25 @@ def test_either_network_of_a_checkpoint_may_name_code_and_none_is_run(
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where a checkpoint is to be, whose networks would make ``MADE``."""
 
-    def blocks(world: World, found: Checkpoint, wanted: Wanted) -> Iterator[Block]:
-        yield MADE[:3], np.arange(3)
-        yield MADE[3:], np.arange(3, 5)
+    class Sampler(NamedTuple):
+        """Makes them."""
 
-    monkeypatch.setattr("hpcgan.generate.blocks", blocks)
+        found: Checkpoint
+
+        def labels(self, blocks: range) -> np.ndarray:
+            return np.arange(BLOCK, dtype=np.int32)
+
+        def images(self, blocks: range, labels: np.ndarray) -> np.ndarray:
+            return np.resize(MADE, (BLOCK, *MADE.shape[1:]))
+
+    monkeypatch.setattr("hpcgan.generate.open_sampler", lambda world, found, wanted: Sampler(found))
     return tmp_path / "run" / "c.h5"
 
 
 def written(world: World, path: Path, name: str, layout: str | None = None) -> np.ndarray:
     """Return the images that ``generate`` writes."""
     out = path.with_name(name)
-    generate(world, path, Wanted(5), out, layout)
+    generate(world, path, Wanted(5), Output(out, layout))
     if name.endswith(".npz"):
         return np.load(out)["images"]
     with h5py.File(out) as file:
@@ -71,7 +84,7 @@ def test_mapped_values_are_written_in_the_units_of_their_source(
     world: World, path: Path, name: str
 ) -> None:
     path.parent.mkdir()
-    write(checkpoint_of(path, ModelConfig(), SampleInfo("scale:10,0 minmax:0,40")))
+    write(checkpoint_of(path, FIVE, SampleInfo("scale:10,0 minmax:0,40")))
     images = written(world, path, name)
     assert (images.shape, images.dtype) == (MADE.shape, np.float32)
     np.testing.assert_allclose(images, (MADE.astype(np.float64) + 1) * 2, rtol=1e-6, atol=1e-6)
@@ -85,7 +98,7 @@ def test_a_picture_shows_what_the_networks_see(world: World, path: Path) -> None
     pixels = []
     for values in ("", "minmax:0,1000"):
         write(checkpoint_of(path, ModelConfig(), SampleInfo(values)))
-        generate(world, path, Wanted(5), path.with_name("a.png"))
+        generate(world, path, Wanted(5), Output(path.with_name("a.png")))
         with Image.open(path.with_name("a.png")) as picture:
             pixels.append(np.asarray(picture))
     assert (pixels[0] == pixels[1]).all()
@@ -97,7 +110,7 @@ def test_without_a_mapping_samples_have_the_datas_dtype(
     world: World, path: Path, dtype: str
 ) -> None:
     path.parent.mkdir()
-    write(checkpoint_of(path, ModelConfig(), SampleInfo(), dtype))
+    write(checkpoint_of(path, FIVE, SampleInfo(), dtype))
     images = written(world, path, "a.h5")
     expected = MADE if dtype == "float32" else np.rint((MADE + 1) * 127.5).astype(np.uint8)
     assert images.dtype == dtype
@@ -108,7 +121,7 @@ def test_without_a_mapping_samples_have_the_datas_dtype(
 @pytest.mark.parametrize(
     ("wanted", "name", "layout", "said"),
     [
-        (Wanted(5), "a.png", "flat", r"--layout flat is for \.h5 and \.npz, and --out is .*a\.png"),
+        (Wanted(5), "a.png", "flat", r"--layout flat is not for \.png, and --out is .*a\.png"),
         (Wanted(5), "a.h5", "NCHW", r"--layout NCHW: the samples are NDHWC of shape"),
         (Wanted(5, label="1", draw="data"), "a.h5", None, r"--label 1 is of all samples, so that"),
         (Wanted(0), "a.h5", None, r"--count 0 --seed 0: count is at least 1"),
@@ -120,7 +133,7 @@ def test_options_that_contradict_are_refused(
     path.parent.mkdir()
     write(checkpoint_of(path, ModelConfig(), SampleInfo()))
     with pytest.raises(ConfigError, match=said):
-        generate(world, path, wanted, path.with_name(name), layout)
+        generate(world, path, wanted, Output(path.with_name(name), layout))
 
 
 CLASSES = ModelConfig(name="dcgan", condition="projection", classes=4)
@@ -147,5 +160,5 @@ def test_labels_that_the_networks_do_not_know_are_refused(
 ) -> None:
     found = checkpoint_of(Path("c.h5"), model, samples)
     with pytest.raises(ConfigError) as caught:
-        sample(world, found, wanted)
+        prepare(world, found, wanted, Output(Path("a.h5")))
     assert said in str(caught.value)

@@ -110,6 +110,15 @@ def test_spaces_in_the_projects_path_and_in_words_stay_in_them(job: Job) -> None
     assert job.wrote("srun.words") == ["--kill-on-bad-exit=0", "--wait=120", *words]
 
 
+def test_samples_are_made_by_all_ranks_and_a_job_that_was_stopped_goes_back(job: Job) -> None:
+    words = ["c.h5", "--count", "1000", "--out", "my samples"]
+    done = job.run("generate.sbatch", *words, RUN="exit 85")
+    assert (done.returncode, job.wrote("requeued")) == (85, ["7"])
+    expected = ["--kill-on-bad-exit=0", "--wait=120", "hpcgan", "generate", *words]
+    assert job.wrote("srun.words") == expected
+    assert job.run("generate.sbatch").returncode == 2
+
+
 def test_the_ranks_get_the_environment_that_sbatch_was_told_to_keep_back(job: Job) -> None:
     # As sbatch --export=NONE leaves it.
     assert job.run("train.sbatch", "c.yaml", SLURM_EXPORT_ENV="NONE").returncode == 0

@@ -68,6 +68,21 @@ def labels(file: str, name: str) -> Iterator[Any]:
 
 
 @hdf5_limits.served
+def labels_header(file: str, name: str) -> Iterator[Any]:
+    """Yield the ``shape`` of a file's labels, and the ``kind`` and name of their ``dtype``."""
+    try:
+        opened = h5py.File(file, "r", locking=False)
+    except OSError as error:
+        raise DataError(f"{file}: not readable as HDF5: {error}") from None
+    with opened:
+        array = checks.dataset(opened, file, name)
+        if not array.shape:
+            raise DataError(f"{file}: '{name}' has shape {array.shape}; it must have one a sample")
+        checks.check_content(array, file)
+        yield {"shape": array.shape, "kind": array.dtype.kind, "dtype": array.dtype.name}
+
+
+@hdf5_limits.served
 def places(file: str, images: str) -> Iterator[Any]:
     """Yield where a file's samples are.
 

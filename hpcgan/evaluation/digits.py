@@ -32,7 +32,7 @@ from hpcgan.evaluation.figures.frechet import frechet
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, open_subject
 from hpcgan.files import check_is_file
-from hpcgan.generate import check_trusted
+from hpcgan.generation.sampler import check_trusted
 from hpcgan.world import World
 
 _COMPONENTS = 32

@@ -26,7 +26,7 @@ from hpcgan.evaluation.figures.table import FIGURES
 from hpcgan.evaluation.figures.two_sample import memory
 from hpcgan.evaluation.samples import Samples
 from hpcgan.evaluation.subject import Named, Subject, open_subject
-from hpcgan.generate import check_trusted
+from hpcgan.generation.sampler import check_trusted
 from hpcgan.memory import format_bytes
 from hpcgan.world import World
 

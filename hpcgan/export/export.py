@@ -20,7 +20,7 @@ from hpcgan import checkpoint, packages
 from hpcgan.devices import Alone, prepare_tensorflow
 from hpcgan.errors import ConfigError
 from hpcgan.files import partial_path, writing
-from hpcgan.generate import check_trusted
+from hpcgan.generation.sampler import check_trusted
 
 OPSET = 13
 CHECKED = 16  # samples in PATH.check.npz

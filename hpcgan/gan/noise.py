@@ -9,7 +9,7 @@ it draws. So a key costs nothing in the compiled update, where ``fold_in`` takes
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -18,6 +18,9 @@ from hpcgan.blocks import BLOCK
 
 # The first word of a key that comes from the seed: keys of two purposes never meet.
 _TRAINING, _SAMPLING, _LABELS = 0, 1, 2
+
+# A Python int, or an int64 scalar of a compiled function.
+Number: TypeAlias = int | tf.Tensor
 
 # Random operations take their seeds from the processor: made on a GPU, they would be waited for.
 SEEDS_ON = "CPU:0"
@@ -114,24 +117,32 @@ def is_seed(variable: keras.Variable) -> bool:
     return variable.path.endswith("seed_generator_state")
 
 
-def sampling_latents(seed: int, block: int, latent_dim: int) -> tf.Tensor:
+def sampling_latents(seed: Number, block: Number, latent_dim: int) -> tf.Tensor:
     """Return latents number block * BLOCK to (block + 1) * BLOCK - 1 for sampling, (BLOCK, dim).
 
     So sample i is the same in any batch.
     """
-    key = tf.random.fold_in(tf.constant([_SAMPLING, seed]), block)
-    return latents(key[tf.newaxis], BLOCK, latent_dim)
+    return latents(_block_key(_SAMPLING, seed, block)[tf.newaxis], BLOCK, latent_dim)
 
 
-def sampling_values(seed: int, block: int, number: int | None = None) -> tf.Tensor:
+def sampling_values(seed: Number, block: Number, number: int | None = None) -> tf.Tensor:
     """Return numbers between 0 and 1 for the labels of ``sampling_latents``.
 
     They are (BLOCK,), or (BLOCK, number) for labels of a number of values, the first the same.
     """
-    key = tf.random.fold_in(tf.constant([_LABELS, seed]), block)
+    key = _block_key(_LABELS, seed, block)
     keys = [key, *(tf.random.fold_in(key, further) for further in range(1, number or 1))]
     drawn = [tf.random.stateless_uniform((BLOCK,), each, alg="philox") for each in keys]
     return drawn[0] if number is None else tf.stack(drawn, axis=1)
+
+
+def _block_key(purpose: int, seed: Number, block: Number) -> tf.Tensor:
+    """Return the key of a block of samples for a purpose, (2,) int64."""
+    key = tf.stack([tf.constant(purpose, tf.int64), tf.cast(seed, tf.int64)])
+    block = tf.cast(block, tf.int64)
+    # Numbers that fit into 32 bits are folded in as such: so a Python int is.
+    small = tf.cast(tf.random.fold_in(key, tf.cast(block, tf.int32)), tf.int64)
+    return tf.where(block < 2**31, small, tf.random.fold_in(key, block))
 
 
 def _uniform(keys: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:

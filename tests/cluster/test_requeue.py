@@ -71,7 +71,7 @@ def test_a_job_whose_time_ends_saves_and_goes_on(cluster: Cluster, place: Path) 
     said = job.output()
     assert "asked to stop" in said
     assert "by SIGUSR1 (rank 0), SIGUSR1 (rank 1); its checkpoint is written" in said
-    assert "stopped with a checkpoint: back into the queue" in said
+    assert "stopped, and can go on: back into the queue" in said
     facts = job.wait_to_end(200)
     assert facts["JobState"] == "COMPLETED", job.describe()
     assert events(run)[-3:] == ["stopped", "resumed", "finished"]

@@ -13,6 +13,8 @@ from hpcgan.evaluation.features import pca, with_features
 from hpcgan.evaluation.figures.table import FIGURES
 from hpcgan.evaluation.report import line
 from hpcgan.evaluation.subject import Named
+from hpcgan.generation import sampler
+from hpcgan.generation.form import Output
 from tests.evaluation.made import spread
 
 COUNT = 520  # two blocks and a part of one
@@ -39,7 +41,7 @@ def test_figures_of_a_run_and_of_a_file_of_its_samples_on_any_number_of_ranks(
     # All ranks have the same figures, to the last bit.
     assert len(set(world.gather_json(line(found, 4)))) == 1
 
-    generate.generate(world, path, generate.Wanted(COUNT, seed=4), made)
+    generate.generate(world, path, sampler.Wanted(COUNT, seed=4), Output(made))
     world.barrier()
     wanted = Wanted(COUNT, metrics=("frechet",), seed=4)
     from_file = evaluate(world, Named(made, real=[str(real)]), wanted)

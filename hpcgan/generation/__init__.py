@@ -1,0 +1,1 @@
+"""Samples of trained generators, as many as are wanted: ``hpcgan generate``."""
