@@ -123,9 +123,11 @@ def test_held_out_data_may_be_given(place: Path) -> None:
     assert way.config.evaluate.held_out == ["b.h5"]
 
 
-def test_the_example_has_all_its_baselines() -> None:
-    example = Path(__file__).parents[2] / "examples" / "ways" / "four-ranks.yaml"
-    found = ways.read(example, "digits", [])
+EXAMPLES = Path(__file__).parents[2] / "examples" / "ways"
+
+
+def test_the_example_of_four_ranks_has_all_its_baselines() -> None:
+    found = ways.read(EXAMPLES / "four-ranks.yaml", "digits", [])
     assert not any(way.is_added for way in found)
     assert {way.name: way.baselines for way in found if way.baselines} == {
         "split 2+2": ["staleness 1"],
@@ -133,3 +135,11 @@ def test_the_example_has_all_its_baselines() -> None:
         "best of 4": ["synchronous"],
         "tournament of 4": ["best of 4", "synchronous"],
     }
+
+
+def test_the_example_of_populations_has_all_its_baselines() -> None:
+    found = ways.read(EXAMPLES / "populations.yaml", "fashion", [])
+    assert [way.name for way in found if way.is_added] == []
+    by_name = {way.name: way for way in found}
+    assert by_name["truncation, rates drawn"].baselines == ["best of 4, rates drawn", "one run"]
+    assert by_name["tournament by D"].baselines == ["best of 4", "one run"]
