@@ -41,14 +41,12 @@ def write(
         opset: of ONNX.
 
     Raises:
-        RunError: the model has operations that ONNX has not.
+        RunError: the model has operations that ONNX has not, or, for Keras, layers that are code.
         OSError: the path cannot be written.
     """
     text = json.dumps(about)
     if form == "keras":
-        model.save(path)
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(_INSIDE, text)
+        _write_keras(model, path, text)
     elif form == "saved_model":
         _write_saved_model(model, serve, path)
         # The directory that the format leaves to others; TensorFlow does not read it.
@@ -56,6 +54,17 @@ def write(
         (path / "assets.extra" / _INSIDE).write_text(text, encoding="utf-8")
     else:
         _write_onnx(serve, path, text, opset)
+
+
+def _write_keras(model: keras.Model, path: Path, text: str) -> None:
+    model.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        if b"__lambda__" in archive.read("config.json"):
+            raise RunError(
+                f"{path.name}: this generator has a Lambda layer, which a .keras file would keep "
+                "as code; make it a registered layer, or export a SavedModel or ONNX"
+            )
+        archive.writestr(_INSIDE, text)
 
 
 def _write_saved_model(model: keras.Model, serve: Serve, path: Path) -> None:

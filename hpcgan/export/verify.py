@@ -21,10 +21,12 @@ import numpy as np
 import hpcgan
 from hpcgan.errors import RunError
 from hpcgan.export import run_exported
+from hpcgan.terminal import printable
 
 BATCHES = (1, 16, 300)
 # Of the samples' range: ONNX Runtime adds in another order.
 TOLERANCE = {"keras": 0.0, "saved_model": 0.0, "onnx": 1e-5}
+_MOST_SAID = 250  # characters of a runtime's error
 _RUNTIME = {"keras": "keras", "saved_model": "tensorflow", "onnx": "onnxruntime"}
 
 Sample = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -102,9 +104,10 @@ def _run(
             check=False,
         )
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+            said = printable(lines[-1][:_MOST_SAID])
             raise RunError(
-                f"{out}: {_RUNTIME[form]} cannot use it: {said[-1]} (status {done.returncode}); "
+                f"{out}: {_RUNTIME[form]} cannot use it: {said} (status {done.returncode}); "
                 "nothing was written"
             )
         with np.load(made) as arrays:
