@@ -7,6 +7,7 @@ and ONNX are graphs of operations of their formats.
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def _write_saved_model(model: keras.Model, serve: Serve, path: Path) -> None:
     try:
         tf.saved_model.save(holder, str(path), signatures=serve)
     except tf.errors.OpError as error:
-        raise OSError(" ".join(error.message.split())) from None
+        said = re.sub(r"^\{\{.*?\}\} ", "", error.message)  # the operation's place in a graph
+        raise OSError(" ".join(said.split())) from None
 
 
 def _write_onnx(serve: Serve, path: Path, text: str, opset: int) -> None:
