@@ -99,7 +99,7 @@ def _run(
         words = [run_exported.__file__, form, path, given, made, *modules]
         done = subprocess.run(
             [sys.executable, *map(str, words)],
-            env=_environment(),
+            env=_environment(has_own=len(modules) > 1),
             capture_output=True,
             check=False,
         )
@@ -114,11 +114,12 @@ def _run(
             return [arrays[str(size)] for size in BATCHES]
 
 
-def _environment() -> dict[str, str]:
+def _environment(has_own: bool) -> dict[str, str]:
     """Return that of the process: where hpcgan and a user's own networks are, and what computes."""
     import tensorflow as tf
 
-    places = [str(Path(hpcgan.__file__).parents[1]), str(Path.cwd()), os.environ.get("PYTHONPATH")]
+    here = str(Path.cwd()) if has_own else ""  # where the networks of one's own were found
+    places = [str(Path(hpcgan.__file__).parents[1]), here, os.environ.get("PYTHONPATH")]
     threads = tf.config.threading.get_intra_op_parallelism_threads()
     return {
         **os.environ,
