@@ -7,6 +7,7 @@ and ONNX are graphs of operations of their formats.
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,12 @@ def write(
         opset: of ONNX.
 
     Raises:
-        RunError: the model has operations that ONNX has not.
+        RunError: the model has operations that ONNX has not, or, for Keras, layers that are code.
         OSError: the path cannot be written.
     """
     text = json.dumps(about)
     if form == "keras":
-        model.save(path)
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(_INSIDE, text)
+        _write_keras(model, path, text)
     elif form == "saved_model":
         _write_saved_model(model, serve, path)
         # The directory that the format leaves to others; TensorFlow does not read it.
@@ -58,6 +57,17 @@ def write(
         _write_onnx(serve, path, text, opset)
 
 
+def _write_keras(model: keras.Model, path: Path, text: str) -> None:
+    model.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        if b"__lambda__" in archive.read("config.json"):
+            raise RunError(
+                f"{path.name}: this generator has a Lambda layer, which a .keras file would keep "
+                "as code; make it a registered layer, or export a SavedModel or ONNX"
+            )
+        archive.writestr(_INSIDE, text)
+
+
 def _write_saved_model(model: keras.Model, serve: Serve, path: Path) -> None:
     """Write the function and the variables that it uses, without Keras' layers."""
     holder = tf.Module()
@@ -65,7 +75,8 @@ def _write_saved_model(model: keras.Model, serve: Serve, path: Path) -> None:
     try:
         tf.saved_model.save(holder, str(path), signatures=serve)
     except tf.errors.OpError as error:
-        raise OSError(" ".join(error.message.split())) from None
+        said = re.sub(r"^\{\{.*?\}\} ", "", error.message)  # the operation's place in a graph
+        raise OSError(" ".join(said.split())) from None
 
 
 def _write_onnx(serve: Serve, path: Path, text: str, opset: int) -> None:

@@ -21,10 +21,12 @@ import numpy as np
 import hpcgan
 from hpcgan.errors import RunError
 from hpcgan.export import run_exported
+from hpcgan.terminal import printable
 
 BATCHES = (1, 16, 300)
 # Of the samples' range: ONNX Runtime adds in another order.
 TOLERANCE = {"keras": 0.0, "saved_model": 0.0, "onnx": 1e-5}
+_MOST_SAID = 250  # characters of a runtime's error
 _RUNTIME = {"keras": "keras", "saved_model": "tensorflow", "onnx": "onnxruntime"}
 
 Sample = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -97,25 +99,27 @@ def _run(
         words = [run_exported.__file__, form, path, given, made, *modules]
         done = subprocess.run(
             [sys.executable, *map(str, words)],
-            env=_environment(),
+            env=_environment(has_own=len(modules) > 1),
             capture_output=True,
             check=False,
         )
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+            said = printable(lines[-1][:_MOST_SAID])
             raise RunError(
-                f"{out}: {_RUNTIME[form]} cannot use it: {said[-1]} (status {done.returncode}); "
+                f"{out}: {_RUNTIME[form]} cannot use it: {said} (status {done.returncode}); "
                 "nothing was written"
             )
         with np.load(made) as arrays:
             return [arrays[str(size)] for size in BATCHES]
 
 
-def _environment() -> dict[str, str]:
+def _environment(has_own: bool) -> dict[str, str]:
     """Return that of the process: where hpcgan and a user's own networks are, and what computes."""
     import tensorflow as tf
 
-    places = [str(Path(hpcgan.__file__).parents[1]), str(Path.cwd()), os.environ.get("PYTHONPATH")]
+    here = str(Path.cwd()) if has_own else ""  # where the networks of one's own were found
+    places = [str(Path(hpcgan.__file__).parents[1]), here, os.environ.get("PYTHONPATH")]
     threads = tf.config.threading.get_intra_op_parallelism_threads()
     return {
         **os.environ,

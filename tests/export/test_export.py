@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -141,6 +142,17 @@ def test_a_file_that_its_runtime_does_not_load_is_a_failure_that_leaves_nothing(
     with pytest.raises(RunError, match=r"g\.onnx: onnxruntime cannot use it: .*\(status 1\); noth"):
         export(Wanted(plain, plain.with_name("g.onnx")))
     assert names(plain.parent) == ["c.h5"]
+
+
+def test_a_lambda_is_not_written_into_a_keras_file(tmp_path: Path) -> None:
+    inputs = keras.Input((2,), name="latent")
+    model = keras.Model(
+        {"latent": inputs}, {"samples": keras.layers.Lambda(lambda x: 2 * x)(inputs)}
+    )
+    with pytest.raises(
+        RunError, match=r"g\.keras: this generator has a Lambda layer, which a \.ker"
+    ):
+        formats.write(model, None, "keras", tmp_path / "g.keras", {}, 13)
 
 
 def test_a_disk_that_is_full_is_told_in_a_line_and_nothing_is_left(
