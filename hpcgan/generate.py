@@ -69,8 +69,7 @@ def check(world: World, wanted: Wanted, output: Output) -> None:
         count, seed = wanted.count, wanted.seed
         if not 1 <= count <= MOST or seed < 0:
             raise ConfigError(
-                f"--count {count} --seed {seed}: count is at least 1 and at most 2^40, seed at "
-                "least 0"
+                f"--count {count} --seed {seed}: count is at least 1, at most 2^40, seed at least 0"
             )
         if wanted.label is not None and wanted.draw != "turn":
             raise ConfigError(

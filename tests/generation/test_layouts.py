@@ -102,7 +102,7 @@ def test_labels_of_a_file_are_written_and_used(world: World, classes: Path, tmp_
 @pytest.mark.parametrize(
     ("wanted", "output", "said"),
     [
-        (Wanted(2**40 + 1), Output(Path("a.h5")), "count is at least 1 and at most 2"),
+        (Wanted(2**40 + 1), Output(Path("a.h5")), "count is at least 1, at most 2"),
         (Wanted(1), Output(Path("a"), part_size=100), "--part-size 100: must be a multiple of 256"),
         (Wanted(1), Output(Path("a.b")), r"--out a\.b: the suffix .* give --part-size too"),
         (Wanted(1), Output(Path("a.npz"), compression="gzip"), "npz is written with none"),
