@@ -60,6 +60,12 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure no noise of gradients: of shards that go together it has a branch to compile."""
+    monkeypatch.setattr("hpcgan.gan.noise_scale.is_measured", lambda *_: False)
+
+
+@pytest.fixture
 def data_file(tmp_path: Path) -> Path:
     """Return an HDF5 file with ``images``, 40 different random samples, (40, 8, 8, 1) uint8."""
     path = tmp_path / "data.h5"

@@ -107,7 +107,7 @@ def train(world: World, trained: Subject, config: Config, report: str, steps: in
     ended, seconds = None, 0.0
     try:
         trained.train_to(COMPILED)
-        for end in np.linspace(0, steps, POINTS + 1).round().astype(int).tolist()[1:]:
+        for end in np.linspace(COMPILED, steps, POINTS + 1).round().astype(int).tolist()[1:]:
             took = timed(world, trained, end)
             # The first steps as fast as those that follow them.
             seconds += took if points else took * end / (end - COMPILED)

@@ -124,7 +124,7 @@ def _make(given: Namespace, jobs: Iterable[Job], cores: list[list[int]]) -> int:
     def make(job: Job) -> int:
         core = free.get()
         try:
-            return _start(given, job, core)
+            return start(given, job, core)
         finally:
             free.put(core)
 
@@ -132,7 +132,7 @@ def _make(given: Namespace, jobs: Iterable[Job], cores: list[list[int]]) -> int:
         return sum(pool.map(make, jobs))
 
 
-def _start(given: Namespace, job: Job, core: list[int]) -> int:
+def start(given: Namespace, job: Job, core: list[int]) -> int:
     """Make the runs of a job on a core; print a line for each, and return 1 if it has failed."""
     place = f"{job.shards} shard" + "s" * (job.shards > 1) + f", {job.rule}"
     seeds = [

@@ -29,6 +29,8 @@ from hpcgan.gan.models.together import mixing_layer, shards_together
 from hpcgan.gan.state import State
 from hpcgan.parallel.synchronous import Synchronous
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 _SHARDS, _STEPS, _BATCH = 4, 3, 4
 
 _DCGAN = {"name": "dcgan"}  # with batch normalisation in G and dropout in D

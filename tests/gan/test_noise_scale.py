@@ -72,7 +72,9 @@ def _network(model):
     optimizer = Adam(0.1, beta_2=0.9, epsilon=0.5)
     optimizer.build(model.trainable_variables)
     optimizer.iterations.assign(2)
-    for number, each in enumerate(optimizer._velocities):
+    squares = [each for each in optimizer.variables if "velocity" in each.path]
+    assert len(squares) == 2
+    for number, each in enumerate(squares):
         each.assign(tf.fill(each.shape, 0.19 * (number + 1) ** 2))
     values = {"optimizer.generator.learning_rate": tf.Variable(0.1)}
     config = Config(data=DataConfig(files=["x"], shards=2), train=TrainConfig(batch_size=4))

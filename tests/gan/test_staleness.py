@@ -35,6 +35,8 @@ from hpcgan.parallel.local import Local, next_places
 from hpcgan.parallel.placing import Placing
 from hpcgan.parallel.synchronous import Synchronous
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 _SHAPE = (1, 1, 1)
 _RATE = 0.05
 

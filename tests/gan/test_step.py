@@ -25,6 +25,8 @@ from hpcgan.gan import noise
 from hpcgan.gan.state import State
 from hpcgan.parallel.synchronous import Synchronous
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 _SHAPE, _LATENT, _CLASSES = (3, 2, 1), 4, 3
 _STEPS, _SHARDS, _D_UPDATES, _PARTS, _PART = 2, 2, 2, 2, 4
 _BATCH = _PARTS * _PART

@@ -23,6 +23,8 @@ from hpcgan.gan.losses import LOSSES
 from hpcgan.gan.state import State
 from hpcgan.parallel.synchronous import Synchronous
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 _BATCH, _SHAPE = 6, (8, 8, 1)
 
 

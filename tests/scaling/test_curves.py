@@ -204,7 +204,7 @@ def test_a_study_makes_one_shards_runs_then_the_choice_then_the_chosen(
             path.write_text(to_json(own))
         return 0
 
-    monkeypatch.setattr(quality_study, "_start", start)
+    monkeypatch.setattr(quality_study, "start", start)
     monkeypatch.setattr("hpcgan.scaling.launcher.core_groups", lambda: [[0]])
     assert quality_study.run(_World(), _given(place)) == 0
     assert [(job.shards, job.rule, job.seeds) for job in started] == [
