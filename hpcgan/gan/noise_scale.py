@@ -33,13 +33,14 @@ T = TypeVar("T")
 
 
 def is_measured(config: Config, generator: keras.Model) -> bool:
-    """Return whether gradients have several parts, each of which is found by itself.
+    """Return whether gradients have several parts, each found by itself, and the run is long enough.
 
-    With synchronised normalisation it is not. ``config`` has ``data.shards`` resolved.
+    With synchronised normalisation they are not. ``config`` has ``data.shards`` resolved.
     """
     shards = config.data.shards
     assert shards is not None
-    return shards * config.train.accumulate > 1 and not synchronised(generator)
+    has_parts = shards * config.train.accumulate > 1
+    return has_parts and config.train.steps >= EVERY and not synchronised(generator)
 
 
 def is_due(step: tf.Tensor) -> tf.Tensor:
