@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def is_measured(config: Config, generator: keras.Model) -> bool:
-    """Return whether gradients have several parts, each found by itself, and the run is long enough.
+    """Return whether a run is long enough, and gradients have several parts, each found by itself.
 
     With synchronised normalisation they are not. ``config`` has ``data.shards`` resolved.
     """
