@@ -170,13 +170,12 @@ def test_parts_have_the_same_bytes_on_any_number_of_ranks_and_are_kept(
         assert f" samples={count - size} kept={size} " in said
 
 
-@pytest.mark.parametrize("stopped", ["first", "last"])
 def test_one_rank_that_is_asked_to_stop_stops_all_and_the_same_command_goes_on(
-    world, shared_path, small_run, monkeypatch, stopped
+    world, shared_path, small_run, monkeypatch
 ):
     path = checkpoint.path_of(small_run.directory / "checkpoints", 10)
     count, size = 9 * BLOCK, BLOCK
-    rank = 0 if stopped == "first" else world.size - 1
+    rank = world.size - 1
     request = Request(None, {})
     write = sample_file.write
 
