@@ -122,16 +122,18 @@ class TrainingStep:
                         each * train.accumulate,
                         own_sums or sums,
                         state.loss_scale,
+                        is_measured,
                     ),
                     state.discriminator_versions[number],
                 )
             )
         generator, scale = self.networks.generator, state.loss_scale
-        self._generator_update = Update([generator], parts, sums, scale)
+        self._generator_update = Update([generator], parts, sums, scale, is_measured)
         # One discriminator of all ranks: its gradients and G's can travel together.
         self._joint: Update | None = None
         if own_sums is None and len(self._judges) == 1:
-            self._joint = Update([self._judges[0].network, generator], parts, sums, scale)
+            both = [self._judges[0].network, generator]
+            self._joint = Update(both, parts, sums, scale, is_measured)
 
     def refresh(self, config: Config) -> None:
         """Take what has changed, as ``Networks.refresh``, and the seed."""

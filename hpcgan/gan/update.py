@@ -36,7 +36,12 @@ class Update:
     """The update of networks whose gradients travel together."""
 
     def __init__(
-        self, networks: Sequence[Network], batches: int, sums: Sums, scale: LossScale | None = None
+        self,
+        networks: Sequence[Network],
+        batches: int,
+        sums: Sums,
+        scale: LossScale | None = None,
+        is_measured: bool = False,
     ) -> None:
         """Lay out what travels.
 
@@ -45,7 +50,9 @@ class Update:
             batches: over which the mean is taken, those of all ranks.
             sums: over the ranks.
             scale: of the losses, in half precision.
+            is_measured: whether the noise of the gradients ever is (``noise_scale``).
         """
+        self._is_measured = is_measured
         self._networks = networks
         self._scale = scale
         self._sums = sums
@@ -88,7 +95,8 @@ class Update:
         notes = self._vector.split(mean)[-1]
         count = len(self._networks)
         # Before the update, with the weights by which those of the parts were made.
-        of_mean = self._squares(notes[count + 1] > 0, lambda: self._split(mean)[0])
+        measured = self._is_measured and notes[count + 1] > 0
+        of_mean = self._squares(measured, lambda: self._split(mean)[0])
         squares = tf.stack([notes[count + 1 : 2 * count + 1], of_mean], 1)
         squares = tf.where(finite, squares, 0.0)
 

@@ -87,7 +87,8 @@ class Side:
         is_measured = noise_scale.is_measured(config, state.generator)
         self._batches = Batches(config, hosted, self.together, is_measured)
         own = self._g if rank < placing.generator_ranks else self._d
-        self._update = Update([own], placing.shards * train.accumulate, links.sums)
+        batches = placing.shards * train.accumulate
+        self._update = Update([own], batches, links.sums, is_measured=is_measured)
         sample_shape = tuple(state.discriminators[0].inputs[0].shape[1:])
         self._of_shard = (self._d_updates * train.batch_size, *sample_shape)  # samples in a step
         self._arrived = links.arrived

@@ -88,7 +88,7 @@ def test_an_update_weighs_squares_as_adam_does_before_it_moves(scale):
     inputs = keras.Input((2,))
     network = _network(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
     of_loss = SimpleNamespace(scale=tf.Variable(scale or 1.0), adapt=lambda finite: None)
-    update = Update([network], 2, Sums(identity), of_loss if scale else None)
+    update = Update([network], 2, Sums(identity), of_loss if scale else None, True)
     # With the correction 1 - 0.9^2 = 0.19 the weights are 1 / (1 + 0.5) and 1 / (2 + 0.5).
     parts = [(np.array([[3.0], [0.0]]), np.array([5.0])), (np.array([[0.0], [6.0]]), np.zeros(1))]
     total = tf.add_n(
@@ -113,7 +113,7 @@ def test_numbers_that_are_not_finite_are_no_measurement():
 
     inputs = keras.Input((2,))
     network = _network(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
-    update = Update([network], 1, Sums(identity))
+    update = Update([network], 1, Sums(identity), is_measured=True)
     gradients = Gradients([tf.constant([[np.nan], [1.0]]), tf.zeros(1)], [], 0.0)
     total = update.join([gradients], tf.constant(0.0), measured=True)
     assert update.apply(total, tf.constant(7, tf.int64)).numpy()[2:].tolist() == [1, 0, 0]
