@@ -86,7 +86,8 @@ def measure_pace(world: World, trained: Subject, config: Config, seconds: float)
         took = timed(world, trained, first + more)
     pace = took / more
     return {
-        "steps": max(COMPILED + POINTS, round(seconds / pace)),
+        # The first point has steps that are timed.
+        "steps": max(POINTS * (COMPILED + 1), round(seconds / pace)),
         "step_seconds": pace,
         "bytes_per_step": trained.bytes_per_step(),
         "generator_ranks": trained.generator_ranks,
@@ -107,7 +108,7 @@ def train(world: World, trained: Subject, config: Config, report: str, steps: in
     ended, seconds = None, 0.0
     try:
         trained.train_to(COMPILED)
-        for end in np.linspace(COMPILED, steps, POINTS + 1).round().astype(int).tolist()[1:]:
+        for end in np.linspace(0, steps, POINTS + 1).round().astype(int).tolist()[1:]:
             took = timed(world, trained, end)
             # The first steps as fast as those that follow them.
             seconds += took if points else took * end / (end - COMPILED)
