@@ -6,8 +6,7 @@
 ``hpcgan scale quality`` starts it, on one rank: what is trained follows from the shards, not from
 the ranks. It makes the same steps as ``hpcgan train`` with this configuration, without log and
 checkpoints; the networks are compiled once for all seeds. A run ends when it has reached the target
-(and the next point has confirmed it), or after the steps of ``train.steps`` and a tenth; one shard
-goes on to twice of them. Runs that are there already are not made again.
+(and the next point has confirmed it), or at its ``limit``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from hpcgan.evaluation.judging import FrechetJudge, open_judging
 from hpcgan.files import write_whole, writing
 from hpcgan.scaling import calls
 from hpcgan.scaling.calls import Given, NoiseScales
-from hpcgan.scaling.curves import Curve, CurvePoint, crossing, grid, path_of
+from hpcgan.scaling.curves import Curve, CurvePoint, crossing, grid, limit, path_of
 from hpcgan.scaling.runs import to_json
 from hpcgan.training.timer import Timer
 from hpcgan.world import World
@@ -90,15 +89,14 @@ class _Runs:
         self._budget = plan.config.train.steps * self._per_step // shards
 
     def make(self, seeds: Sequence[int]) -> None:
-        """Make the runs of some seeds, those that are not there yet."""
+        """Make the runs of some seeds."""
         rule = self._config.optimizer.scaling
         for seed in seeds:
             path = path_of(self._directory, self._shards, rule, seed)
-            if not path.exists():
-                curve = self._curve(seed)
-                with writing(path):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, to_json(curve).encode())
+            curve = self._curve(seed)
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, to_json(curve).encode())
 
     def _curve(self, seed: int) -> Curve:
         """Make the run of a seed."""
@@ -111,9 +109,8 @@ class _Runs:
         noise = NoiseScales(config)
         run = replace(given, plan=replace(given.plan, config=config))
         trainer = run.trainer(self._strategy, Timer(), [noise])
-        factor = 2.0 if self._shards == 1 else 1.1 * self._shards
         points = [self._point(seed)]
-        for images in grid(self._budget, factor * self._budget):
+        for images in grid(self._budget, limit(self._shards, self._budget)):
             trainer.fit(math.ceil(images / self._per_step - 1e-9))
             points.append(self._point(seed))
             if self._target is not None and crossing(points, self._target) is not None:

@@ -61,6 +61,14 @@ class Curve(Start):
         """Return the distance at the end of one shard's budget."""
         return next(point.frechet for point in self.points if point.images >= self.budget)
 
+    def is_enough(self, target: float | None) -> bool:
+        """Return whether the run has come to its end, or to the target before it, if there is one.
+
+        One that has ended at another target may not have.
+        """
+        has_ended = self.images >= limit(self.shards, self.budget)
+        return has_ended or (target is not None and self.to(target) is not None)
+
     def to(self, target: float) -> float | None:
         """Return the images after which the distance is the ``target``; None if it never is.
 
@@ -78,6 +86,14 @@ def crossing(points: Sequence[CurvePoint], target: float) -> float | None:
             part = (before.frechet - target) / fall if before.frechet > target else 0.0
             return before.images + part * (point.images - before.images)
     return None
+
+
+def limit(shards: int, budget: int) -> float:
+    """Return the images at which a run ends, if it does not reach its target before.
+
+    These are the steps of one shard's budget and a tenth; one shard makes twice its steps.
+    """
+    return 2.0 * budget if shards == 1 else 1.1 * shards * budget
 
 
 def grid(budget: int, last: float) -> list[float]:

@@ -10,8 +10,9 @@ from hpcgan.errors import ConfigError
 from hpcgan.files import write_whole
 from hpcgan.scaling import draw
 from hpcgan.scaling.curves import read_curves
-from hpcgan.scaling.quality_summary import Ratio, Row, Summary, summarize
+from hpcgan.scaling.quality_summary import Row, Summary, summarize
 from hpcgan.scaling.runs import read_runs
+from hpcgan.scaling.summary import Estimate
 from hpcgan.scaling.summary import summarize as summarize_runs
 from hpcgan.scaling.table import aligned
 
@@ -50,7 +51,7 @@ def write(directory: Path) -> list[str]:
 def text(found: Summary, factors: dict[str, dict[int, float]]) -> str:
     """Return the tables for people.
 
-    ``factors`` are of each kind of scaling study how much longer a step takes on ranks, by these.
+    ``factors`` are as ``_time_factors`` returns them.
     """
     first = found.rows[0]
     number = len(first.curves)
@@ -97,7 +98,7 @@ def _of_choice(row: Row) -> str:
     return f"{row.steps.value:.2f}" + (f" ({never} never)" if never else "")
 
 
-def _ratio(ratio: Ratio) -> str:
+def _ratio(ratio: Estimate) -> str:
     bounds = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
     return f"{ratio.value:.2f}{bounds}"
 

@@ -85,6 +85,11 @@ def _check(given: Namespace) -> None:
         if key in _GIVEN:
             raise ConfigError(f"command line: --{key} has no effect here: the study sets it")
     config = load(given.config, given.overrides)
+    if not (config.tournament.data or config.evaluate.held_out):
+        print(
+            "generated samples are judged by the data that they are trained on (evaluate.held_out)",
+            flush=True,
+        )
     before = read_curves(given.out)
     if before:
         own = Start("quality", "", [], asdict(config))
@@ -135,9 +140,7 @@ def _make(given: Namespace, jobs: Iterable[Job], cores: list[list[int]]) -> int:
 def start(given: Namespace, job: Job, core: list[int]) -> int:
     """Make the runs of a job on a core; print a line for each, and return 1 if it has failed."""
     place = f"{job.shards} shard" + "s" * (job.shards > 1) + f", {job.rule}"
-    seeds = [
-        seed for seed in job.seeds if not path_of(given.out, job.shards, job.rule, seed).exists()
-    ]
+    seeds = missing(given.out, job)
     if not seeds:
         return 0
     line = [sys.executable, "-m", "hpcgan.scaling.curve_run", given.config, str(given.out)]
@@ -145,14 +148,23 @@ def start(given: Namespace, job: Job, core: list[int]) -> int:
     line += ["--data.shards", str(job.shards), "--optimizer.scaling", job.rule]
     line += [] if job.target is None else ["--target", repr(job.target)]
     status, output = launcher.run_on(core, line)
-    for seed in seeds:
+    for seed in sorted(set(seeds) - set(missing(given.out, job))):
         path = path_of(given.out, job.shards, job.rule, seed)
-        if path.exists():
-            print(f"{place}, seed {seed}: {_described(path, job.target)}", flush=True)
+        print(f"{place}, seed {seed}: {_described(path, job.target)}", flush=True)
     if status:
         failed = f"failed with status {status}: {launcher.last_line(output)}"
         print(f"{place}: {failed}", flush=True)
     return int(status != 0)
+
+
+def missing(directory: Path, job: Job) -> list[int]:
+    """Return the seeds of a job whose runs are not there, or ended at another target too soon."""
+
+    def is_there(seed: int) -> bool:
+        path = path_of(directory, job.shards, job.rule, seed)
+        return path.exists() and read_start(path, Curve).is_enough(job.target)
+
+    return [seed for seed in job.seeds if not is_there(seed)]
 
 
 def _described(path: Path, target: float | None) -> str:

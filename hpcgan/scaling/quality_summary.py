@@ -11,25 +11,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import geometric_mean, median
-
-import numpy as np
-from scipy import stats
 
 from hpcgan.gan.scaling_rule import steps_factor
 from hpcgan.scaling.curves import Curve
-
-_LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of geometric means, and the bounds of its interval if there are two pairs or more."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
+from hpcgan.scaling.summary import Estimate, estimate
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class Row:
     reached: int  # runs that have reached the target
     images: float  # to the target, median of the runs
     # Of one shard, divided by these: how much sooner.
-    steps: Ratio
+    steps: Estimate
     predicted: dict[str, float]  # the same by the noise scale of D and of G, as far as it is known
 
 
@@ -104,16 +91,10 @@ def summarize(curves: Sequence[Curve], choosing: int) -> Summary | None:
     )
 
 
-def paired(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
     """Return the ratio of the geometric means of positive numbers that are paired."""
-    logs = np.log(ours) - np.log(theirs)
-    value = float(np.exp(logs.mean()))
-    if len(logs) < 2:
-        return Ratio(value)
-    if np.ptp(logs) < 1e-12:  # the same but for rounding
-        return Ratio(value, value, value)
-    low, high = np.exp(stats.ttest_1samp(logs, 0).confidence_interval(_LEVEL))
-    return Ratio(value, float(low), float(high))
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return replace(estimate(ratios), value=geometric_mean(ratios))
 
 
 def _groups(curves: Iterable[Curve], seeds: Sequence[int]) -> dict[tuple[int, str], list[Curve]]:
