@@ -51,11 +51,17 @@ class Adam(keras.optimizers.Adam):
             )
         self.iterations.assign(made)
 
-    def weights(self) -> list[tf.Tensor]:
-        """Return the factors by which a step weighs its gradients: 1 / (sqrt(v) + epsilon).
+    def weighed_square(self, grads: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Return the square of gradients, of which each component counts as a step weighs it.
 
-        v is corrected for its beginning at 0, so that what is weighed compares between steps.
+        That is by 1 / (sqrt(v) + epsilon), with v corrected for its beginning at 0, so that what is
+        weighed compares between steps.
         """
         made = tf.maximum(tf.cast(self.iterations.value, tf.float32), 1.0)
         correction = 1 - tf.pow(self.beta_2, made)
-        return [1 / (tf.sqrt(v / correction) + self.epsilon) for v in self._velocities]
+        # Of c = correction: 1 / (sqrt(v / c) + e) = sqrt(c) / (sqrt(v) + e sqrt(c)), where sqrt(c)
+        # leaves the sum. All that is done once per component is to be seen in a step's time.
+        epsilon = self.epsilon * tf.sqrt(correction)
+        pairs = zip(self._velocities, grads, strict=True)
+        halves = [tf.nn.l2_loss(own / (tf.sqrt(v.value) + epsilon)) for v, own in pairs]
+        return 2 * correction * tf.add_n(halves)

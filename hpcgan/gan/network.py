@@ -183,9 +183,8 @@ class Network:
     def weighed_square(self, gradients: Tensors) -> tf.Tensor:
         """Return the square of a gradient, of which each part counts as the optimizer weighs it."""
         if isinstance(self._optimizer, Adam):
-            weights = self._optimizer.weights()
-            gradients = [own * each for own, each in zip(weights, gradients, strict=True)]
-        return tf.add_n([tf.reduce_sum(tf.square(each)) for each in gradients])
+            return self._optimizer.weighed_square(gradients)
+        return 2 * tf.add_n([tf.nn.l2_loss(each) for each in gradients])
 
     def _update_average(self, average: keras.Model, step: tf.Tensor) -> None:
         """Move the average towards the network, with its moving statistics."""
