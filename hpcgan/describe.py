@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from hpcgan import checkpoint, checkpoint_content
+from hpcgan import checkpoint_content
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.config import Config
 from hpcgan.files import json_lines
 from hpcgan.gan import conditions
 from hpcgan.hdf5 import call
+from hpcgan.run_or_checkpoint import find
 from hpcgan.terminal import printable
 
 _NAMED = 20  # classes that are listed
@@ -33,7 +34,12 @@ def add(commands: Any) -> None:
         description="Prints what a checkpoint holds: step, data, labels, the variables of each "
         "layer, optimizers, its evaluation, and what wrote it. Status 2 if it is damaged.",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT|RUN_DIR",
+        help="a checkpoint, or a run directory, of which the newest one is taken",
+    )
     parser.set_defaults(run=_run, needs_ranks=False)
 
 
@@ -42,13 +48,14 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def describe(path: Path) -> str:
-    """Return what a checkpoint holds, in lines.
+    """Return what a checkpoint holds, or the newest whole one of a run directory, in lines.
 
     Raises:
         CheckpointError: it is missing, damaged, or no checkpoint.
+        ConfigError: the path is a population's.
     """
-    found = checkpoint.read(path)
-    versions, _ = call(checkpoint_content.versions, str(path))
+    found = find(path)
+    versions, _ = call(checkpoint_content.versions, str(found.path))
     lines = [
         f"step {found.step}, {found.images} images",
         _written_by(found, versions),
@@ -57,7 +64,7 @@ def describe(path: Path) -> str:
     ]
     for group, named in found.groups.items():
         lines += _group(group, named, found.config)
-    head = f"{path}: {path.stat().st_size} bytes, whole (its content fits its checksum)"
+    head = f"{found.path}: {found.path.stat().st_size} bytes, whole (its content fits its checksum)"
     return printable("\n  ".join([head, *lines]))
 
 

@@ -9,19 +9,19 @@ holds more than three (``generation.producer``). Several generators may take tur
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from hpcgan import checkpoint, population_commit
+from hpcgan import checkpoint
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.devices import prepare_for_blocks
-from hpcgan.errors import CheckpointError, ConfigError
+from hpcgan.errors import ConfigError
 from hpcgan.generation import sample_file
 from hpcgan.generation.form import Form, Output
 from hpcgan.generation.labels_file import LabelsFile
 from hpcgan.generation.producer import Producer
 from hpcgan.generation.sampler import Sampler, Wanted, checked_label, sampler_of
 from hpcgan.generation.write import write
+from hpcgan.run_or_checkpoint import find
 from hpcgan.sealed import digest_of
 from hpcgan.training.stop import Request
 from hpcgan.world import World
@@ -83,26 +83,6 @@ def check(world: World, wanted: Wanted, output: Output) -> None:
         output.check()
 
     world.all_or_raise(refuse)
-
-
-def find(path: Path) -> Checkpoint:
-    """Return the checkpoint that a path is, or the newest whole one of a run directory.
-
-    Raises:
-        CheckpointError: there is none, or it is damaged.
-        ConfigError: the directory is a population's.
-    """
-    if not os.path.isdir(path):  # noqa: PTH112  # Path's raises where one may not look
-        return checkpoint.read(path)
-    if population_commit.read(path):
-        raise ConfigError(
-            f"{path}: is a population's; name a member, {path / 'member_0'} say, or use --ensemble "
-            "for a mixture of all"
-        )
-    found, _ = checkpoint.newest(path / "checkpoints")
-    if found is None:
-        raise CheckpointError(f"{path}: there is no whole checkpoint")
-    return found
 
 
 def prepare(world: World, found: Checkpoint, wanted: Wanted, output: Output) -> LabelsFile | None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpcgan import population_commit
 from hpcgan.checkpoint import Checkpoint, write
 from hpcgan.config import Config, DataConfig, ModelConfig
 from hpcgan.data.sample_info import SampleInfo
 from hpcgan.describe import describe
-from hpcgan.errors import CheckpointError
+from hpcgan.errors import CheckpointError, ConfigError
 
 GROUPS = {
     "generator": {"dense/kernel": np.zeros((3, 4)), "dense/bias": np.zeros(4), "odd": np.zeros(2)},
@@ -76,6 +77,23 @@ def test_the_last_evaluation_at_its_step_and_real_labels(tmp_path: Path) -> None
     lines = written(tmp_path / "checkpoints" / "best.h5", model)
     assert f"  evaluation ({tmp_path / 'metrics.jsonl'}): a 3.1416, b None" in lines
     assert "  labels: 2 real values, 1 to 500, -1 to 1" in lines
+
+
+def test_a_run_stands_for_its_newest_whole_checkpoint(tmp_path: Path) -> None:
+    first = tmp_path / "checkpoints" / "step_00000007.h5"
+    written(first, CLASSES)
+    damaged = first.with_name("step_00000008.h5")
+    damaged.write_bytes(first.read_bytes()[:-100])
+    assert describe(tmp_path) == describe(first)
+    first.unlink()
+    with pytest.raises(CheckpointError, match="there is no whole checkpoint"):
+        describe(tmp_path)
+
+
+def test_a_population_has_several(tmp_path: Path) -> None:
+    population_commit.write(tmp_path, population_commit.Commit(Config()))
+    with pytest.raises(ConfigError, match=r"is a population's; name a member, .*member_0 say"):
+        describe(tmp_path)
 
 
 def test_a_damaged_one_is_told(tmp_path: Path) -> None:

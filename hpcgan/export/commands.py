@@ -17,7 +17,12 @@ def add(commands: Any) -> None:
         description="Write the (averaged) generator in float32, from latents and labels to samples "
         "in the data's units; load it again in a new process, and compare. docs/export.md",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT|RUN_DIR",
+        help="a checkpoint, or a run directory, of which the newest one is taken",
+    )
     parser.add_argument(
         "--out",
         type=Path,

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcgan import checkpoint, packages
+from hpcgan import packages
 from hpcgan.devices import Alone, prepare_tensorflow
 from hpcgan.errors import ConfigError
 from hpcgan.files import partial_path, writing
 from hpcgan.generation.sampler import check_trusted
+from hpcgan.run_or_checkpoint import find
 
 OPSET = 13
 CHECKED = 16  # samples in PATH.check.npz
@@ -32,7 +33,7 @@ class Wanted:
     """What is exported, and how.
 
     Attributes:
-        path: the checkpoint.
+        path: a checkpoint, or a run directory for its newest whole one.
         out: G.keras, G.onnx, or a directory for a SavedModel.
         opset: of ONNX, 11 to 18; None for ``OPSET``.
         checked: whether the file is loaded again and compared.
@@ -50,15 +51,15 @@ def export(wanted: Wanted) -> str:
     """Write a checkpoint's generator, and return in a line what was written.
 
     Raises:
-        ConfigError: an option is wrong, a package is missing, or the checkpoint names functions
-            that may not be run.
+        ConfigError: an option is wrong, a package is missing, the path is a population's, or the
+            checkpoint names functions that may not be run.
         DataError: ``out`` is in no directory.
         CheckpointError: the checkpoint is missing or damaged.
         RunError: ``out`` cannot be written, or its runtime gives other samples.
     """
     form = _form(wanted)
     _check_free(wanted.out)
-    found = checkpoint.read(wanted.path)
+    found = find(wanted.path)
     if not wanted.trusted:
         check_trusted(found, "export")
     prepare_tensorflow(Alone())

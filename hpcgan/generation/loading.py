@@ -11,10 +11,10 @@ import numpy as np
 
 from hpcgan.devices import prepare_for_blocks
 from hpcgan.errors import ConfigError
-from hpcgan.generate import find
 from hpcgan.generation.form import Form, Output
 from hpcgan.generation.producer import Producer, chunks
 from hpcgan.generation.sampler import Wanted, check_trusted, checked_label, sampler_of
+from hpcgan.run_or_checkpoint import find
 
 
 class Generator:

@@ -182,6 +182,15 @@ def test_without_a_check_no_runtime_is_needed(plain: Path, monkeypatch: pytest.M
         export(Wanted(plain, plain.with_name("h.onnx"), checked=False))
 
 
+def test_a_run_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "checkpoints"
+    place.mkdir(parents=True)
+    path = checkpoint_at(place / "step_00000007.h5", PLAIN, (2, 2, 1)).path
+    out = tmp_path / "g.onnx"
+    said = export(Wanted(tmp_path / "run", out, checked=False))
+    assert said == f"generator of {path} in {out}: not checked"
+
+
 @pytest.mark.parametrize(
     ("name", "opset", "said"),
     [
