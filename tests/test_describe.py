@@ -91,7 +91,8 @@ def test_a_run_stands_for_its_newest_whole_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_population_has_several(tmp_path: Path) -> None:
-    population_commit.write(tmp_path, population_commit.Commit(Config()))
+    config = Config(data=DataConfig(files=["x"]))
+    population_commit.write(tmp_path, population_commit.Commit(config))
     with pytest.raises(ConfigError, match=r"is a population's; name a member, .*member_0 say"):
         describe(tmp_path)
 
