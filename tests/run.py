@@ -6,7 +6,8 @@
 Prints pytest's output as it comes, a table of the stages and a line of totals. The exit status
 is 0 when every stage passed and ran a test. A stage that fails does not stop the next ones; one
 that exceeds its time limit is killed and has failed. With the environment variable CI set a
-skipped test has failed.
+skipped test has failed. The stage of one rank uses one core: it runs beside the first one, and
+prints when that is done.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ SERIAL_LIMIT = 1500.0
 MPI_LIMIT = 900.0
 CLUSTER_LIMIT = 1500.0
 MPI_RANKS = (1, 2, 3, 4)
+MPI_TESTS = ("--durations=3", "tests/mpi")
 # Seconds that mpirun has to end its ranks, before all of them are killed.
 GRACE = 5.0
 
@@ -56,26 +58,32 @@ class Stage:
     limit: float
     counts: dict[str, int] = field(default_factory=lambda: {"passed": 0, "failed": 0, "skipped": 0})
     skips: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
     seconds: float = 0.0
     problem: str = ""
 
 
-def stages(which: str) -> Iterator[Stage]:
-    """List the stages of the suite, or of its part ``cluster``."""
+def stages(which: str) -> Iterator[list[Stage]]:
+    """List the stages of the suite, or of its part ``cluster``: those that run at once together."""
     # Under mpirun the output is a terminal to pytest, which would colour the line that is read.
     pytest = [sys.executable, "-m", "pytest", "-ra", "--color=no"]
     if which == "cluster":
-        yield Stage("Slurm", [*pytest, "--durations=0", "tests/cluster"], CLUSTER_LIMIT)
+        yield [Stage("Slurm", [*pytest, "--durations=0", "tests/cluster"], CLUSTER_LIMIT)]
         return
     # Three workers for two cores, since many tests wait for a process that they started; the one
     # that is done first takes tests of the others.
     serial = [*pytest, "-n", "3", "--dist", "worksteal", "--durations=10", "tests"]
     serial += ["--ignore", "tests/mpi", "--ignore", "tests/cluster"]
-    yield Stage("1 process", serial, SERIAL_LIMIT)
-    for ranks in MPI_RANKS:
-        launch = [find_mpirun(), "-n", str(ranks), "--oversubscribe"]
-        tests = ["--durations=3", "tests/mpi"]
-        yield Stage(f"mpirun -n {ranks}", [*launch, *pytest, *tests], MPI_LIMIT)
+    one, *more = (
+        Stage(
+            f"mpirun -n {ranks}",
+            [find_mpirun(), "-n", str(ranks), "--oversubscribe", *pytest, *MPI_TESTS],
+            MPI_LIMIT,
+        )
+        for ranks in MPI_RANKS
+    )
+    yield [Stage("1 process", serial, SERIAL_LIMIT), one]
+    yield from ([stage] for stage in more)
 
 
 def find_mpirun() -> str:
@@ -90,12 +98,38 @@ def environment() -> dict[str, str]:
     return {**root, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def run(stage: Stage) -> None:
-    """Run a stage, pass its output through and fill in its results."""
-    print(f"\n##### {stage.name}: {' '.join(stage.command)}", flush=True)
+def run_together(first: Stage, *others: Stage) -> None:
+    """Run stages at once; show the output of the first as it comes, and the others' after it."""
+    outputs: list[list[str]] = [[] for _ in others]
+    threads = [
+        threading.Thread(target=run, args=(stage, output.append))
+        for stage, output in zip(others, outputs, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        run(first, show)
+    except BaseException:
+        for stage in others:
+            if stage.process:
+                end_session(stage.process)
+        raise
+    for thread, output in zip(threads, outputs, strict=True):
+        thread.join()
+        show("".join(output))
+
+
+def show(text: str) -> None:
+    """Print output of a stage."""
+    print(text, end="", flush=True)
+
+
+def run(stage: Stage, tell: Callable[[str], None]) -> None:
+    """Run a stage, give its output to ``tell`` as it comes, and fill in its results."""
+    tell(f"\n##### {stage.name}: {' '.join(stage.command)}\n")
     start = time.monotonic()
     try:
-        process = subprocess.Popen(
+        process = stage.process = subprocess.Popen(
             stage.command,
             cwd=ROOT,
             env=environment(),
@@ -108,12 +142,14 @@ def run(stage: Stage) -> None:
     except OSError as error:
         fail(stage, str(error))
         return
-    status, late = follow(stage, process)
+    status, late = follow(stage, process, tell)
     stage.seconds = time.monotonic() - start
     judge(stage, status, late)
 
 
-def follow(stage: Stage, process: subprocess.Popen[str]) -> tuple[int, bool]:
+def follow(
+    stage: Stage, process: subprocess.Popen[str], tell: Callable[[str], None]
+) -> tuple[int, bool]:
     """Read the output to its end; return the exit status and whether the time limit ended it."""
     late = threading.Event()
 
@@ -126,7 +162,7 @@ def follow(stage: Stage, process: subprocess.Popen[str]) -> tuple[int, bool]:
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            print(line, end="", flush=True)
+            tell(line)
             read(stage, line)
         status = process.wait()
     finally:
@@ -212,13 +248,13 @@ def report(done: list[Stage]) -> bool:
 
 def main() -> int:
     """Run every stage; return the exit status."""
-    done = list(stages(*sys.argv[1:] or ["all"]))
+    planned = list(stages(*sys.argv[1:] or ["all"]))
     with tempfile.TemporaryDirectory() as kept:
         # What one rank makes is compared with on 2, 3 and 4: it is made once.
         os.environ["HPCGAN_TEST_REFERENCES"] = str(Path(kept) / "references.json")
-        for stage in done:
-            run(stage)
-    return 0 if report(done) else 1
+        for together in planned:
+            run_together(*together)
+    return 0 if report([stage for together in planned for stage in together]) else 1
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def quality_study(found: Summary) -> bytes:
         curves.axhline(found.target, label="target", **_REFERENCE)
         curves.axhline(found.floor, label="real data", **_REFERENCE | {"linestyle": ":"})
         curves.set(title="Fréchet distance by images", xlabel="images", xscale="log", yscale="log")
-        curves.legend(loc="upper right")
+        curves.legend(loc="lower left")
         shards = [row.shards for row in found.rows]
         sooner.plot(shards, shards, label="ideal", **_REFERENCE)
         ratios = [row.steps for row in found.rows]

@@ -50,7 +50,6 @@ _CASES = {
             "augment": ["color", "translation", "cutout"],
         },
     },
-    "bfloat16": {"model": _DCGAN, "train": {"precision": "mixed_bfloat16"}},
     "resnet": {
         "model": {"name": "resnet", "attention": True, "condition": "projection"},
         "loss": {"name": "hinge"},
@@ -133,16 +132,17 @@ def one_by_one():
         yield functools.cache(lambda case: _trained(patch, _config(case), 1))
 
 
-@pytest.mark.parametrize(("case", "together"), [*((case, 2) for case in _CASES), ("dcgan", 4)])
+@pytest.mark.parametrize(
+    ("case", "together"), [(case, 4 if case == "dcgan" else 2) for case in _CASES]
+)
 def test_shards_together_train_the_same_networks_as_one_after_the_other(
     monkeypatch, one_by_one, case, together
 ):
     expected_losses, before, expected = one_by_one(case)
-    loss_bound, bound = (2e-2, 1e-3) if case == "bfloat16" else (1e-5, 1e-5)
-    assert _difference(expected, before) > 100 * bound  # something was learnt
+    assert _difference(expected, before) > 1e-3  # something was learnt
     losses, _, weights = _trained(monkeypatch, _config(case), together)
-    np.testing.assert_allclose(losses, expected_losses, rtol=loss_bound, atol=1e-6)
-    assert _difference(weights, expected) < bound
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-5, atol=1e-6)
+    assert _difference(weights, expected) < 1e-5
 
 
 def _of_all_shards(monkeypatch):

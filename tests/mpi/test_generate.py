@@ -50,6 +50,8 @@ def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path, small_
 
 
 def test_a_conditional_run_learns_and_makes_the_labels_it_is_asked_for(world, shared_path):
+    if world.size == 4:
+        return  # three show what more ranks than one do; convolutions take long to compile
     model = {"name": "dcgan", "latent_dim": 6, "width": 4, "condition": "projection"}
     config = write_config(world, shared_path, model=model)
     options = ["--data.labels=labels", "--data.partition=balanced"]
@@ -73,6 +75,8 @@ def test_a_conditional_run_learns_and_makes_the_labels_it_is_asked_for(world, sh
 
 
 def test_networks_of_several_values_learn_and_make_what_they_are_asked_for(world, shared_path):
+    if world.size == 4:
+        return  # three show what more ranks than one do; convolutions take long to compile
     model = {"name": "volume", "latent_dim": 6, "width": 2, "condition": "regression"}
     config = write_config(world, shared_path, model=model)
     world.on_root(lambda: _write_showers(shared_path / "data.h5"))
@@ -148,7 +152,11 @@ def test_parts_have_the_same_bytes_on_any_number_of_ranks_and_are_kept(
     path = checkpoint.path_of(small_run.directory / "checkpoints", 10)
     count, size = 5 * BLOCK + 3, 2 * BLOCK
     many, one = shared_path / "many", shared_path / f"one-{world.rank}"
+    capfd.readouterr()
     generate.generate(world, path, Wanted(count, seed=9), Output(many, part_size=size))
+    if world.is_root:
+        hint = "of 4 ranks only 3 have one, of 512 samples; --part-size 256 gives one to each\n"
+        assert (hint in capfd.readouterr().out) == (world.size == 4)
     alone = world.part(world.rank)
     generate.generate(alone, path, Wanted(count, seed=9), Output(one, part_size=size))
     names = ["index.h5", *(f"samples-00000{part}.h5" for part in range(3))]
