@@ -61,20 +61,27 @@ def _resharded(files: list[str], out: Path, number: int, config: Config) -> list
     lock = RunLock(out.parent)
     while not lock.try_take():  # another job of an array may be writing them
         time.sleep(_PAUSE)
-    if not all(name.exists() for name in names):
-        words = [*files, "--out", str(out), "--parts", str(number), "--shuffle"]
-        words += ["--images", config.data.images]
-        words += ["--labels", config.data.labels] if config.data.labels else []
-        done = subprocess.run(
-            [sys.executable, "-m", "data_tools", "reshard", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-        if done.returncode:
-            kind = ConfigError if done.returncode == ConfigError.status else RunError
-            raise kind(f"the data cannot be divided: {last_line(done.stderr)}")
-    lock.release()
+    try:
+        if not all(name.exists() for name in names):
+            _reshard(files, out, number, config)
+    finally:
+        lock.release()
     return [str(name.absolute()) for name in names]
+
+
+def _reshard(files: list[str], out: Path, number: int, config: Config) -> None:
+    """Write the files of equal parts of some data."""
+    words = [*files, "--out", str(out), "--parts", str(number), "--shuffle"]
+    words += ["--images", config.data.images]
+    words += ["--labels", config.data.labels] if config.data.labels else []
+    done = subprocess.run(
+        [sys.executable, "-m", "data_tools", "reshard", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        kind = ConfigError if done.returncode == ConfigError.status else RunError
+        raise kind(f"the data cannot be divided: {last_line(done.stderr)}")

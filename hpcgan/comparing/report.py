@@ -52,13 +52,18 @@ def read(place: Place, ways: Sequence[Way], seeds: Sequence[int]) -> tuple[dict[
     }
 
 
-def keep(place: Place, ways: Sequence[Way], seeds: Sequence[int], ranks: int) -> None:
-    """Write compare.json anew, with all starts that are there."""
-    paces, starts = read(place, ways, seeds)
-    lock = RunLock(place.out)  # several jobs may write it
-    lock.take()
-    kept.write(place.out / "compare.json", content(ways, paces, starts, ranks))
-    lock.release()
+def keep(
+    place: Place, ways: Sequence[Way], seeds: Sequence[int], ranks: int
+) -> tuple[dict[str, Pace], Starts]:
+    """Write compare.json anew, with all starts that are there; return what was ``read``."""
+    lock = RunLock(place.out)
+    lock.take()  # several jobs may write it: the last one must have read the starts of all
+    try:
+        paces, starts = read(place, ways, seeds)
+        kept.write(place.out / "compare.json", content(ways, paces, starts, ranks))
+    finally:
+        lock.release()
+    return paces, starts
 
 
 def content(
@@ -95,8 +100,7 @@ def write(place: Place, ways: Sequence[Way], seeds: Sequence[int], ranks: int) -
         ConfigError: a file is not what it should be.
         RunError: one cannot be written.
     """
-    keep(place, ways, seeds, ranks)
-    paces, starts = read(place, ways, seeds)
+    paces, starts = keep(place, ways, seeds, ranks)
     found = summary.summarize(ways, paces, starts)
     if found is None:
         print(f"{place.out}: no synchronous start has come to its end: there is no table")
