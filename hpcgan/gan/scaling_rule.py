@@ -69,12 +69,20 @@ def steps_factor(noise_scale: float, batch: float, larger: float) -> float:
 
 
 def told(config: Config) -> str:
-    """Return what sde makes of each number, and where the rule does not hold; "" for other rules.
+    """Return what a user should know of the rule; "" where there is nothing.
+
+    Of sde: what it makes of each number, and where it does not hold. Of none: what more shards are
+    then worth.
 
     ``config`` has ``data.shards`` resolved to a number.
     """
     rule, shards = config.optimizer.scaling, config.data.shards
     assert shards is not None
+    if rule == "none" and shards > 1:
+        return (
+            f"optimizer.scaling none: {shards} shards train with the learning rates of one, by "
+            "which more ranks made a GAN better hardly any sooner (docs/scaling.md, How many ranks?)"
+        )
     if rule != "sde":
         return ""
     parts = []
