@@ -104,7 +104,7 @@ def test_what_becomes_of_each_is_told_with_where_the_rule_ends() -> None:
 
 
 def test_rates_of_one_shard_for_more_are_told():
-    assert told(made("none", 2)).startswith("optimizer.scaling none: 2 shards train with the lear")
+    assert told(made("none", 2)).startswith("optimizer.scaling none: 2 shards train with the rates")
     assert told(made("none", 1)) == ""
 
 
