@@ -117,8 +117,9 @@ def test_the_log_names_where_it_starts_each_line_and_where_all_is(
     plan: Plan, state: State, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log_steps(Logger(plan, state, world, "3 shards per rank, 3 at a time"), state, 2)
-    opening, ranks, data, line, end, result = capsys.readouterr().out.splitlines()
+    opening, ranks, data, rates, line, end, result = capsys.readouterr().out.splitlines()
     assert opening == f"hpcgan: small: a new run, in {plan.run_dir}"
+    assert rates.startswith("hpcgan: optimizer.scaling none: 3 shards train with the rates of one")
     assert ranks.startswith("hpcgan: 1 rank on 1 node, ")
     assert ranks.endswith(
         " per rank; 12 images per step; mlp, simultaneous; 3 shards per rank, 3 at a time"
