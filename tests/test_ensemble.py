@@ -156,7 +156,7 @@ def test_data_of_another_kind_are_refused(world: World, tmp_path: Path) -> None:
 
 def test_of_a_population_one_names_a_member_or_all(world: World, tmp_path: Path) -> None:
     run_dir = write_population(tmp_path, [0, None])
-    with pytest.raises(ConfigError, match=r"name a member, .*member_0 say, or use --ensemble"):
+    with pytest.raises(ConfigError, match=r"name a member, .*member_0 say \(hpcgan generate --ens"):
         plain.generate(world, run_dir, Wanted(5), Output(tmp_path / "a.h5"))
     with pytest.raises(ConfigError, match=r"member_0: is no population's directory"):
         ensemble.generate(world, run_dir / "member_0", Wanted(5), Output(tmp_path / "a.h5"))
