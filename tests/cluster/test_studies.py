@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 from runs import SCRIPTS
-from testbed import Cluster, Job, wait_for
+from testbed import Cluster, Job
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -42,24 +41,3 @@ def test_a_sweep_and_a_study_of_two_sizes_become_one_report(cluster: Cluster, pl
     page = (report / "report.html").read_text()
     assert "Weak scaling" in page
     assert "config-seed-2" in page
-
-
-def test_the_tasks_of_an_array_share_out_a_comparison(cluster: Cluster, place: Path) -> None:
-    (place / "ways.yaml").write_text("synchronous: {}\n")
-    words = ("config.yaml", "--data.shards=2", "--ways=ways.yaml", "--rank-seconds=1")
-    resources = ("--array=0-1", "-N1", "--ntasks-per-node=2")
-    script = (SCRIPTS / "scaling.sbatch", "compare", *words, "--seeds=4", "--out=ways")
-    array = cluster.submit(place, *resources, *script)
-    tasks = [Job(cluster, f"{array.number}_{task}") for task in range(2)]
-    wait_for(
-        lambda: [task.state for task in tasks] == ["RUNNING"] * 2, 60, "both", tasks[1].describe
-    )
-    for task in tasks:
-        assert task.wait_to_end(200)["JobState"] == "COMPLETED", task.describe()
-    found = json.loads((place / "ways" / "compare.json").read_text())
-    assert found["ranks"] == 2
-    seeds = [point["seed"] for point in found["ways"]["synchronous"]["points"]]
-    assert sorted(set(seeds)) == [0, 10_000, 20_000, 30_000]
-    made = [task.output().count("of 4: Fréchet distance") for task in tasks]
-    assert sum(made) == 4
-    assert min(made) > 0
