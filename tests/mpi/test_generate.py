@@ -50,8 +50,8 @@ def test_samples_do_not_depend_on_the_number_of_ranks(world, shared_path, small_
 
 
 def test_a_conditional_run_learns_and_makes_the_labels_it_is_asked_for(world, shared_path):
-    if world.size == 4:
-        return  # three show what more ranks than one do; convolutions take long to compile
+    if world.size > 2:
+        return  # two show what more ranks than one do; convolutions take long to compile
     model = {"name": "dcgan", "latent_dim": 6, "width": 4, "condition": "projection"}
     config = write_config(world, shared_path, model=model)
     options = ["--data.labels=labels", "--data.partition=balanced"]
@@ -75,8 +75,8 @@ def test_a_conditional_run_learns_and_makes_the_labels_it_is_asked_for(world, sh
 
 
 def test_networks_of_several_values_learn_and_make_what_they_are_asked_for(world, shared_path):
-    if world.size == 4:
-        return  # three show what more ranks than one do; convolutions take long to compile
+    if world.size > 2:
+        return  # two show what more ranks than one do; convolutions take long to compile
     model = {"name": "volume", "latent_dim": 6, "width": 2, "condition": "regression"}
     config = write_config(world, shared_path, model=model)
     world.on_root(lambda: _write_showers(shared_path / "data.h5"))
