@@ -7,7 +7,7 @@ All ways take turns in one run, on the networks that were compiled once:
 - the generator alone: each rank makes its part of the samples, and drops them;
 - hpcgan generate: each rank makes and writes a part;
 - one rank: rank 0 makes and writes a rank's part by itself, while the others wait;
-- the disk alone: each rank writes as many bytes with one call and has them flushed.
+- the disk alone: each rank writes as many bytes, 8 MiB a call, and has them flushed.
 
 ``--onnx`` is of another program: ONNX Runtime with one thread on one rank, by an export of the same
 checkpoint, at several sizes of batch; nothing is written.
@@ -36,6 +36,7 @@ from hpcgan.generation.form import Form, Output
 from hpcgan.generation.producer import Producer, chunks
 from hpcgan.generation.sampler import Sampler, Wanted
 from hpcgan.generation.write import write
+from hpcgan.run_or_checkpoint import find
 from hpcgan.world import World
 
 TURNS = 3
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--onnx", type=Path, help="an export of the checkpoint")
     given = parser.parse_args()
     world = World()
-    found = checkpoint.read_together(world, lambda: checkpoint.read(given.checkpoint))
+    found = checkpoint.read_together(world, lambda: find(given.checkpoint))
     assert found
     sampler = open_sampler(world, found, Wanted(given.count))
     with tempfile.TemporaryDirectory(prefix="generating-", dir=".") as own:

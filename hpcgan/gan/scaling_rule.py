@@ -80,8 +80,8 @@ def told(config: Config) -> str:
     assert shards is not None
     if rule == "none" and shards > 1:
         return (
-            f"optimizer.scaling none: {shards} shards train with the rates of one, with which "
-            "more ranks made a GAN better hardly any sooner (docs/scaling.md, How many ranks?)"
+            f"optimizer.scaling none: {shards} shards train with the rates of one; where it was "
+            "measured more ranks were then worth little (docs/scaling.md, How many ranks?)"
         )
     if rule != "sde":
         return ""

@@ -19,6 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from hpcgan.blocks import BLOCK
 from hpcgan.errors import ConfigError, RunError
 from hpcgan.files import whole_hdf5, writing
 from hpcgan.generation import seal
@@ -97,6 +98,19 @@ class Parts:
             for name in [*others, *partial]:
                 (self.directory / name).unlink()
         return kept
+
+    def told(self, ranks: int) -> str:
+        """Return what to say where there are fewer parts than ranks that could write them, else "".
+
+        Parts are not chosen by ranks, whose number may be another when the command goes on.
+        """
+        share = self.count // ranks // BLOCK * BLOCK
+        if len(self) >= ranks or not share:
+            return ""
+        return (
+            f"a part is written by one rank, and of {ranks} ranks only {len(self)} have one, of "
+            f"{self.size} samples; --part-size {share} gives one to each"
+        )
 
     def begin(self) -> None:
         """Take back the index, before a part is made; rank 0 alone calls it."""

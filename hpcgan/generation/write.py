@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hpcgan import __version__
-from hpcgan.blocks import BLOCK
 from hpcgan.checkpoint import Checkpoint
 from hpcgan.errors import ConfigError, RunError, Stopped, UserError
 from hpcgan.files import writing
@@ -117,23 +116,12 @@ def _write_parts(world: World, producer: Producer, them: Parts, request: Request
     missing = [part for part in range(len(them)) if part not in there or part in damaged]
     if missing:
         world.on_root(them.begin)
-        _tell_of_idle_ranks(world, them)
+    if world.is_root and not there and (said := them.told(world.size)):
+        print(f"hpcgan: {said}", flush=True)
     made = _write_own(world, producer, them, missing[world.rank :: world.size], request)
     _agree_on_end(world, them, request, sum(len(them.samples(part)) for part in missing), made)
     world.on_root(them.write_index)
     return made
-
-
-def _tell_of_idle_ranks(world: World, them: Parts) -> None:
-    """Say it if there are fewer parts than ranks. Parts are not chosen by ranks, whose number may
-    be another one when the same command goes on."""
-    share = them.count // world.size // BLOCK * BLOCK
-    if world.is_root and len(them) < world.size and share:
-        print(
-            f"hpcgan: a part is written by one rank, and of {world.size} ranks only {len(them)} "
-            f"have one, of {them.size} samples; --part-size {share} gives one to each",
-            flush=True,
-        )
 
 
 def _damaged(world: World, them: Parts, there: list[int]) -> list[int]:
