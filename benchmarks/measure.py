@@ -36,18 +36,20 @@ Way = TypeVar("Way")
 Result = TypeVar("Result")
 
 
-def in_turns(ways: Mapping[Way, Callable[[], Result]], turns: int) -> dict[Way, list[Result]]:
+def in_turns(
+    ways: Mapping[Way, Callable[[], Result]], turns: int, uncounted: int = 1
+) -> dict[Way, list[Result]]:
     """Return what each way of doing one thing gave in each turn.
 
     The ways take turns, so that a machine that slows down or speeds up does so for all of them;
-    every second time backwards, since which comes first must not matter. One more turn comes first
-    and is not counted.
+    every second time backwards, since which comes first must not matter. Before them come turns
+    that are not counted: none where all has run once already.
     """
     found: dict[Way, list[Result]] = {way: [] for way in ways}
-    for turn in range(turns + 1):
+    for turn in range(uncounted + turns):
         for way in list(ways)[:: -1 if turn % 2 else 1]:
             found[way].append(ways[way]())
-    return {way: each[1:] for way, each in found.items()}
+    return {way: each[uncounted:] for way, each in found.items()}
 
 
 def rates(ways: Mapping[str, Callable[[], int]], turns: int) -> dict[str, float]:
