@@ -26,7 +26,7 @@ from hpcgan.config_beside import CheckpointConfig, EvaluateConfig, LogConfig
 from hpcgan.config_file import to_yaml
 from hpcgan.errors import ConfigError, RunError
 from hpcgan.files import write_whole, writing
-from hpcgan.scaling import launcher
+from hpcgan.scaling import launcher, same_data
 from hpcgan.scaling.runs import counted, read_json
 from hpcgan.scaling.study import order
 from hpcgan.training.lock import RunLock
@@ -53,6 +53,7 @@ def run(world: World, given: Namespace) -> int:
     place = Place(given.out)
     for way in every:  # before anything is made
         kept.read_pace(place.pace(way.name), way.config, ranks, given.rank_seconds)
+    same_data.check(world, every[0].config, place.sources)
     parts = divided(world, every[0].config, place.out / "data")
     made = Comparison(place, every, parts, ranks, given.rank_seconds, given.seeds)
     for way in every:

@@ -2,7 +2,8 @@
 
     ways/NAME.json          the pace of a way: how many steps it makes for the cost
     starts/NAME-SEED.json   the points of a way and a seed
-    data/                   the parts of the data
+    sources.json            fingerprints of the data
+    data/                   their parts
     work/NAME-SEED/         a start that is being made
 
 Each file is written beside and renamed: it is there when it is whole.
@@ -98,6 +99,11 @@ class Place:
     """The directory of a comparison."""
 
     out: Path
+
+    @property
+    def sources(self) -> Path:
+        """The file of the data's fingerprints."""
+        return self.out / "sources.json"
 
     def pace(self, way: str) -> Path:
         """Return the file of a way's pace."""

@@ -24,7 +24,7 @@ from hpcgan.config_checks import wrong_scaling
 from hpcgan.config_file import load, options
 from hpcgan.errors import ConfigError, RunError
 from hpcgan.gan.scaling_rule import Rule
-from hpcgan.scaling import launcher, quality_report
+from hpcgan.scaling import launcher, quality_report, same_data
 from hpcgan.scaling.curves import Curve, path_of, read_curves
 from hpcgan.scaling.quality_report import CHOOSING
 from hpcgan.scaling.quality_summary import best_rules, target_of
@@ -55,6 +55,7 @@ def run(world: World, given: Namespace) -> int:
     if world.size > 1:
         raise ConfigError("hpcgan scale starts the ranks itself; run it without mpirun or srun")
     _check(given)
+    same_data.check(world, load(given.config, given.overrides), given.out / "sources.json")
     cores = launcher.core_groups()
     evaluated = list(range(given.seeds))
     choosing = list(range(given.seeds, given.seeds + CHOOSING))

@@ -110,6 +110,14 @@ def test_a_directory_holds_one_comparison(place: Path, ranks: Ranks, world: Worl
     assert ranks.programs[begun:] == [("points", start) for start in TURNS[3:]]
 
 
+def test_the_data_of_a_comparison_stay_the_same(place: Path, ranks: Ranks, world: World) -> None:
+    assert comparison.run(world, _given(seeds=1)) == 0
+    with h5py.File("data.h5", "r+") as file:
+        file["images"][9] = 0
+    with pytest.raises(ConfigError, match=r"^out: was begun with other content of data\.files "):
+        comparison.run(world, _given())
+
+
 def test_a_start_that_another_makes_is_left_to_it(
     place: Path, ranks: Ranks, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

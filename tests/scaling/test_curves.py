@@ -8,11 +8,12 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from hpcgan import checkpoint
-from hpcgan.errors import ConfigError
+from hpcgan.errors import ConfigError, RunError
 from hpcgan.evaluation.judging import FrechetJudge
 from hpcgan.scaling import curve_run, quality_study, report
 from hpcgan.scaling.curves import Curve, CurvePoint, crossing, grid, path_of, read_curves
@@ -179,10 +180,6 @@ def test_runs_are_those_of_training_with_each_seed(world: World, data_file: Path
     assert found[0].points[-1].frechet != pytest.approx(expected, rel=1e-3)
 
 
-class _World:
-    size = 1
-
-
 def _given(place: Path, **changes: object) -> Namespace:
     values: dict = {
         **{"config": str(place / "config.yaml"), "overrides": [], "out": place / "study"},
@@ -199,7 +196,7 @@ def place(tmp_path: Path, data_file: Path) -> Path:
 
 
 def test_a_study_makes_one_shards_runs_then_the_choice_then_the_chosen(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    world: World, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     started: list[quality_study.Job] = []
     images = {"none": 3000, "sqrt": 2500, "linear": 2000, "sde": 2600}
@@ -215,7 +212,7 @@ def test_a_study_makes_one_shards_runs_then_the_choice_then_the_chosen(
 
     monkeypatch.setattr(quality_study, "start", start)
     monkeypatch.setattr("hpcgan.scaling.launcher.core_groups", lambda: [[0]])
-    assert quality_study.run(_World(), _given(place)) == 0
+    assert quality_study.run(world, _given(place)) == 0
     assert [(job.shards, job.rule, job.seeds) for job in started] == [
         (1, "none", [0, 1, 2, 3, 4]),
         *((2, rule, [3, 4]) for rule in ("none", "sqrt", "linear", "sde")),
@@ -226,6 +223,19 @@ def test_a_study_makes_one_shards_runs_then_the_choice_then_the_chosen(
     assert "2  linear   3 of 3" in capsys.readouterr().out
 
 
+def test_the_data_of_a_study_stay_the_same(
+    world: World, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality_study, "start", lambda *_: 1)
+    for _ in range(2):
+        with pytest.raises(RunError, match="without the runs of one shard"):
+            quality_study.run(world, _given(place))
+    with h5py.File(place / "data.h5", "r+") as file:
+        file["images"][7] = 0
+    with pytest.raises(ConfigError, match=r"study: was begun with other content of data\.files "):
+        quality_study.run(world, _given(place))
+
+
 def test_a_rule_that_cannot_be_is_left_out(
     place: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,16 +244,16 @@ def test_a_rule_that_cannot_be_is_left_out(
     assert "2 shards, sde: left out: optimizer.scaling" in capsys.readouterr().out
 
 
-def test_what_the_study_sets_is_refused(place: Path) -> None:
+def test_what_the_study_sets_is_refused(world: World, place: Path) -> None:
     for key in ("data.shards", "optimizer.scaling", "seed"):
         with pytest.raises(ConfigError, match=f"--{key} has no effect here: the study sets it"):
-            quality_study.run(_World(), _given(place, overrides=[f"--{key}=1"]))
+            quality_study.run(world, _given(place, overrides=[f"--{key}=1"]))
 
 
-def test_another_studys_directory_is_refused(place: Path) -> None:
+def test_another_studys_directory_is_refused(world: World, place: Path) -> None:
     own = curve(1, "none", 0, 1600)
     path = path_of(place / "study", 1, "none", 0)
     path.parent.mkdir(parents=True)
     path.write_text(to_json(own))
     with pytest.raises(ConfigError, match=r"different configurations .*use another"):
-        quality_study.run(_World(), _given(place))
+        quality_study.run(world, _given(place))
