@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hpcgan import checkpoint, population_commit
 from hpcgan import generate as plain
@@ -161,6 +162,7 @@ def _read_commit(world: World, run_dir: Path) -> Commit:
 def fit(world: World, population: Population) -> Mixture:
     """Find the proportions in which members are nearest to the data. All ranks must call it.
 
+    The ranks share out the members.
     Members whose samples are not finite are added to those that are left out.
 
     Raises:
@@ -170,36 +172,74 @@ def fit(world: World, population: Population) -> Mixture:
     config = population.config
     source = open_judging(world, config, "proportions are fitted")
     world.all_or_raise(lambda: _check_data(population, source))
-    world.all_or_raise(lambda: prepare_for_blocks(world.cores, world.node_rank))
-    judge = FrechetJudge(world, source, config.tournament.samples)
-    every = {}
-    for member, found in population.members.items():
-        moments = _measure(world, judge, found, config.tournament.samples, _SEED + member)
-        if moments is None:
-            population.absent[member] = "its samples are not finite"
-        else:
-            every[member] = moments
-    if not every:
+    world.all_or_raise(lambda: prepare_for_blocks(world))
+    own = list(population.members)[world.rank :: world.size]
+    alone = world.part(world.rank)
+    moments, judge = world.all_or_raise(lambda: _measure(alone, population, own, source))
+    names = [member for each in world.gather_json(list(moments)) for member in each]
+    for member in population.members.keys() - names:
+        population.absent[member] = "its samples are not finite"
+    if not names:
         raise CheckpointError(
             f"no member can make samples: {_listed(population.absent)}", on_all_ranks=True
         )
-    return _fitted(world, every, judge)
-
-
-def _fitted(world: World, every: Mapping[int, Moments], judge: FrechetJudge) -> Mixture:
-    """Return the mixture of members by their moments. All ranks must call it."""
-    moments, reference = list(every.values()), judge.reference
-    weights = mixture.fit(moments, reference) if world.is_root else np.zeros(len(moments))
-    weights = world.broadcast_array(weights)
-    alone = {member: distance(own, reference) for member, own in every.items()}
-    best = min(alone, key=lambda member: alone[member])
-    return Mixture(
-        {member: float(w) for member, w in zip(every, weights, strict=True) if w},
-        distance(mixture.mixed(moments, weights), reference),
-        best,
-        alone[best],
-        judge.features,
+    rows = _gathered(world, list(moments.values()), judge)
+    weights, *rest = world.on_root(
+        lambda: _fitted(dict(sorted(zip(names, rows, strict=True))), judge)
     )
+    return Mixture(dict(weights), *rest)
+
+
+def _measure(
+    alone: World, population: Population, members: list[int], source: Source
+) -> tuple[dict[int, Moments], FrechetJudge | None]:
+    """Return the moments of members whose samples are finite; and the judge, if there are members.
+
+    Needs no other rank.
+
+    A member's sums are made by one rank with one thread: they, and so the proportions, are the
+    same on any number of ranks.
+    """
+    from hpcgan.gan.state import State
+
+    if not members:
+        return {}, None
+    count, found = population.config.tournament.samples, {}
+    with threadpool_limits(1, user_api="blas"):
+        judge = FrechetJudge(alone, source, count)
+        for member in members:
+            read = checkpoint.read(population.members[member].path)
+            state = State(read.config, read.sample_shape)
+            checkpoint.restore(alone, state, read)
+            of_classes = read.samples.counts
+            own = judge.moments_of(state, read.config, of_classes, count, _SEED + member)
+            if own is not None:
+                found[member] = own
+    return found, judge
+
+
+def _gathered(world: World, own: list[Moments], judge: FrechetJudge | None) -> list[Moments]:
+    """Return the moments of all ranks' members on rank 0, in the order of the ranks.
+
+    Rank 0 has a member, so that it knows their dimension. All ranks must call it.
+    """
+    dimension = world.broadcast_json(len(judge.reference.mean) if judge else 0)
+    stacked = np.array([np.vstack([each.mean, each.covariance]) for each in own])
+    rows = world.gather_arrays(stacked.reshape(-1, 1 + dimension, dimension))
+    return [] if rows is None else [Moments(each[0], each[1:]) for each in rows]
+
+
+def _fitted(every: Mapping[int, Moments], judge: FrechetJudge | None) -> list[Any]:
+    """Return the fields of the mixture of members by their moments."""
+    assert judge
+    reference, moments = judge.reference, list(every.values())
+    with threadpool_limits(1, user_api="blas"):
+        weights = mixture.fit(moments, reference)
+        found = distance(mixture.mixed(moments, weights), reference)
+        alone = {member: distance(own, reference) for member, own in every.items()}
+    best = min(alone, key=lambda member: alone[member])
+    parts = [(member, float(w)) for member, w in zip(every, weights, strict=True) if w]
+    return [parts, found, best, alone[best], judge.features]
 
 
 def _check_data(population: Population, source: Source) -> None:
@@ -211,17 +251,6 @@ def _check_data(population: Population, source: Source) -> None:
                 f"{source.files[0]}: has samples {source.kind}, and those of {found.path} are "
                 f"{kind}: shape, dtype and mapping of values must agree"
             )
-
-
-def _measure(
-    world: World, judge: FrechetJudge, found: Checkpoint, count: int, seed: int
-) -> Moments | None:
-    """Return the moments of a member's samples; None if they are not finite."""
-    from hpcgan.gan.state import State
-
-    state = State(found.config, found.sample_shape)
-    checkpoint.restore(world, state, _again(world, found))
-    return judge.moments_of(state, found.config, found.samples.counts, count, seed)
 
 
 def _again(world: World, found: Checkpoint) -> Checkpoint:
