@@ -57,15 +57,11 @@ def prepare_tensorflow(place: Place) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1 if place.cores == 1 else 2)
 
 
-def prepare_for_blocks(cores: int, node_rank: int = 0) -> bool:
-    """Prepare TensorFlow, on some cores, for samples that are the same bits on any number of them.
+def prepare_for_blocks(place: Place) -> bool:
+    """Prepare TensorFlow for samples that are the same bits on any number of cores.
 
     Matrix products and convolutions are rounded differently on another number of threads. So each
     has one thread, and blocks of samples are computed side by side.
-
-    Args:
-        cores: that this process may use.
-        node_rank: its number among those of its node, which chooses its GPU.
 
     Returns:
         Whether it is so: not if TensorFlow has begun with several threads for an operation.
@@ -77,9 +73,9 @@ def prepare_for_blocks(cores: int, node_rank: int = 0) -> bool:
     import tensorflow as tf
 
     try:
-        _take_gpu(node_rank)
+        _take_gpu(place.node_rank)
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(cores)
+        tf.config.threading.set_inter_op_parallelism_threads(place.cores)
     except RuntimeError:  # it has begun
         return tf.config.threading.get_intra_op_parallelism_threads() == 1
     return True

@@ -109,7 +109,7 @@ def open_sampler(world: World, found: Checkpoint, wanted: Wanted) -> Sampler:
         CheckpointError: the checkpoint's variables are not those of its networks.
     """
     label = world.all_or_raise(lambda: checked_label(found, wanted))
-    world.all_or_raise(lambda: prepare_for_blocks(world.cores, world.node_rank))
+    world.all_or_raise(lambda: prepare_for_blocks(world))
     from hpcgan.gan.state import State
 
     state = State(found.config, found.sample_shape)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcgan.devices import prepare_for_blocks
+from hpcgan.devices import Alone, prepare_for_blocks
 from hpcgan.errors import ConfigError
 from hpcgan.generation.form import Form, Output
 from hpcgan.generation.producer import Producer, chunks
@@ -25,8 +25,8 @@ class Generator:
         self._found = find(Path(path))
         if not trust_networks:
             check_trusted(self._found, "generate")
-        self._cores = len(os.sched_getaffinity(0))
-        if not prepare_for_blocks(self._cores):
+        self._place = Alone()
+        if not prepare_for_blocks(self._place):
             warnings.warn(
                 "TensorFlow has begun with several threads for an operation: the samples are those "
                 "of hpcgan generate up to rounding; call hpcgan.load_generator before other uses "
@@ -37,7 +37,7 @@ class Generator:
 
         state = State(self._found.config, self._found.sample_shape)
         state.load(self._found.groups, str(path))
-        self._sampler = sampler_of(state.sampler, self._found, Wanted(1), None, self._cores)
+        self._sampler = sampler_of(state.sampler, self._found, Wanted(1), None, self._place.cores)
 
     def sample(
         self, count: int, seed: int = 0, label: str | float | None = None
@@ -64,7 +64,7 @@ class Generator:
         sampler = replace(self._sampler, wanted=wanted, label=own)
         producer, form = Producer([sampler]), Form(self._found, Output(Path("samples.h5")))
         images, labels = [], []
-        for chunk in chunks(range(count), self._found.sample_shape, self._cores):
+        for chunk in chunks(range(count), self._found.sample_shape, self._place.cores):
             made = form.datasets(*producer.make(chunk))
             images.append(made["images"])
             labels += [made["labels"]] if "labels" in made else []
