@@ -139,15 +139,19 @@ def ranks_of(launcher: int) -> list[int]:
 
 
 # How runs are started: ranks, and the way of training.
-SYNCHRONOUS: list[tuple[int, tuple[str, ...]]] = [(1, ()), (2, ())]
-WAYS = [*SYNCHRONOUS, (2, ("--parallel.mode=split",)), (2, ("--train.discriminators=2",))]
+WAYS: list[tuple[int, tuple[str, ...]]] = [
+    (1, ()),
+    (2, ()),
+    (2, ("--parallel.mode=split",)),
+    (2, ("--train.discriminators=2",)),
+]
 
 
 def kill_runs(
     directory: Path,
     count: int,
     steps: int,
-    ways: Sequence[tuple[int, tuple[str, ...]]] = tuple(SYNCHRONOUS),
+    ways: Sequence[tuple[int, tuple[str, ...]]],
 ) -> str:
     """Kill whole runs of each way at random moments until they are done.
 

@@ -62,7 +62,7 @@ def _simplify(patch, is_measured):
 
 # Those that take long to compile, which is done on two ranks alone: what else there is to them is
 # in the networks and losses, and not in how shards are hosted.
-SLOW = {"resnet hinge", "wgan-gp", "dcgan", "accumulated", "conditional", "synchronised"}
+SLOW = {"resnet hinge", "wgan-gp", "accumulated", "conditional", "synchronised"}
 MEASURED = 4  # steps from one measurement of the gradients' noise to the next
 # In them it is measured: of several shards of a rank it has as much to compile again.
 WITH_NOISE = {"mlp", "mlp alternating"}
@@ -140,7 +140,7 @@ def test_any_number_of_ranks_trains_the_same_networks_as_one(
 @pytest.mark.parametrize(("case", "rank"), [("mlp", 0), ("dcgan", 1)])
 def test_another_seed_of_one_shard_would_be_seen(world, monkeypatch, case, rank):
     """What the test before compares depends on the noise of each shard."""
-    if world.rank != rank % world.size:
+    if world.size > 2 or world.rank != rank % world.size:
         return
     streams = noise.streams
 
@@ -244,8 +244,8 @@ def test_a_run_stopped_and_resumed_ends_as_one_that_never_stopped(
 ):
     if not _is_possible(world, way):
         return
-    if world.size > 2 and model == "dcgan":
-        return  # the MLP's runs do on more; the DCGAN takes long to compile
+    if world.size != 2 and model == "dcgan":
+        return  # the MLP's runs do on others; the DCGAN takes long to compile
     config = write_config(
         world,
         shared_path,
@@ -319,6 +319,8 @@ def _write_bad_sample(world, directory, steps):
 def test_a_run_goes_back_to_its_checkpoint_and_passes_bad_samples_by(world, way, shared_path):
     if not _is_possible(world, way):
         return
+    if world.size != 2 and way is not _SYNCHRONOUS:
+        return  # it takes three runs, and what goes back is the same in each way
     config = write_config(world, shared_path)
     bad = _write_bad_sample(world, shared_path, 15)
     options = [*way.words, "--train.steps=15", "--checkpoint.every_steps=3"]
@@ -327,8 +329,10 @@ def test_a_run_goes_back_to_its_checkpoint_and_passes_bad_samples_by(world, way,
     # The checkpoint of step 9 is made after the run has gone back.
     train(world, config, shared_path / "parts", *options, "--train.steps=9")
     train(world, config, shared_path / "parts", *options)
-    with pytest.raises(RunError, match=r"step 8 are not finite, and the run has gone back 0 times"):
-        train(world, config, shared_path / "none", *options, "--watch.rollbacks=0")
+    if way is _SYNCHRONOUS:  # what is said does not depend on the way
+        said = r"step 8 are not finite, and the run has gone back 0 times"
+        with pytest.raises(RunError, match=said):
+            train(world, config, shared_path / "none", *options, "--watch.rollbacks=0")
     if not world.is_root:
         return
     whole = checkpoint.read(checkpoint.path_of(shared_path / "whole" / "checkpoints", 15))
@@ -351,6 +355,8 @@ def test_a_run_goes_back_to_its_checkpoint_and_passes_bad_samples_by(world, way,
 def test_all_ranks_time_as_many_sums(world, ring, way, case):
     """The step breakdown compares them one by one."""
     if not _is_possible(world, way) or (case == "synchronised" and "discriminators" in str(way)):
+        return
+    if world.size > 2 and case in SLOW:
         return
     config, timer = configure(case, options=way.options), CollectiveTimer()
     group = world.split(making.group_of(config, world))
