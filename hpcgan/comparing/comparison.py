@@ -29,7 +29,7 @@ from hpcgan.files import write_whole, writing
 from hpcgan.scaling import launcher, same_data
 from hpcgan.scaling.runs import counted, read_json
 from hpcgan.scaling.study import order
-from hpcgan.training.lock import RunLock
+from hpcgan.training.lock import LOCK, RunLock
 from hpcgan.world import World
 
 # Between the seeds of two starts: members of a population have the seeds from its own on.
@@ -199,7 +199,7 @@ def working(place: Path) -> Iterator[Path | None]:
         for each in place.iterdir():
             if each.is_dir():
                 shutil.rmtree(each, ignore_errors=True)
-            elif each.name != "lock":
+            elif each.name != LOCK:
                 each.unlink(missing_ok=True)
         lock.release()
 

@@ -27,6 +27,7 @@ from hpcgan.generation.form import Form
 from hpcgan.hdf5 import Hdf5Error, call
 from hpcgan.hdf5_limits import served
 from hpcgan.memory import format_bytes
+from hpcgan.training.lock import LOCK
 
 _MOST_PARTS = 10**6  # so that their names sort
 _NAME = re.compile(r"samples-\d{6}\.(h5|root)|index\.h5")
@@ -68,13 +69,32 @@ class Parts:
         """The file that is a view of all parts."""
         return self.directory / "index.h5"
 
+    def refuse_foreign(self) -> None:
+        """Refuse a directory that holds other files; rank 0 alone calls it, before all else.
+
+        Raises:
+            ConfigError: it does; nothing was changed.
+            RunError: it cannot be read.
+        """
+        with writing(self.directory):
+            there = self.directory.iterdir() if self.directory.is_dir() else []
+            names = sorted(each.name for each in there if each.name != LOCK)
+        foreign = [name for name in names if not _NAME.fullmatch(name.removesuffix(".partial"))]
+        if foreign:
+            more = f" and {len(foreign) - _LISTED} more" if len(foreign) > _LISTED else ""
+            some = ", ".join(foreign[:_LISTED])
+            raise ConfigError(
+                f"--out {self.directory}: holds other files ({some}{more}); "
+                "name a directory for these samples alone"
+            )
+
     def prepare(self) -> list[int]:
         """Make the directory; return the parts that are there; rank 0 alone calls it.
 
         Parts of other samples are deleted if the options say so, and what a killed run left.
 
         Raises:
-            ConfigError: there are other files, or parts of other samples; nothing was changed.
+            ConfigError: there are parts of other samples; nothing was changed.
             RunError: there is no room for the parts, or the directory cannot be changed.
         """
         if len(self) > _MOST_PARTS:
@@ -84,8 +104,7 @@ class Parts:
             )
         with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-            names = sorted(each.name for each in self.directory.iterdir())
-        self._refuse_foreign(names)
+            names = sorted(each.name for each in self.directory.iterdir() if each.name != LOCK)
         partial = [name for name in names if name.endswith(".partial")]
         there = [name for name in names if name not in partial and name != self.index.name]
         own = {self.path(part).name: part for part in range(len(self))}
@@ -146,16 +165,6 @@ class Parts:
             plan.set_virtual(space, *source)
         space.select_all()
         h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(one.dtype), space, plan)
-
-    def _refuse_foreign(self, names: list[str]) -> None:
-        foreign = [name for name in names if not _NAME.fullmatch(name.removesuffix(".partial"))]
-        if foreign:
-            more = f" and {len(foreign) - _LISTED} more" if len(foreign) > _LISTED else ""
-            some = ", ".join(foreign[:_LISTED])
-            raise ConfigError(
-                f"--out {self.directory}: holds other files ({some}{more}); "
-                "name a directory for these samples alone"
-            )
 
     def _is_other(self, name: str) -> bool:
         """Return whether a file is no part of these samples; one of them may be damaged."""

@@ -25,6 +25,7 @@ from hpcgan.group import Alarm
 from hpcgan.packages import version_of
 from hpcgan.sealed import digest_of
 from hpcgan.training import requeues
+from hpcgan.training.lock import only_run
 from hpcgan.training.stop import Request
 from hpcgan.world import World
 
@@ -63,9 +64,10 @@ def write(
     if output.is_directory:
         size = output.part_size or _part_size(form)
         text = world.on_root(lambda: parts.fingerprint(facts | _facts(form, wanted, size)))
-        made = _write_parts(
-            world, producer, Parts(output.path, form, wanted.count, size, text), request
-        )
+        them = Parts(output.path, form, wanted.count, size, text)
+        world.on_root(them.refuse_foreign)
+        with only_run(world, output.path, leaves_file=False):
+            made = _write_parts(world, producer, them, request)
     else:
         made = wanted.count
         _write_file(world, producer, form, wanted.count, request)

@@ -20,7 +20,7 @@ from hpcgan.errors import CheckpointError, ConfigError, RunError
 from hpcgan.files import set_aside
 from hpcgan.population_commit import Commit
 from hpcgan.training import history, requeues
-from hpcgan.training.lock import RunLock, only_run
+from hpcgan.training.lock import LOCK, RunLock, only_run
 from hpcgan.training.plan import Plan, check_same, decide
 from hpcgan.world import World
 
@@ -186,7 +186,7 @@ def _print(aside: list[Path]) -> None:
 
 def set_aside_run(run_dir: Path, lock: RunLock) -> None:
     """Rename an earlier run's directory to the first free of NAME.1, NAME.2, ..."""
-    if [each.name for each in run_dir.iterdir()] == ["lock"]:
+    if [each.name for each in run_dir.iterdir()] == [LOCK]:
         return
     if Path.cwd().is_relative_to(run_dir.resolve()):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""One run at a time in a run directory: two would write the same checkpoints."""
+"""One run at a time in a directory: two would write the same checkpoints, or the same parts."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from hpcgan.errors import RunError, UserError
 from hpcgan.files import writing
 from hpcgan.world import World
 
+LOCK = "lock"  # the name of the file
 # Seconds: a run that was killed may need some to let go, and a file server to notice.
 PATIENCE = 30.0
 _PAUSE = 0.2  # seconds between two tries
 
 
 class RunLock:
-    """Rank 0's hold of a run directory: a lock of the system on the file ``lock`` in it.
+    """Rank 0's hold of a directory: a lock of the system on the file ``lock`` in it.
 
     The system lets go of it when rank 0 ends, however it ends. File systems without locks are
     trusted.
     """
 
-    def __init__(self, run_dir: Path) -> None:
-        """Make one that holds nothing yet."""
+    def __init__(self, run_dir: Path, leaves_file: bool = True) -> None:
+        """Make one that holds nothing yet; the file stays afterwards if ``leaves_file``."""
         self._run_dir = run_dir
-        self._path = run_dir / "lock"
+        self._leaves_file = leaves_file
+        self._path = run_dir / LOCK
         self._made: list[Path] = []  # directories, the innermost first
         self._descriptor: int | None = None
 
@@ -68,10 +70,10 @@ class RunLock:
         if self._descriptor is None:
             return
         with suppress(OSError):
-            there = [each.name for each in self._run_dir.iterdir()]
-            if there == ["lock"] and is_at(self._path, self._descriptor):
+            is_empty = [each.name for each in self._run_dir.iterdir()] == [LOCK]
+            if (is_empty or not self._leaves_file) and is_at(self._path, self._descriptor):
                 self._path.unlink()
-                for each in self._made:
+                for each in self._made if is_empty else []:
                     each.rmdir()
         os.close(self._descriptor)
         self._descriptor = None
@@ -95,7 +97,7 @@ class RunLock:
         what = "the directory is renamed or deleted again and again"
         if is_held:
             what = f"another run ({os.pread(descriptor, 200, 0).decode(errors='replace')})"
-            what += " writes here; wait for it, stop it, or choose another --run-dir"
+            what += " writes here; wait for it, stop it, or choose another directory"
         os.close(descriptor)
         if is_last:
             raise RunError(f"{self._run_dir}: {what}")
@@ -103,7 +105,7 @@ class RunLock:
 
 
 @contextmanager
-def only_run(world: World, run_dir: Path) -> Iterator[RunLock]:
+def only_run(world: World, run_dir: Path, leaves_file: bool = True) -> Iterator[RunLock]:
     """Hold a directory while inside. All ranks must enter it; the lock is rank 0's.
 
     It is let go when all ranks leave, be it with an error. An error of one rank ends its process,
@@ -112,7 +114,7 @@ def only_run(world: World, run_dir: Path) -> Iterator[RunLock]:
     Raises:
         RunError: another run holds it, or the directory cannot be written; the same on all ranks.
     """
-    lock = RunLock(run_dir)
+    lock = RunLock(run_dir, leaves_file)
     try:
         world.on_root(lock.take)
         yield lock

@@ -17,6 +17,7 @@ from hpcgan.errors import ConfigError, RunError
 from hpcgan.generate import generate
 from hpcgan.generation.form import Output
 from hpcgan.generation.sampler import Wanted
+from hpcgan.training import lock
 from hpcgan.world import World
 
 COUNT = 3 * BLOCK + 5
@@ -106,6 +107,22 @@ def test_a_directory_with_other_files_is_refused(
     with pytest.raises(ConfigError, match=r"samples: holds other files \(notes\.txt\); name a dir"):
         generate(world, plain, WANTED, replace(out, overwrite=True))
     assert content(out.path) == before
+
+
+def test_two_commands_do_not_write_the_same_parts(
+    world: World, plain: Path, made: Path, out: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out.path / "samples-000001.h5").rename(out.path / "samples-000001.h5.partial")
+    monkeypatch.setattr(lock, "PATIENCE", 0.0)
+    other = lock.RunLock(out.path)
+    other.take()
+    before = content(out.path)
+    with pytest.raises(RunError, match=r"samples: another run \(process .*\) writes here; wait "):
+        generate(world, plain, WANTED, out)
+    assert content(out.path) == before
+    other.release()
+    generate(world, plain, WANTED, out)
+    assert content(out.path) == content(made)
 
 
 def test_a_file_of_the_name_of_a_part_that_is_none_is_not_lost(
