@@ -15,6 +15,9 @@ from testbed import Cluster
 
 _TRAIN = "train: {steps: 1, batch_size: 1}\n"
 _FILE_BYTES = 8 * 2**20
+# By name: right after another step Slurm may not have its nodes back, and give a third one.
+_TWO = ("-w", "node1,node2", "-N2", "-n2")
+_SRUN = ["srun", "--mpi=pmix", *_TWO]
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def doctor(
     cluster: Cluster, place: Path, *words: str, mpi: str = "pmix"
 ) -> tuple[dict[str, dict], subprocess.CompletedProcess[str]]:
     """Run the doctor on two nodes; return its findings by check, and how it ended."""
-    srun = ["srun", f"--mpi={mpi}", "-N2", "-n2", "python", "-m", "hpcgan", "doctor"]
+    srun = ["srun", f"--mpi={mpi}", *_TWO, "python", "-m", "hpcgan", "doctor"]
     done = cluster.on("login", *srun, *words, "--json", place=place)
     assert "Traceback" not in done.stderr
     found = {each["check"]: each for each in json.loads(done.stdout)["findings"]}
@@ -89,7 +92,7 @@ def test_a_data_file_that_is_missing_on_one_node(
     text = f"{own_file}: cannot be seen on node2: No such file or directory"
     assert found["data"]["text"] == text
     # A run is refused for it, before anything starts.
-    words = ["srun", "--mpi=pmix", "-N2", "-n2", "python", "-m", "hpcgan", "train", "config.yaml"]
+    words = [*_SRUN, "python", "-m", "hpcgan", "train", "config.yaml"]
     done = cluster.on("login", *words, *files, place=place)
     assert done.returncode == 2
     assert only_line(done.stderr).startswith(f"{own_file}: node2 cannot see it, and node1 can;")
@@ -121,7 +124,6 @@ def test_a_slow_link(cluster: Cluster, place: Path) -> None:
     assert 1e6 < links["figures"]["slowest_bytes_per_second"] < 14e6
 
 
-_SRUN = ["srun", "--mpi=pmix", "-N2", "-n2"]
 _MPIRUN = ["mpirun", "--host", "node1:1,node2:1", "-n", "2", "-x", "PATH", "-x", "PYTHONPATH"]
 
 
