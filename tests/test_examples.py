@@ -27,7 +27,7 @@ def test_an_example_trains_as_it_is(tmp_path: Path, example: Path) -> None:
     made = python("-m", "data_tools", *data.removeprefix("hpcgan-data ").split())
     assert made.returncode == 0, made.stderr
     assert train == f"mpirun -np 2 hpcgan train examples/{example.name}"
-    done = python("-m", "hpcgan", "train", example, "--train.steps=3")
+    done = python("-m", "hpcgan", "train", example, "--train.steps=3", ranks=2)
     assert done.returncode == 0, done.stderr
     config = load(example)
     assert (tmp_path / "runs" / config.name / "checkpoints" / "step_00000003.h5").exists()
